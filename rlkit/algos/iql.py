@@ -1,0 +1,91 @@
+"""Implicit Q-Learning, Kostrikov, Nair & Levine 2021 (arXiv 2110.06169).
+
+    (5)  L_V = E |tau - 1{u < 0}| u²,         u = min_j Q̄_j(s, a) - V(s)
+    (6)  L_Q = E Σ_j (r + γ V(s') - Q_j(s, a))²
+    (7)  L_π = -E min(exp(β u), clip) log π(a|s)
+
+Works for continuous and for discrete actions. Differs from the authors' code:
+- all three losses use the values from before the step (as CORL does), so one backward pass
+  serves them; the authors step V first and use the new one in (6) and (7);
+- the discrete form (gen_dgrl) has action values as outputs of Q and a categorical policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.core.batch import Batch
+from rlkit.core.optim import Adam, cosine, step_jointly
+from rlkit.core.spec import Spec
+from rlkit.core.target import Target
+
+
+@dataclass(frozen=True)
+class Config:
+    gamma: float = 0.99  # γ, discount
+    tau: float = 0.7  # τ, expectile; 0.9 where stitching matters (antmaze)
+    beta: float = 3.0  # β, inverse temperature of the advantage weights; 0 is cloning
+    adv_clip: float = 100.0  # upper bound of an advantage weight
+    polyak: float = 0.005  # step of the target critic towards the critic
+    lr: float = 3e-4  # learning rate of the three nets
+    lr_decay_steps: int = 0  # cosine decay of the policy's rate over so many updates; 0 is none
+    batch_size: int = 256  # B, transitions an update
+    hidden: tuple[int, ...] = (256, 256)  # widths of every net
+    norm: nets.Norm = "none"  # LayerNorm in the critics
+
+
+def v_loss(q: Tensor, v: Tensor, tau: float | Tensor) -> Tensor:  # [..., B] -> [...]
+    """Expectile regression of V towards Q, eq. (5)."""
+    u = q - v
+    return ((tau - (u < 0).to(u)).abs() * u.square()).mean(-1)
+
+
+def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
+    """Squared error of every critic to the target, summed over critics, eq. (6)."""
+    return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
+
+
+def pi_loss(  # [..., B] -> [...]
+    log_prob: Tensor, adv: Tensor, beta: float | Tensor, clip: float | Tensor
+) -> Tensor:
+    """Advantage-weighted log-likelihood, eq. (7)."""
+    weight = torch.minimum((beta * adv).exp(), torch.as_tensor(clip).to(adv))
+    return -(weight * log_prob).mean(-1)
+
+
+class Agent:
+    def __init__(self, spec: Spec, c: Config) -> None:
+        init = nets.Init(spec)
+        actor = nets.CategoricalActor if spec.discrete else nets.GaussianActor
+        self.pi = actor(init, c.hidden)
+        self.q = nets.Critic(init, c.hidden, n=2, norm=c.norm)
+        self.v = nets.Value(init, c.hidden)
+        self.q_bar = Target(self.q)
+        schedule = cosine(c.lr_decay_steps) if c.lr_decay_steps else None
+        self.step_pi = Adam(self.pi, c.lr, schedule=schedule)
+        self.step_q, self.step_v = Adam(self.q, c.lr), Adam(self.v, c.lr)
+        self.act_noise = actor.noise
+
+    def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        with torch.no_grad():
+            q = self.q_bar(b.s, b.a).amin(-2)  # [S, B]
+            v2 = self.v(b.s2)
+        v = self.v(b.s)
+        adv = q - v.detach()
+        y = b.r + c.gamma * b.cont * v2
+        v_now, q_now, pi_now = step_jointly(  # every loss sees the other nets' old values only
+            (self.step_v, v_loss(q, v, c.tau)),
+            (self.step_q, q_loss(self.q(b.s, b.a), y)),
+            (self.step_pi, pi_loss(self.pi(b.s).log_prob(b.a), adv, c.beta, c.adv_clip)),
+        )
+        self.q_bar.follow(self.q, c.polyak)
+        return {"v_loss": v_now, "q_loss": q_now, "pi_loss": pi_now, "adv": adv.mean(-1)}
+
+    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The most likely action, or a sample when `noise` `[S, B, A]` is given."""
+        d = self.pi(s)
+        return d.mode if noise is None else d.sample(noise)

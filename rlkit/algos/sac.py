@@ -1,0 +1,105 @@
+"""Soft Actor-Critic, Haarnoja et al. 2018 (arXiv 1812.05905), with learnt temperature.
+
+    (1)  y = r + γ (min_j Q̄_j(s', a') - α log π(a'|s')),    a' ~ π(s')
+    (2)  L_Q = E Σ_j (Q_j(s, a) - y)²
+    (3)  L_π = E [α log π(ã|s) - min_j Q_j(s, ã)],           ã ~ π(s), reparameterised
+    (4)  L_α = -log α · E [log π(ã|s) + H̄]
+
+Order of a step: critics, then policy and temperature together (both with the α from before the
+step and the new critics), then targets. Differs from the paper: (4) descends on log α instead of
+α, as most code does; the density of tanh uses the form without cancellation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.core.batch import Batch
+from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Draw
+from rlkit.core.target import Target
+
+
+@dataclass(frozen=True)
+class Config:
+    gamma: float = 0.99  # γ, discount
+    polyak: float = 0.005  # step of the target critics towards the critics
+    alpha: float = 1.0  # α, temperature; its first value when it is learnt
+    learn_alpha: bool = True  # adapt α to the target entropy
+    entropy: float = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
+    entropy_backup: bool = True  # the entropy term of (1)
+    lr: float = 3e-4  # learning rate of the policy
+    lr_q: float = 3e-4  # learning rate of the critics
+    lr_alpha: float = 3e-4  # learning rate of the temperature
+    actor_period: int = 1  # critic updates for one of the policy
+    n_critics: int = 2  # ensemble size
+    batch_size: int = 256  # B, transitions an update
+    hidden: tuple[int, ...] = (256, 256)  # widths of every net
+    norm: nets.Norm = "none"  # LayerNorm in the critics
+
+
+def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
+    """Squared error of every critic to the target, summed over critics, eq. (2)."""
+    return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
+
+
+def pi_loss(qs: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:  # [..., n, B] -> [...]
+    """Entropy-regularised value of the policy's own actions, eq. (3), negated."""
+    return (alpha * log_prob - qs.amin(-2)).mean(-1)
+
+
+def alpha_loss(log_alpha: Tensor, log_prob: Tensor, target: float | Tensor) -> Tensor:
+    """Falls with log α while the entropy is below its target, eq. (4); `[..., B] -> [...]`."""
+    return -(log_alpha * (log_prob + target)).mean(-1)
+
+
+class Agent:
+    noise = {"next": Draw("normal", "B", "A"), "now": Draw("normal", "B", "A")}
+    act_noise = nets.TanhGaussianActor.noise
+
+    def __init__(self, spec: Spec, c: Config) -> None:
+        init = nets.Init(spec)
+        self.pi = nets.TanhGaussianActor(init, c.hidden)
+        self.q = nets.Critic(init, c.hidden, c.n_critics, c.norm)
+        self.q_bar = Target(self.q)
+        self.log_alpha = nets.Scalar(init, torch.as_tensor(c.alpha, dtype=torch.float64).log())
+        self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
+        self.step_alpha = Adam(self.log_alpha, c.lr_alpha)
+        self.act_size = spec.act_size
+        self.periods = {"actor": c.actor_period}
+
+    def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
+        assert b.noise is not None
+        alpha = self.log_alpha().exp().detach()  # [S, 1]
+        with torch.no_grad():
+            a2, log_prob2 = self.pi(b.s2).sample_log_prob(b.noise["next"])
+            v2 = self.q_bar(b.s2, a2).amin(-2)
+            if c.entropy_backup:
+                v2 = v2 - alpha * log_prob2
+            y = b.r + c.gamma * b.cont * v2  # [S, B]
+        metrics = {"q_loss": self.step_q(q_loss(self.q(b.s, b.a), y)), "q": y.mean(-1)}
+        if actor:
+            a, log_prob = self.pi(b.s).sample_log_prob(b.noise["now"])
+            loss = pi_loss(self.q(b.s, a), log_prob, alpha)
+            entropy = -log_prob.detach()
+            if c.learn_alpha:
+                target = c.entropy * self.act_size
+                loss, _ = step_jointly(
+                    (self.step_pi, loss),
+                    (self.step_alpha, alpha_loss(self.log_alpha(), -entropy, target)),
+                )
+            else:
+                loss = self.step_pi(loss)
+            metrics |= {"pi_loss": loss, "entropy": entropy.mean(-1), "alpha": alpha.squeeze(-1)}
+        self.q_bar.follow(self.q, c.polyak)
+        return metrics
+
+    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
+        """tanh of the policy's mean, or a sample when `noise` `[S, B, A]` is given."""
+        d = self.pi(s)
+        return d.mode if noise is None else d.sample(noise)

@@ -1,0 +1,49 @@
+"""Per-lane hyper-parameters: a tuple in a float field of a `Config` gives one value a lane."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar, get_type_hints
+
+import torch
+
+from rlkit.core.spec import Spec
+
+ConfigT = TypeVar("ConfigT")
+
+
+def float_fields(config_class: type) -> set[str]:
+    """Names of the fields that may differ from lane to lane: those typed `float`."""
+    return {name for name, kind in get_type_hints(config_class).items() if kind is float}
+
+
+def resolve(config: ConfigT, spec: Spec) -> ConfigT:
+    """`config` with every tuple in a float field replaced by a tensor `[S, 1]`.
+
+    Such a tensor broadcasts against `[S, B]` in the losses, and the optimiser and the targets
+    take it as a value per lane. Raises ValueError when the number of values is not the number
+    of lanes, or when the field is structural (an int, a tuple of layer widths).
+    """
+    changed: dict[str, Any] = {}
+    lanable = float_fields(type(config))
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if field.name in lanable and isinstance(value, (tuple, list)):
+            if len(value) != spec.lanes:
+                raise ValueError(
+                    f"config field {field.name!r} has {len(value)} values for {spec.lanes} lanes; "
+                    "give one value, or one for each seed"
+                )
+            tensor = torch.tensor(value, dtype=spec.dtype, device=spec.device)
+            changed[field.name] = tensor.unsqueeze(-1)  # [S, 1]
+    return dataclasses.replace(config, **changed) if changed else config  # type: ignore[type-var]
+
+
+def select(config: ConfigT, lanes: list[int]) -> ConfigT:
+    """`config` with the values of some lanes only, so that lanes can train in other company."""
+    changed = {
+        name: tuple(value[k] for k in lanes)
+        for name in float_fields(type(config))
+        if isinstance(value := getattr(config, name), (tuple, list))
+    }
+    return dataclasses.replace(config, **changed)  # type: ignore[type-var]

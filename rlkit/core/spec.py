@@ -1,0 +1,78 @@
+"""What an agent must know of its task and of the lanes it trains: shapes, seeds, dtype, device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Box:
+    """Continuous actions of `size` dimensions. Agents see and emit them scaled to [-1, 1]."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """Actions 0 .. n-1, int64."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Task shapes and lanes.
+
+    `obs` is the shape of one observation: `(17,)` for a vector, `(7, 7, 3)` for a MiniGrid view.
+    `act` may be given as a number (continuous dimensions), a `Box` or a `Discrete`.
+    A lane is a seed: lane k of every tensor belongs to `seeds[k]`.
+    """
+
+    obs: tuple[int, ...]
+    act: Box | Discrete
+    seeds: tuple[int, ...] = (0,)
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+
+    def __init__(
+        self,
+        obs: int | tuple[int, ...],
+        act: int | Box | Discrete,
+        seeds: tuple[int, ...] | range = (0,),
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+    ) -> None:
+        obs = (obs,) if isinstance(obs, int) else tuple(int(n) for n in obs)
+        act = Box(act) if isinstance(act, int) else act
+        seeds = tuple(int(seed) for seed in seeds)
+        if not obs or min(obs) < 1:
+            raise ValueError(f"observation shape {obs} must have positive dimensions")
+        if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError(f"seeds {seeds} must be distinct, not negative, and at least one")
+        if (act.size if isinstance(act, Box) else act.n) < 1:
+            raise ValueError(f"{act} must have at least one action")
+        values = {"obs": obs, "act": act, "seeds": seeds, "dtype": dtype, "device": device}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes S."""
+        return len(self.seeds)
+
+    @property
+    def discrete(self) -> bool:
+        return isinstance(self.act, Discrete)
+
+    @property
+    def act_size(self) -> int:
+        """Dimensions of a continuous action, or the number of discrete ones."""
+        return self.act.size if isinstance(self.act, Box) else self.act.n
+
+    @property
+    def obs_size(self) -> int:
+        """Numbers in one observation."""
+        return math.prod(self.obs)

@@ -1,0 +1,60 @@
+"""The state of an agent as named tensors: parameters, optimiser moments, targets.
+
+The parts of an agent are its attributes that have a `state_dict`; nothing has to be registered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def parts(agent: Any) -> dict[str, Any]:
+    """The named parts of an agent (nets, targets, optimisers), in the order they were made."""
+    return {name: part for name, part in vars(agent).items() if hasattr(part, "state_dict")}
+
+
+def tensors(agent: Any) -> dict[str, Tensor]:
+    """Every state tensor under the name `part.entry`; views of the live state, not copies."""
+    return {
+        f"{name}.{entry}": tensor
+        for name, part in parts(agent).items()
+        for entry, tensor in part.state_dict().items()
+    }
+
+
+def clone(agent: Any) -> dict[str, Tensor]:
+    """A copy of `tensors(agent)`."""
+    return {name: tensor.detach().clone() for name, tensor in tensors(agent).items()}
+
+
+@torch.no_grad()
+def load(agent: Any, saved: dict[str, Tensor], only: tuple[str, ...] = ()) -> None:
+    """Copy `saved` into the agent's existing storage.
+
+    With `only`, just those parts are loaded and the rest of `saved` is ignored (transfer from
+    one agent to another). Raises ValueError naming the first tensor that is missing, not
+    expected, or of another shape; nothing is changed then.
+    """
+    live = tensors(agent)
+    if only:
+        unknown = [name for name in only if name not in parts(agent)]
+        if unknown:
+            raise ValueError(f"agent has no part {unknown[0]!r}; its parts: {', '.join(parts(agent))}")
+        live = {name: t for name, t in live.items() if name.split(".")[0] in only}
+        saved = {name: t for name, t in saved.items() if name.split(".")[0] in only}
+    for name, tensor in live.items():
+        if name not in saved:
+            raise ValueError(f"state lacks {name!r}; it comes from another agent or configuration")
+        if saved[name].shape != tensor.shape:
+            raise ValueError(
+                f"{name!r} has shape {tuple(saved[name].shape)} in the state, but the agent "
+                f"expects {tuple(tensor.shape)}; spaces, lanes or layer widths differ"
+            )
+    for name in saved:
+        if name not in live:
+            raise ValueError(f"state has {name!r}, which the agent does not know")
+    for name, tensor in live.items():
+        tensor.copy_(saved[name])

@@ -1,0 +1,229 @@
+"""Evaluation of policies in gymnasium environments: every episode, whole, and reproducible.
+
+Episode e of a lane is reset with a seed made of the lane's seed and e alone.  It is the same
+episode in any company of lanes, at any batch size and at every evaluation of a training, so that
+curves are not blurred by luck with start states.  All lanes act in one call of the policy.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rlkit.eval.records import Array, Episode
+
+if TYPE_CHECKING:
+    import gymnasium
+
+
+class Slots(NamedTuple):
+    """What runs in the `n` slots of each of the `S` lanes; a recurrent or noisy policy needs it."""
+
+    episode: Array  # [S, n] number of the episode within its lane
+    t: Array  # [S, n] its environment steps so far; 0 means the observation is from a reset
+    active: Array  # [S, n] False once a slot has no episode left; its action is not used
+
+
+Act = Callable[[Array, Slots], Array]  # observations [S, n, *obs] -> actions [S, n, *act]
+
+
+class Evaluator:
+    """Runs whole evaluation episodes of S lanes, on environments made once and reused.
+
+    A context manager; `close` frees the environments.
+    """
+
+    def __init__(
+        self,
+        env_fn: Callable[[], "gymnasium.Env[Any, Any]"],
+        seeds: Sequence[int],
+        *,
+        batch: int = 10,
+        max_steps: int | None = None,
+        encode: Callable[[Any], Array] | None = None,
+    ) -> None:
+        """
+        Args:
+            env_fn: makes one environment.
+            seeds: one non-negative integer a lane.
+            batch: episodes a lane runs side by side; changes speed, not results.
+            max_steps: cuts an episode that the environment itself does not end.
+            encode: turns one observation into an array; needed for dictionaries and tuples.
+        """
+        if not len(seeds) or min(seeds) < 0:
+            raise ValueError(f"seeds must be one or more non-negative integers, got {seeds}")
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, got {batch}")
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, got {max_steps}")
+        self.seeds = [int(seed) for seed in seeds]
+        self.batch = batch
+        self._env_fn = env_fn
+        self._max_steps = max_steps
+        self._encode = encode or _as_array
+        self._envs: list[gymnasium.Env[Any, Any]] = []
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all environments; a later call makes new ones."""
+        while self._envs:
+            self._envs.pop().close()
+
+    def __call__(self, act: Act, episodes: int, step: int = 0) -> list[Episode]:
+        """All episodes, ordered by lane and number; `step` is the training step they belong to.
+
+        `act(obs [S, n, *obs], slots)` returns actions `[S, n, *act]`.  All slots are always passed,
+        finished ones with an old observation, so that shapes stay the same.  An episode whose
+        policy returns a non-finite action ends there with return NaN and a RuntimeWarning: a
+        diverged lane does not take the others down.
+        """
+        if episodes < 1:
+            raise ValueError(f"episodes must be at least 1, got {episodes}")
+        n = min(self.batch, episodes)
+        lanes = len(self.seeds)
+        while len(self._envs) < lanes * n:
+            self._envs.append(self._env_fn())
+        envs = [self._envs[k * n : (k + 1) * n] for k in range(lanes)]
+        space = envs[0][0].action_space
+
+        slots = Slots(
+            episode=np.tile(np.arange(n), (lanes, 1)),
+            t=np.zeros((lanes, n), np.int64),
+            active=np.ones((lanes, n), bool),
+        )
+        waiting = [n] * lanes  # next episode of each lane
+        returns = np.zeros((lanes, n))
+        first = [[self._reset(envs[k][i], k, i) for i in range(n)] for k in range(lanes)]
+        obs: Array = np.array(first)  # [S, n, *obs]
+        done: list[Episode] = []
+        while slots.active.any():
+            # Copies, because a policy may keep what it was given.
+            actions = _checked_actions(
+                act(obs.copy(), Slots(*(field.copy() for field in slots))), space, (lanes, n)
+            )
+            finite = np.asarray(np.isfinite(actions).reshape(lanes, n, -1).all(-1))
+            for k, i in np.argwhere(slots.active):
+                env, action = envs[k][i], actions[k, i]
+                if finite[k, i]:
+                    raw, reward, terminated, truncated, _ = env.step(
+                        action if action.ndim else action.item()
+                    )
+                    returns[k, i] += float(reward)
+                    slots.t[k, i] += 1
+                else:
+                    raw, terminated, truncated = None, False, True
+                    returns[k, i] = np.nan
+                    warnings.warn(
+                        f"lane {k} (seed {self.seeds[k]}): the policy returned a non-finite action "
+                        f"at step {slots.t[k, i]} of episode {slots.episode[k, i]}; its return is "
+                        "recorded as NaN",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
+                if not (terminated or truncated or slots.t[k, i] == self._max_steps):
+                    obs[k, i] = self._encode(raw)
+                    continue
+                done.append(
+                    Episode(
+                        lane=int(k),
+                        seed=self.seeds[k],
+                        step=int(step),
+                        episode=int(slots.episode[k, i]),
+                        return_=float(returns[k, i]),
+                        length=int(slots.t[k, i]),
+                        terminated=bool(terminated),
+                    )
+                )
+                if waiting[k] < episodes:
+                    slots.episode[k, i] = waiting[k]
+                    slots.t[k, i] = 0
+                    returns[k, i] = 0.0
+                    obs[k, i] = self._reset(env, int(k), waiting[k])
+                    waiting[k] += 1
+                else:
+                    slots.active[k, i] = False
+        return sorted(done, key=lambda e: (e.lane, e.episode))
+
+    def _reset(self, env: "gymnasium.Env[Any, Any]", lane: int, episode: int) -> Array:
+        raw, _ = env.reset(seed=episode_seed(self.seeds[lane], episode))
+        return self._encode(raw)
+
+
+def rollout(
+    act: Act,
+    env_fn: Callable[[], "gymnasium.Env[Any, Any]"],
+    episodes: int,
+    seeds: Sequence[int],
+    *,
+    step: int = 0,
+    batch: int = 10,
+    max_steps: int | None = None,
+    encode: Callable[[Any], Array] | None = None,
+) -> list[Episode]:
+    """All episodes of one evaluation; see `Evaluator`, which keeps its environments for the next.
+
+    `episodes` is the number a lane.
+    """
+    with Evaluator(env_fn, seeds, batch=batch, max_steps=max_steps, encode=encode) as evaluate:
+        return evaluate(act, episodes, step)
+
+
+def reference_returns(
+    env_fn: Callable[[], "gymnasium.Env[Any, Any]"],
+    episodes: int,
+    seed: int,
+    *,
+    max_steps: int | None = None,
+) -> Array:
+    """Returns `[episodes]` of actions drawn uniformly from the action space.
+
+    Episode e starts as episode e of a lane of this seed does in `rollout`.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    env = env_fn()
+    returns = np.zeros(episodes)
+    for e in range(episodes):
+        env.reset(seed=episode_seed(seed, e))
+        env.action_space.seed(episode_seed(seed, e, stream=1))
+        t, ended = 0, False
+        while not ended:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            returns[e] += float(reward)
+            t += 1
+            ended = terminated or truncated or t == max_steps
+    env.close()
+    return returns
+
+
+def episode_seed(lane_seed: int, episode: int, stream: int = 0) -> int:
+    """Reset seed of an episode, below 2**31 as some environments want it."""
+    state = np.random.SeedSequence([lane_seed, episode, stream]).generate_state(1)
+    return int(state[0] >> 1)
+
+
+def _as_array(observation: Any) -> Array:
+    if isinstance(observation, dict | tuple):
+        raise ValueError(
+            f"the environment gives {type(observation).__name__} observations; pass encode=, "
+            "a function that turns one observation into an array"
+        )
+    return np.asarray(observation)
+
+
+def _checked_actions(actions: Array, space: "gymnasium.Space[Any]", lead: tuple[int, int]) -> Array:
+    """Actions `[S, n, *act]` of the kind that `space` wants, or a ValueError that says why not."""
+    actions = np.asarray(actions)
+    shape = lead + tuple(space.shape or ())
+    if actions.shape != shape:
+        raise ValueError(f"act returned actions of shape {actions.shape}, expected {shape}")
+    integer = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
+    if integer and not np.issubdtype(actions.dtype, np.integer):
+        raise ValueError(f"act returned {actions.dtype} actions, but {space} takes integers")
+    return actions

@@ -1,0 +1,57 @@
+"""Value nets: Q(s, a) as an ensemble `[S, n, B]`, V(s) as `[S, B]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rlkit.nets.encoders import encoder
+from rlkit.nets.layers import MLP, Init, Norm
+
+
+class Critic(nn.Module):
+    """Ensemble of n action-value functions; members share only the encoder of grid views.
+
+    Continuous: the action is an input. Discrete: all actions are outputs, `self(s, a)` gathers
+    and `self.all(s)` gives `[S, n, B, A]`.
+    """
+
+    def __init__(
+        self, init: Init, hidden: Sequence[int] = (256, 256), n: int = 2, norm: Norm = "none"
+    ) -> None:
+        super().__init__()
+        spec = init.spec
+        self.discrete = spec.discrete
+        self.encoder = encoder(init)
+        n_in = self.encoder.size + (0 if spec.discrete else spec.act_size)
+        n_out = spec.act_size if spec.discrete else 1
+        self.mlp = MLP(init, n_in, hidden, n_out, n, norm)
+
+    def all(self, s: Tensor) -> Tensor:
+        """Q of every action `[S, n, B, A]`; discrete actions only."""
+        if not self.discrete:
+            raise ValueError("a critic of continuous actions has no finite set to evaluate")
+        return self.mlp(self.encoder(s))
+
+    def forward(self, s: Tensor, a: Tensor) -> Tensor:
+        if not self.discrete:
+            return self.mlp(torch.cat([self.encoder(s), a], -1)).squeeze(-1)
+        q = self.all(s)
+        index = a.unsqueeze(1).unsqueeze(-1).expand(*q.shape[:-1], 1)
+        return q.gather(-1, index).squeeze(-1)
+
+
+class Value(nn.Module):
+    """State value V(s) `[S, B]`; with n members `[S, n, B]`."""
+
+    def __init__(
+        self, init: Init, hidden: Sequence[int] = (256, 256), n: int = 0, norm: Norm = "none"
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder(init)
+        self.mlp = MLP(init, self.encoder.size, hidden, 1, n, norm)
+
+    def forward(self, s: Tensor) -> Tensor:
+        return self.mlp(self.encoder(s)).squeeze(-1)

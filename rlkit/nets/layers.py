@@ -1,0 +1,133 @@
+"""Layers with a leading lane axis: weight `[S, in, out]`, or `[S, n, in, out]` for an ensemble."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rlkit.core.spec import Spec
+from rlkit.core.streams import generator
+from rlkit.nets.affine import affine
+
+Norm = Literal["none", "before", "after"]  # LayerNorm before or after the activation
+
+
+class Init:
+    """Where the nets of one agent get their first weights: own stream for every lane and layer.
+
+    Make one at the top of an agent's constructor and hand it to every net, so that two nets of
+    one shape differ and lane k is the same in any company.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec, self._layer = spec, 0
+
+    def lane_generators(self) -> list:
+        """A fresh numpy generator for every lane; each call gives another set."""
+        self._layer += 1
+        return [generator(seed, f"init/{self._layer}") for seed in self.spec.seeds]
+
+    def uniform(self, shape: Sequence[int], bound: float) -> nn.Parameter:
+        """A parameter `[S, *shape]` uniform on ±bound."""
+        lanes = [torch.from_numpy(rng.random(shape)) for rng in self.lane_generators()]
+        values = (torch.stack(lanes) * 2 - 1) * bound
+        return nn.Parameter(values.to(self.spec.device, self.spec.dtype))
+
+    def constant(self, shape: Sequence[int], value: float | Tensor) -> nn.Parameter:
+        """A parameter `[S, *shape]` of one value, or of one value per lane `[S, 1]`."""
+        values = torch.as_tensor(value, device=self.spec.device, dtype=self.spec.dtype)
+        values = values.reshape(-1, *(1 for _ in shape))
+        return nn.Parameter(values.expand(self.spec.lanes, *shape).clone())
+
+
+class Linear(nn.Module):
+    """Affine map of `[S, B, in]` to `[S, B, out]`; with n members to `[S, n, B, out]`.
+
+    First weights and biases are uniform on ±scale/√in, as in torch.
+    """
+
+    def __init__(self, init: Init, n_in: int, n_out: int, n: int = 0, scale: float = 1.0) -> None:
+        super().__init__()
+        members = (n,) if n else ()
+        bound = scale / math.sqrt(n_in)
+        self.weight = init.uniform((*members, n_in, n_out), bound)
+        self.bias = init.uniform((*members, 1, n_out), bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        if weight.dim() == 3:
+            return affine(x, weight, bias)
+        lanes, n = weight.shape[:2]
+        if x.dim() == 3:
+            x = x.unsqueeze(1).expand(lanes, n, *x.shape[1:])
+        out = affine(x.flatten(0, 1), weight.flatten(0, 1), bias.flatten(0, 1))
+        return out.unflatten(0, (lanes, n))
+
+
+class LayerNorm(nn.Module):
+    """Normalisation over the last axis with gain and shift of every lane (and member)."""
+
+    def __init__(self, init: Init, size: int, n: int = 0, eps: float = 1e-5) -> None:
+        super().__init__()
+        members = (n,) if n else ()
+        self.gain = init.constant((*members, 1, size), 1.0)
+        self.shift = init.constant((*members, 1, size), 0.0)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], eps=self.eps) * self.gain + self.shift
+
+
+class MLP(nn.Module):
+    """ReLU layers of widths `hidden`, then a linear layer of `n_out`.
+
+    `norm="before"` is Linear → LayerNorm → ReLU (RLPD, WSRL, O-DICE), `norm="after"` is
+    Linear → ReLU → LayerNorm (ReBRAC). `last_scale` shrinks the last layer's first weights.
+    """
+
+    def __init__(
+        self,
+        init: Init,
+        n_in: int,
+        hidden: Sequence[int],
+        n_out: int,
+        n: int = 0,
+        norm: Norm = "none",
+        last_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if norm not in ("none", "before", "after"):
+            raise ValueError(f"norm {norm!r} is unknown; use none, before or after")
+        self.norm = norm
+        widths = [n_in, *hidden]
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(Linear(init, i, o, n) for i, o in pairs)
+        normalised = hidden if norm != "none" else ()
+        self.norms = nn.ModuleList(LayerNorm(init, width, n) for width in normalised)
+        self.last = Linear(init, widths[-1], n_out, n, last_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k, layer in enumerate(self.layers):
+            x = layer(x)
+            if self.norm == "before":
+                x = self.norms[k](x)
+            x = F.relu(x)
+            if self.norm == "after":
+                x = self.norms[k](x)
+        return self.last(x)
+
+
+class Scalar(nn.Module):
+    """One trainable number per lane, read as `[S, 1]`; a temperature, say."""
+
+    def __init__(self, init: Init, value: float | Tensor) -> None:
+        super().__init__()
+        self.value = init.constant((1,), value)
+
+    def forward(self) -> Tensor:
+        return self.value
