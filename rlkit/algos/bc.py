@@ -64,7 +64,7 @@ class Agent:
         actor = nets.CategoricalActor if spec.discrete else _HEADS[c.policy]
         self.pi = actor(nets.Init(spec), c.hidden, c.norm)
         self.step_pi = Adam(self.pi, c.lr)
-        self.act_noise = actor.noise
+        self.act_noise = self.pi.noise
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
         d = self.pi(b.s)

@@ -68,7 +68,7 @@ class Agent:
         schedule = cosine(c.lr_decay_steps) if c.lr_decay_steps else None
         self.step_pi = Adam(self.pi, c.lr, schedule=schedule)
         self.step_q, self.step_v = Adam(self.q, c.lr), Adam(self.v, c.lr)
-        self.act_noise = actor.noise
+        self.act_noise = self.pi.noise
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -24,5 +24,5 @@ class Batch(NamedTuple):
     s0: Tensor | None = None  # [S, B, *obs] first observation of the episode
     a2: Tensor | None = None  # [S, B, A] next action of the dataset
     mc: Tensor | None = None  # [S, B] Monte-Carlo return
-    index: Tensor | None = None  # [S, B] row in the replay
+    index: Tensor | None = None  # type: ignore[assignment]  # [S, B] row in the replay
     noise: dict[str, Tensor] | None = None  # what the agent declared in `noise`

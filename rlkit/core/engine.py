@@ -135,10 +135,10 @@ class Engine:
         state.load(self.agent, before)
         try:
             if self.mode == "compile":
-                with torch._dynamo.config.patch(trace_autograd_ops=True):
-                    compiled = torch.compile(self.agent.update, fullgraph=True, dynamic=False)
-                    metrics = self._loop(compiled, step, *inputs)
-                self._update = _with_autograd_traced(compiled)
+                self._update = _compiled(self.agent.update)
+                with warnings.catch_warnings():  # the compiler's own are not for our users
+                    warnings.simplefilter("ignore")
+                    metrics = self._loop(self._update, step, *inputs)
             else:
                 graph = _Graph(self, count)
                 state.load(self.agent, before)
@@ -146,7 +146,8 @@ class Engine:
                 self._graph = graph
             fault = difference(before, eager, state.tensors(self.agent), eager_metrics, metrics)
         except Exception as error:  # whatever a compiler may raise, eager still works
-            fault = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+            text = " ".join(str(error).split())
+            fault = f"{type(error).__name__}: {text[:300]}"
         state.load(self.agent, before)
         if fault:
             self.reason = f"engine {self.mode!r} not used: {fault}"
@@ -163,14 +164,19 @@ def choose(mode: str, device: str, updates_ahead: int) -> str:
     return "compile" if updates_ahead >= _COMPILE_REPAID_AFTER else "eager"
 
 
-def _with_autograd_traced(compiled: Callable) -> Callable:
-    """A later recompile (another static flag) needs dynamo's autograd tracing switched on too."""
+def _compiled(update: Callable) -> Callable:
+    """`update` as one compiled graph.
 
-    def update(*args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    Dynamo traces `autograd.grad` only under a private flag, which must also be set whenever it
+    compiles again, as it does for another static flag.
+    """
+    compiled = torch.compile(update, fullgraph=True, dynamic=False)
+
+    def call(*args: Any, **kwargs: Any) -> dict[str, Tensor]:
         with torch._dynamo.config.patch(trace_autograd_ops=True):
             return compiled(*args, **kwargs)
 
-    return update
+    return call
 
 
 def difference(

@@ -15,6 +15,7 @@ class Flat:
     """The flat buffer of `net`; made once per net by `flatten`."""
 
     def __init__(self, net: nn.Module) -> None:
+        self.names = [name for name, _ in net.named_parameters()]
         self.params = list(net.parameters())
         if not self.params:
             raise ValueError(f"{type(net).__name__} has no parameters to optimise or to follow")

@@ -108,7 +108,14 @@ class Adam:
         x.sub_(lr / correction1 * self.m / (self.v.sqrt() / correction2 + self.eps))
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"m": self.m, "v": self.v, "steps": self.steps}
+        """Moments of every parameter `[S, ...]`, so that lanes can be told apart, and the count."""
+        moments = {"m": self.flat.views(self.m), "v": self.flat.views(self.v)}
+        named = {
+            f"{moment}.{name}": view
+            for moment, views in moments.items()
+            for name, view in zip(self.flat.names, views, strict=True)
+        }
+        return {**named, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Copies into the existing storage, which captured graphs and compiled code hold."""

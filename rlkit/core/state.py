@@ -42,7 +42,9 @@ def load(agent: Any, saved: dict[str, Tensor], only: tuple[str, ...] = ()) -> No
     if only:
         unknown = [name for name in only if name not in parts(agent)]
         if unknown:
-            raise ValueError(f"agent has no part {unknown[0]!r}; its parts: {', '.join(parts(agent))}")
+            raise ValueError(
+                f"agent has no part {unknown[0]!r}; its parts: {', '.join(parts(agent))}"
+            )
         live = {name: t for name, t in live.items() if name.split(".")[0] in only}
         saved = {name: t for name, t in saved.items() if name.split(".")[0] in only}
     for name, tensor in live.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ class GridEncoder(nn.Module):
         self.tables = nn.ParameterList(init.uniform((k, embedding), 1.0) for k in _KINDS)
         widths = [embedding * len(_KINDS), channels, channels]
         self.kernels, self.biases = nn.ParameterList(), nn.ParameterList()
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in pairwise(widths):
             bound = 1 / math.sqrt(n_in * 9)
             self.kernels.append(init.uniform((n_out, n_in, 3, 3), bound))
             self.biases.append(init.uniform((n_out,), bound))

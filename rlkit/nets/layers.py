@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -105,8 +106,7 @@ class MLP(nn.Module):
             raise ValueError(f"norm {norm!r} is unknown; use none, before or after")
         self.norm = norm
         widths = [n_in, *hidden]
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.layers = nn.ModuleList(Linear(init, i, o, n) for i, o in pairs)
+        self.layers = nn.ModuleList(Linear(init, i, o, n) for i, o in pairwise(widths))
         normalised = hidden if norm != "none" else ()
         self.norms = nn.ModuleList(LayerNorm(init, width, n) for width in normalised)
         self.last = Linear(init, widths[-1], n_out, n, last_scale)

@@ -1,0 +1,109 @@
+"""What an agent is checked on: its module, tiny nets, and batches every lane can remake."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlkit.core.batch import Batch
+from rlkit.core.lanes import resolve
+from rlkit.core.spec import Discrete, Spec
+from rlkit.core.streams import Streams, generator
+
+BATCH = 12  # transitions a lane
+OBS = 5
+ACTIONS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One algorithm under one kind of action space.
+
+    `config` overrides defaults in every check; `vary` gives a field the other overrides it needs
+    to show an effect; `exempt` names fields no update can show, each with its reason.
+    """
+
+    module: ModuleType
+    discrete: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+    vary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    exempt: Mapping[str, str] = field(default_factory=dict)
+
+    def spec(self, seeds: tuple[int, ...] = (3, 0), dtype: torch.dtype = torch.float64) -> Spec:
+        return Spec(OBS, Discrete(ACTIONS) if self.discrete else ACTIONS, seeds, dtype)
+
+    def make_config(self, **overrides: Any) -> Any:
+        """The algorithm's defaults with tiny nets, the case's overrides and then `overrides`."""
+        config = self.module.Config()
+        names = {f.name for f in dataclasses.fields(config)}
+        tiny = {"hidden": (8, 8), "batch_size": BATCH}
+        known = {name: value for name, value in tiny.items() if name in names}
+        return dataclasses.replace(config, **{**known, **self.config, **overrides})
+
+    def agent(self, spec: Spec, config: Any) -> Any:
+        return self.module.Agent(spec, resolve(config, spec))
+
+
+def make_batch(spec: Spec, agent: Any, step: int) -> Batch:
+    """A random batch whose lane k depends on seed k and `step` alone; some rows terminate."""
+    lanes = [_lane(spec, generator(seed, "case", step)) for seed in spec.seeds]
+    columns = {
+        name: torch.from_numpy(np.stack([lane[name] for lane in lanes])) for name in lanes[0]
+    }
+    for name, column in columns.items():
+        if column.is_floating_point():
+            columns[name] = column.to(spec.device, spec.dtype)
+    return Batch(**columns, noise=make_noise(spec, agent, step))
+
+
+def make_noise(spec: Spec, agent: Any, step: int) -> dict[str, Tensor] | None:
+    """The noise the agent declares, as the engine would draw it."""
+    streams = Streams(spec.seeds)
+    noise = {
+        name: streams.draw(f"noise/{name}", draw.kind, step, draw.shape(spec, BATCH))[0]
+        for name, draw in getattr(agent, "noise", {}).items()
+    }
+    return {n: torch.from_numpy(x).to(spec.device, spec.dtype) for n, x in noise.items()} or None
+
+
+def _lane(spec: Spec, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def actions() -> np.ndarray:
+        if spec.discrete:
+            return rng.integers(spec.act_size, size=BATCH)
+        return rng.uniform(-0.9, 0.9, (BATCH, spec.act_size))
+
+    return {
+        "s": rng.standard_normal((BATCH, *spec.obs)),
+        "a": actions(),
+        "r": rng.standard_normal(BATCH),
+        "cont": (rng.random(BATCH) > 0.2).astype(float),
+        "s2": rng.standard_normal((BATCH, *spec.obs)),
+        "w": rng.uniform(0.5, 1.5, BATCH),
+        "s0": rng.standard_normal((BATCH, *spec.obs)),
+        "a2": actions(),
+        "mc": rng.standard_normal(BATCH),
+        "index": rng.integers(1000, size=BATCH),
+    }
+
+
+def run_updates(case: Case, spec: Spec, config: Any, updates: int = 3) -> tuple[Any, dict]:
+    """An agent after some updates on its own batches, and the metrics of the last."""
+    agent = case.agent(spec, config)
+    resolved = resolve(config, spec)
+    metrics: dict[str, Tensor] = {}
+    for step in range(updates):
+        due = due_flags(agent, step)
+        metrics = {**metrics, **agent.update(make_batch(spec, agent, step), resolved, **due)}
+    return agent, metrics
+
+
+def due_flags(agent: Any, step: int) -> dict[str, bool]:
+    """Periodic sub-updates due at `step`, as the engine counts them."""
+    return {n: (step + 1) % p == 0 for n, p in getattr(agent, "periods", {}).items()}
