@@ -53,8 +53,7 @@ def pi_loss(  # [..., B] -> [...]
     log_prob: Tensor, adv: Tensor, beta: float | Tensor, clip: float | Tensor
 ) -> Tensor:
     """Advantage-weighted log-likelihood, eq. (7)."""
-    weight = torch.minimum((beta * adv).exp(), torch.as_tensor(clip).to(adv))
-    return -(weight * log_prob).mean(-1)
+    return -((beta * adv).exp().clamp(max=clip) * log_prob).mean(-1)
 
 
 class Agent:

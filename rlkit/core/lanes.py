@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, TypeVar, get_type_hints
 
 import torch
+from torch import Tensor
 
 from rlkit.core.spec import Spec
 
@@ -37,6 +38,11 @@ def resolve(config: ConfigT, spec: Spec) -> ConfigT:
             tensor = torch.tensor(value, dtype=spec.dtype, device=spec.device)
             changed[field.name] = tensor.unsqueeze(-1)  # [S, 1]
     return dataclasses.replace(config, **changed) if changed else config  # type: ignore[type-var]
+
+
+def against(value: float | Tensor, x: Tensor) -> float | Tensor:
+    """`value`, a number or one per lane `[S, 1]`, so that it broadcasts against `x [S, ...]`."""
+    return value.reshape(-1, *[1] * (x.dim() - 1)) if isinstance(value, Tensor) else value
 
 
 def select(config: ConfigT, lanes: list[int]) -> ConfigT:

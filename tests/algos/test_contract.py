@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlkit.algos import bc, iql, sac
+from rlkit.algos import bc, cql_discrete, iql, sac, td3, td3_bc
 from rlkit.testing import CHECKS, Case, Skipped
 
 SELECTED = "chooses episodes before training; see test_bc"
@@ -20,6 +20,9 @@ CASES = {
     "iql": Case(iql, vary={"adv_clip": {"beta": 50.0}}),
     "iql-discrete": Case(iql, discrete=True, vary={"adv_clip": {"beta": 50.0}}),
     "sac": Case(sac),
+    "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
+    "td3_bc": Case(td3_bc),
+    "cql_discrete": Case(cql_discrete, discrete=True, config={"target_period": 2}),
 }
 
 
