@@ -27,7 +27,8 @@ class Case:
     """One algorithm under one kind of action space.
 
     `config` overrides defaults in every check; `vary` gives a field the other overrides it needs
-    to show an effect; `exempt` names fields no update can show, each with its reason.
+    to show an effect; `exempt` names fields no update can show, and `inapplicable` checks the
+    algorithm's own equations rule out, each with its reason.
     """
 
     module: ModuleType
@@ -35,6 +36,7 @@ class Case:
     config: Mapping[str, Any] = field(default_factory=dict)
     vary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     exempt: Mapping[str, str] = field(default_factory=dict)
+    inapplicable: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, seeds: tuple[int, ...] = (3, 0), dtype: torch.dtype = torch.float64) -> Spec:
         return Spec(OBS, Discrete(ACTIONS) if self.discrete else ACTIONS, seeds, dtype)
