@@ -99,7 +99,10 @@ class Engine:
         for name, draw in self.noise.items():
             shape = draw.shape(self.spec, self.source.batch_size)
             numbers = self.streams.draw(f"noise/{name}", draw.kind, step, shape, count)
-            noise[name] = torch.from_numpy(numbers).to(self.spec.device, self.spec.dtype)
+            tensor = torch.from_numpy(numbers).to(self.spec.device, self.spec.dtype)
+            if draw.kind == "uniform":  # a double just below 1 rounds to 1 in float32
+                tensor.clamp_(max=1 - torch.finfo(tensor.dtype).eps / 2)
+            noise[name] = tensor
         return self.source.indices(step, count), noise
 
     def _loop(

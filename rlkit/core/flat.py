@@ -7,6 +7,9 @@ batched matrix product without a copy.
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +20,12 @@ class Flat:
     def __init__(self, net: nn.Module) -> None:
         self.names = [name for name, _ in net.named_parameters()]
         self.params = list(net.parameters())
+        for name, p in net.named_parameters():
+            if getattr(p, "_is_flat", False):
+                raise ValueError(
+                    f"parameter {name!r} already lives in the buffer of another net; give its "
+                    "optimiser or target the whole of that net, or disjoint parts"
+                )
         if not self.params:
             raise ValueError(f"{type(net).__name__} has no parameters to optimise or to follow")
         self.lanes = self.params[0].shape[0]
@@ -27,9 +36,21 @@ class Flat:
                     "expected first; wrap foreign modules in nets.Vmapped"
                 )
         self.data = torch.cat([p.detach().reshape(-1) for p in self.params])
+        self._claim()
+        self._lane_of: Tensor | None = None
+
+    def _claim(self) -> None:
         for p, view in zip(self.params, self.views(self.data), strict=True):
             p.data = view
-        self._lane_of: Tensor | None = None
+            p._is_flat = True  # type: ignore[attr-defined]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Flat:
+        """A parameter's copy owns its numbers, so the views must be made anew."""
+        twin = memo[id(self)] = copy.copy(self)
+        twin.params = copy.deepcopy(self.params, memo)
+        twin.data = self.data.clone()
+        twin._claim()
+        return twin
 
     def views(self, buffer: Tensor) -> list[Tensor]:
         """Views of `buffer` shaped like the parameters."""

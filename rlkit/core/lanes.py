@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -18,6 +18,12 @@ def float_fields(config_class: type) -> set[str]:
     return {name for name, kind in get_type_hints(config_class).items() if kind is float}
 
 
+def _takes_tuples(hint: Any) -> bool:
+    kinds = (tuple, list)
+    inner = any(_takes_tuples(part) for part in get_args(hint))
+    return hint in kinds or get_origin(hint) in kinds or inner
+
+
 def resolve(config: ConfigT, spec: Spec) -> ConfigT:
     """`config` with every tuple in a float field replaced by a tensor `[S, 1]`.
 
@@ -27,8 +33,16 @@ def resolve(config: ConfigT, spec: Spec) -> ConfigT:
     """
     changed: dict[str, Any] = {}
     lanable = float_fields(type(config))
+    hints = get_type_hints(type(config))
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
+        if isinstance(value, (tuple, list)) and not (
+            field.name in lanable or _takes_tuples(hints[field.name])
+        ):
+            raise ValueError(
+                f"config field {field.name!r} is {value!r}, but only float fields may differ from "
+                "lane to lane; run its values apart"
+            )
         if field.name in lanable and isinstance(value, (tuple, list)):
             if len(value) != spec.lanes:
                 raise ValueError(

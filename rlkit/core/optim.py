@@ -66,7 +66,7 @@ class Adam:
         if self.clip is not None:
             norm = self.flat.square_sums(grad).sqrt()
             grad = grad * self.flat.per_lane((self.clip / (norm + 1e-6)).clamp(max=1.0))
-        scale = 1.0 if self.schedule is None else self.schedule(self.steps)
+        scale = 1.0 if self.schedule is None else self.schedule(self.steps.double())
         lr = (self.lr if self._lr_lanes is None else self._lr_lanes) * scale
         self.steps += 1
         # the fused kernel takes one rate; the compiler fuses the written-out form by itself
@@ -77,6 +77,8 @@ class Adam:
 
     def _step_fused(self, grad: Tensor, lr: float | Tensor) -> None:
         kernel = torch._fused_adamw_ if self.decoupled else torch._fused_adam_
+        if isinstance(lr, Tensor) and lr.is_cuda:
+            lr = lr.float()  # what the kernel reads there
         kernel(
             [self.flat.data],
             [grad],

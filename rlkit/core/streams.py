@@ -78,7 +78,7 @@ class Streams:
             take = min(count, block - offset)
             parts.append(self._block(name, kind, number, (block, *shape))[offset : offset + take])
             step, count = step + take, count - take
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.concatenate(parts)  # a copy: what a caller does to it stays with the caller
 
     def _block(self, name: str, kind: Kind, number: int, shape: tuple[int, ...]) -> np.ndarray:
         cached = self._cache.get((name, kind, shape))

@@ -17,7 +17,6 @@ class Target:
     def __init__(self, net: nn.Module) -> None:
         flatten(net)  # first, so that the copy's buffer has the same order
         self.net = copy.deepcopy(net).requires_grad_(False)
-        self.net.__dict__.pop("_flat", None)
         self.flat = flatten(self.net)
 
     def __call__(self, *args: Any) -> Any:

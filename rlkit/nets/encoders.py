@@ -34,6 +34,8 @@ class GridEncoder(nn.Module):
     Lanes are the groups of the convolution.
     """
 
+    limits: Tensor
+
     def __init__(self, init: Init, embedding: int = 8, channels: int = 32) -> None:
         super().__init__()
         height, width, kinds = init.spec.obs
@@ -48,11 +50,16 @@ class GridEncoder(nn.Module):
             bound = 1 / math.sqrt(n_in * 9)
             self.kernels.append(init.uniform((n_out, n_in, 3, 3), bound))
             self.biases.append(init.uniform((n_out,), bound))
+        limits = torch.tensor(_KINDS, device=init.spec.device)
+        self.register_buffer("limits", limits, persistent=False)
         self.size = channels * (height - 4) * (width - 4)
 
     def forward(self, s: Tensor) -> Tensor:
         lanes, batch, height, width, _ = s.shape
         cells = s.long().reshape(lanes, -1, len(_KINDS))
+        # without a look, a number too large would read the next lane's table
+        known = (cells < self.limits).all()
+        torch._assert_async(known, "an observation holds a number outside MiniGrid's tables")
         embedded = []
         for k, table in enumerate(self.tables):
             offset = torch.arange(lanes, device=s.device).unsqueeze(-1) * table.shape[1]

@@ -24,10 +24,14 @@ class Vmapped(nn.Module):
         copies = []
         for rng in init.lane_generators():
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(rng.integers(2**63)))
+                torch.default_generator.manual_seed(int(rng.integers(2**63)))  # not CUDA's
                 copies.append(factory().to(init.spec.device, init.spec.dtype))
-        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in copies[0].modules()):
-            raise ValueError("BatchNorm keeps statistics across calls; use LayerNorm or GroupNorm")
+        for m in copies[0].modules():
+            batch_norm = isinstance(m, nn.modules.batchnorm._BatchNorm)
+            if batch_norm or getattr(m, "track_running_stats", False):
+                raise ValueError(
+                    f"{type(m).__name__} keeps statistics across calls; use LayerNorm or GroupNorm"
+                )
         params, buffers = stack_module_state(copies)
         self._names = list(params)
         self.weights = nn.ParameterList(nn.Parameter(p.detach()) for p in params.values())

@@ -28,6 +28,7 @@ from rlkit.core.batch import Batch
 from rlkit.core.lanes import float_fields, resolve
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
+from rlkit.core.target import Target
 from rlkit.testing.cases import (
     ACTIONS,
     BATCH,
@@ -151,14 +152,16 @@ class _Batches:
     def batch(self, index: Tensor) -> Batch:
         lane = torch.arange(self.spec.lanes, device=index.device).unsqueeze(-1)
         row = torch.arange(BATCH, device=index.device)
-        return Batch(**{name: c[index, lane, row] for name, c in self.columns.items()})
+        fields: dict[str, Any] = {n: c[index, lane, row] for n, c in self.columns.items()}
+        return Batch(**fields)
 
 
 def optimisers_move_their_own_net(case: Case) -> None:
     """A step of one optimiser changes no parameter but its own net's."""
     spec, config = case.spec(), case.make_config()
     agent = case.agent(spec, config)
-    nets = {n: p for n, p in state.parts(agent).items() if isinstance(p, torch.nn.Module)}
+    parts = {n: p.net if isinstance(p, Target) else p for n, p in state.parts(agent).items()}
+    nets = {n: p for n, p in parts.items() if isinstance(p, torch.nn.Module)}
     moved: dict[int, set[str]] = {}
     original = Adam.apply
 
@@ -180,6 +183,8 @@ def optimisers_move_their_own_net(case: Case) -> None:
     assert moved, "no optimiser moved anything"
     for names in moved.values():
         assert len(names) == 1, f"one optimiser moved {sorted(names)}"
+        targets = [n for n in names if isinstance(state.parts(agent)[n], Target)]
+        assert not targets, f"an optimiser moved the target {targets[0]}"
 
 
 def terminal_rows_ignore_the_next_state(case: Case) -> None:
@@ -221,16 +226,20 @@ def _permute_noise(agent: Any, name: str, noise: Tensor, order: Tensor) -> Tenso
 
 def no_silent_broadcast(case: Case) -> None:
     """No arithmetic makes a tensor larger than its operands, as `[B, 1] - [B]` would."""
-    spec, config = case.spec(), case.make_config()
-    agent = case.agent(spec, config)
-    with _GrowthForbidden():
-        agent.update(make_batch(spec, agent, 0), resolve(config, spec))
+    config = case.make_config()
+    for seeds in ((3,), (3, 0)):  # one lane hides [S] - [S, 1], more make [S, B, 1] - [S, B] fail
+        spec = case.spec(seeds)
+        agent = case.agent(spec, config)
+        with _GrowthForbidden():
+            agent.update(make_batch(spec, agent, 0), resolve(config, spec))
 
 
 class _GrowthForbidden(TorchFunctionMode):
     NAMES = {
         *("add", "sub", "mul", "div", "true_divide", "maximum", "minimum", "where"),
         *("__add__", "__sub__", "__mul__", "__truediv__", "__radd__", "__rsub__", "__rmul__"),
+        *("lt", "le", "gt", "ge", "__lt__", "__le__", "__gt__", "__ge__", "pow", "__pow__"),
+        *("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "lerp", "addcmul"),
     }
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -250,7 +259,9 @@ def touches_no_global_state(case: Case) -> None:
     agent = case.agent(spec, config)
     with _ReadBackForbidden():
         agent.update(make_batch(spec, agent, 0), resolve(config, spec))
-        agent.act(make_batch(spec, agent, 0).s)
+        s, noise = make_batch(spec, agent, 0).s, _act_noise(spec, agent)
+        agent.act(s)
+        agent.act(s, noise)
     for library, state_before in before.items():
         unmoved = state_before == _global_states()[library]
         assert unmoved, f"the global generator of {library} was used"
@@ -266,11 +277,17 @@ def _global_states() -> dict[str, bytes]:
 
 
 class _ReadBackForbidden(TorchFunctionMode):
-    NAMES = {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "nonzero"}
+    NAMES = {
+        *("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__"),
+        *("__array__", "nonzero", "masked_select", "unique"),
+    }
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        assert name not in self.NAMES, f"{name}() waits for the device; keep it out of an agent"
+        mask = name == "__getitem__" and isinstance(args[1], Tensor) and args[1].dtype == torch.bool
+        text = "waits for the device; keep it out of an agent"
+        assert not mask, f"indexing by a boolean mask {text}"
+        assert name not in self.NAMES, f"{name}() {text}"
         return func(*args, **(kwargs or {}))
 
 
@@ -279,14 +296,17 @@ def checkpoint_continues_bitwise(case: Case) -> None:
     spec, config = case.spec(dtype=torch.float32), case.make_config()
     agent, _ = run_updates(case, spec, config, 5)
     saved = safetensors.torch.load(safetensors.torch.save(state.clone(agent)))
+    assert saved, "the agent has no state to save; nets and optimisers must be its attributes"
     fresh = case.agent(spec, config)
     state.load(fresh, saved)
-    for step in range(5, 10):
-        for each in (agent, fresh):
-            due = due_flags(each, step)
-            each.update(make_batch(spec, each, step), resolve(config, spec), **due)
-    for name, tensor in state.tensors(agent).items():
-        assert torch.equal(tensor, state.tensors(fresh)[name]), f"{name} differs after loading"
+    results = []
+    for each in (agent, fresh):
+        for step in range(5, 10):
+            due, b = due_flags(each, step), make_batch(spec, each, step)
+            metrics = each.update(b, resolve(config, spec), **due)
+        results.append({**state.tensors(each), **metrics, "the action": each.act(b.s)})
+    for name, tensor in results[0].items():
+        assert torch.equal(tensor, results[1][name]), f"{name} differs after loading"
 
 
 def acts_in_its_space(case: Case) -> None:
@@ -294,17 +314,24 @@ def acts_in_its_space(case: Case) -> None:
     spec, config = case.spec(), case.make_config()
     agent = case.agent(spec, config)
     s = make_batch(spec, agent, 0).s
-    noise = agent.act_noise
-    draws = make_noise(spec, type("Actor", (), {"noise": {"act": noise}}), 0)
-    assert draws is not None
-    for a in (agent.act(s), agent.act(s, draws["act"])):
+    noise = _act_noise(spec, agent)
+    for a in (agent.act(s), agent.act(s, noise)):
         shape = (spec.lanes, BATCH) if spec.discrete else (spec.lanes, BATCH, ACTIONS)
         assert tuple(a.shape) == shape, f"actions have shape {tuple(a.shape)}, not {shape}"
         assert not a.isnan().any(), "an action is NaN"
-    a = agent.act(s)
-    inside = (a >= 0) & (a < ACTIONS) if spec.discrete else a.abs() <= 1
-    assert inside.all(), "a deterministic action leaves the action space"
+        if spec.discrete:
+            assert ((a >= 0) & (a < ACTIONS)).all(), "an action leaves the action space"
+    a = agent.act(s)  # noisy continuous actions may leave the box: whoever acts clips them
+    assert spec.discrete or (a.abs() <= 1).all(), "a deterministic action leaves the action space"
     assert torch.equal(a, agent.act(s)), "the deterministic action changes from call to call"
+    assert not torch.equal(a, agent.act(s, noise)), "the noise changes no action"
+
+
+def _act_noise(spec: Spec, agent: Any) -> Tensor:
+    actor = type("Actor", (), {"noise": {"act": agent.act_noise}})
+    draws = make_noise(spec, actor, 0)
+    assert draws is not None
+    return draws["act"]
 
 
 def every_field_matters(case: Case) -> None:

@@ -1,0 +1,216 @@
+"""Checkpoints: named tensors in safetensors files beside one JSON file, never half-written.
+
+A checkpoint is a folder of `<part>.safetensors` files and a `checkpoint.json` that holds their
+sizes and SHA-256 sums and whatever else describes the moment. It is written under a hidden
+temporary name in the same directory, flushed to the disk, and renamed: a reader sees all or
+nothing, and a full disk costs the checkpoint being written, not an older one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from rlkit.core.errors import CheckpointError
+
+INDEX = "checkpoint.json"
+_PIECE = 1 << 24  # bytes hashed and written at once
+_NAMES = {  # dtypes of the safetensors format
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.uint16: "U16",
+    torch.uint32: "U32",
+    torch.uint64: "U64",
+}
+_WRITTEN_AS = {"F16": torch.int16, "BF16": torch.int16}  # same bytes, a dtype numpy knows
+
+
+def save(
+    folder: str | Path, parts: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]
+) -> None:
+    """Write checkpoint `folder`: each of `parts` to its own file, and `meta` (JSON-able).
+
+    Raises CheckpointError when the disk refuses; nothing is left behind then.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise CheckpointError(f"{folder} exists already; a checkpoint is never overwritten")
+    temporary = temporary_name(folder)
+    try:
+        temporary.mkdir(parents=True)
+        files = {}
+        for name, tensors in parts.items():
+            size, checksum = _write_tensors(temporary / f"{name}.safetensors", tensors)
+            files[name] = {"bytes": size, "sha256": checksum}
+        _write_index(temporary, {"files": files, "meta": dict(meta)})
+        publish(temporary, folder)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load(
+    folder: str | Path, names: Iterable[str] | None = None, device: str = "cpu"
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Parts (all, or those of `names`) and meta of a checkpoint, size and checksum verified.
+
+    Raises CheckpointError naming the file that is missing or damaged.
+    """
+    folder = Path(folder)
+    index = read_index(folder)
+    parts = {}
+    for name in index["files"] if names is None else names:
+        if name not in index["files"]:
+            raise CheckpointError(
+                f"{folder} holds {', '.join(index['files'])} but no {name!r}; an older checkpoint "
+                "keeps its policy only: use a newer one"
+            )
+        path = folder / f"{name}.safetensors"
+        _verify(path, **index["files"][name])
+        parts[name] = safetensors.torch.load_file(path, device=device)
+    return parts, index["meta"]
+
+
+def read_index(folder: str | Path) -> dict[str, Any]:
+    """`files` (sizes and checksums) and `meta` of a checkpoint, without reading its tensors."""
+    path = Path(folder) / INDEX
+    try:
+        index = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing: {folder} is no checkpoint") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); {_OTHER}") from error
+    if not isinstance(index, dict) or index.keys() != {"files", "meta"}:
+        raise CheckpointError(f"{path} is damaged (no 'files' and 'meta'); {_OTHER}")
+    return index
+
+
+def drop(folder: str | Path, names: Iterable[str]) -> None:
+    """Remove parts of a checkpoint for good (a large replay that is no longer needed).
+
+    The index forgets them before the files go, so an interruption leaves a valid checkpoint.
+    """
+    folder = Path(folder)
+    index = read_index(folder)
+    gone = [name for name in names if name in index["files"]]
+    if not gone:
+        return
+    index["files"] = {k: v for k, v in index["files"].items() if k not in gone}
+    replacement = temporary_name(folder / INDEX)
+    try:
+        _write(replacement, [json.dumps(index, indent=1).encode()])
+        os.replace(replacement, folder / INDEX)
+    except OSError as error:
+        replacement.unlink(missing_ok=True)
+        raise _refused(folder, error) from error
+    for name in gone:
+        (folder / f"{name}.safetensors").unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden sibling of `path`, told apart by process."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def publish(temporary: Path, folder: Path) -> None:
+    """Give a complete temporary folder its final name, durably."""
+    _flush_directory(temporary)
+    os.rename(temporary, folder)
+    _flush_directory(folder.parent)
+
+
+_OTHER = "take another checkpoint (--checkpoint STEP)"
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> tuple[int, str]:
+    """Size and SHA-256 of a safetensors file; views of one buffer are written one by one."""
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, tensor in tensors.items():
+        end = offset + tensor.numel() * tensor.element_size()
+        kind, shape = _NAMES[tensor.dtype], list(tensor.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # data begins aligned
+    return _write(path, _pieces(text, tensors.values()))
+
+
+def _pieces(header: bytes, tensors: Iterable[Tensor]) -> Iterable[bytes | memoryview]:
+    yield len(header).to_bytes(8, "little") + header
+    for tensor in tensors:
+        plain = tensor.detach().cpu().contiguous()
+        kind = _WRITTEN_AS.get(_NAMES[plain.dtype])
+        numbers = (plain if kind is None else plain.view(kind)).reshape(-1).numpy()
+        view = numbers.view(np.uint8).data
+        for start in range(0, len(view), _PIECE):
+            yield view[start : start + _PIECE]
+
+
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
+    _write(folder / INDEX, [json.dumps(index, indent=1).encode()])
+
+
+def _verify(path: Path, bytes: int, sha256: str) -> None:
+    try:
+        size = path.stat().st_size
+        if size != bytes:
+            raise CheckpointError(f"{path} has {size} bytes instead of {bytes}; {_OTHER}")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; {_OTHER}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); {_OTHER}") from error
+    if found != sha256:
+        raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs); {_OTHER}")
+
+
+def _flush_directory(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems cannot flush a directory
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _refused(folder: Path, error: OSError) -> CheckpointError:
+    if error.errno == errno.ENOSPC:
+        advice = "the disk is full; free some space and resume: earlier checkpoints stand"
+    else:
+        advice = f"{error.strerror or error}; earlier checkpoints stand"
+    return CheckpointError(f"checkpoint {folder} could not be written: {advice}")

@@ -1,0 +1,19 @@
+"""Errors a user can act on; each message is one line that names what, where, and what to do."""
+
+from __future__ import annotations
+
+
+class RlkitError(Exception):
+    """Something failed that is not a defect of the program; a command ends with exit code 1."""
+
+
+class UsageError(RlkitError, ValueError):
+    """A name or a value that was asked for is not valid; a command ends with exit code 2."""
+
+
+class CheckpointError(RlkitError):
+    """A checkpoint could not be written, or what was read is not what was written."""
+
+
+class RunError(RlkitError):
+    """A run folder does not fit what was asked of it, or a training broke off."""
