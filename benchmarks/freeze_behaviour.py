@@ -1,0 +1,313 @@
+"""Freeze behaviour policies into the recipe cards shipped with rlkit.
+
+    python benchmarks/freeze_behaviour.py mujoco Hopper-v5 --train runs/sac-hopper
+    python benchmarks/freeze_behaviour.py mujoco HalfCheetah-v5 --train /tmp/b/HalfCheetah-v5
+    python benchmarks/freeze_behaviour.py minigrid
+
+`mujoco` takes the checkpoints of a run folder of `rlkit train sac`, or those that
+`benchmarks/train_behaviour.py` left, and writes `rlkit/data/recipes/hopper.{safetensors,json}`.
+The expert is the checkpoint whose mean action returns most, "medium" the one before it whose
+sampled actions return nearest to 40% of the expert, "mixed" several spread between 10% and 70%
+(fractions of the way from random to expert; choose others with --expert, --medium, --mixed).
+Weights are rounded to float16 first and every return is measured afterwards, with rlkit's own
+rollout.  `minigrid` writes the cards of the planner recipes.
+"""
+
+import argparse
+import importlib.metadata
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.spaces import Box
+from safetensors.numpy import load_file, save
+
+from rlkit.core.streams import generator
+from rlkit.data.recipes.behaviour import from_bytes
+from rlkit.data.recorder import record_episode
+from rlkit.envs.make import make
+from rlkit.eval.rollout import episode_seed, reference_returns
+
+RECIPES = Path(__file__).parents[1] / "rlkit" / "data" / "recipes"
+MIXED = (0.1, 0.25, 0.7)  # besides medium
+REFERENCE_EPISODES = 100
+CHECKPOINT_EPISODES = 50
+CURVE_EPISODES = 10
+SEED = 20  # of all evaluations here; recipes have their own
+NOISE = (0.0, 0.3, 0.6, 0.9, 1.0)  # the first is the expert, the others are mixed
+MINIGRID = {  # task, episodes of the mixed dataset, of the expert's
+    "MiniGrid-DoorKey-5x5-v0": ("doorkey-5x5", 480, 1000),
+    "MiniGrid-Empty-Random-5x5-v0": ("empty-random-5x5", 1200, 1000),
+}
+
+
+def freeze_mujoco(args: argparse.Namespace) -> None:
+    task = args.env.split("-")[0].lower()
+    source = (args.train / "config.json").is_file()
+    training = of_run(args.train, args.lane) if source else of_script(args.train, args.seed)
+    env = make(args.env)
+    assert isinstance(env.action_space, Box)
+    box = env.action_space.low, env.action_space.high
+    random = reference_returns(lambda: make(args.env), REFERENCE_EPISODES, SEED)
+
+    curve = []
+    for step in sorted(training.checkpoints):
+        actor = from_bytes(save(frozen(training, step)), name_of(step), *box)
+        mean = evaluate(env, actor, CURVE_EPISODES, sample=False).mean()
+        sampled = evaluate(env, actor, CURVE_EPISODES, sample=True).mean()
+        curve.append([step, round(float(mean), 1), round(float(sampled), 1)])
+        print(*curve[-1])
+    steps, means, samples = np.array(curve).T
+    expert = args.expert or int(steps[np.argmax(means)])
+    share = (samples - random.mean()) / (means[steps == expert][0] - random.mean())
+
+    def nearest(target: float, taken: list[int]) -> int:
+        allowed = (steps < expert) & ~np.isin(steps, taken)
+        return int(steps[np.argmin(np.where(allowed, abs(share - target), np.inf))])
+
+    medium = args.medium or nearest(0.4, [])
+    mixed = list(args.mixed or [medium])
+    for target in () if args.mixed else MIXED:
+        mixed.append(nearest(target, mixed))
+
+    chosen = sorted({expert, medium, *mixed})
+    content = save({k: v for step in chosen for k, v in frozen(training, step).items()})
+    policies = {}
+    for step in chosen:
+        actor = from_bytes(content, name_of(step), *box)
+        sampled = summary(evaluate(env, actor, CHECKPOINT_EPISODES, sample=True))
+        policies[name_of(step)] = {"kind": "checkpoint", "steps": step, **sampled}
+        print(name_of(step), sampled)
+    top = evaluate(
+        env, from_bytes(content, name_of(expert), *box), REFERENCE_EPISODES, sample=False
+    )
+    print("random", summary(random), "expert", summary(top))
+    about = f"{args.env}, SAC checkpoints acting with their sampled actions"
+    card = {
+        "env": args.env,
+        "algorithm": training.algorithm,
+        "weights": f"{task}.safetensors",
+        "reference": {
+            "random": float(random.mean()),
+            "expert": float(top.mean()),
+            "expert_policy": f"SAC checkpoint {name_of(expert)}, mean action",
+            "expert_std": float(top.std()),
+            "episodes": REFERENCE_EPISODES,
+            "seed": SEED,
+        },
+        "policies": policies,
+        "datasets": {
+            f"rlkit/{task}/medium-v0": {
+                "steps": args.dataset_steps,
+                "seed": 0,
+                "policies": [name_of(medium)],
+                "description": f"{about}: one of medium quality.",
+            },
+            f"rlkit/{task}/mixed-v0": {
+                "steps": args.dataset_steps,
+                "seed": 1,
+                "policies": [name_of(step) for step in sorted(mixed)],
+                "description": f"{about}: {len(mixed)} of one training, equal steps of each.",
+            },
+        },
+        "training": training.record
+        | {
+            "curve_columns": ["steps", "return of the mean action", "return of sampled actions"],
+            "curve_episodes": CURVE_EPISODES,
+            "curve_versions": versions("gymnasium", "mujoco", "numpy", "numba"),
+            "curve": curve,
+        },
+    }
+    (RECIPES / f"{task}.safetensors").write_bytes(content)
+    write_card(task, card)
+    print(f"{len(content)} bytes of weights; expert {expert}, medium {medium}, mixed {mixed}")
+
+
+class Training(NamedTuple):
+    """Checkpoints of one training: the actor's layers (weight [out, in], bias) by step."""
+
+    algorithm: str
+    checkpoints: dict[int, Callable[[], dict[str, np.ndarray]]]
+    record: dict[str, Any]
+
+
+def of_script(folder: Path, seed: int) -> Training:
+    """What `benchmarks/train_behaviour.py` left."""
+
+    def layers(path: Path) -> dict[str, np.ndarray]:
+        with np.load(path) as actor:
+            found = {}
+            for kind in ("weight", "bias"):
+                found[f"hidden_1.{kind}"] = actor[f"latent_pi.0.{kind}"]
+                found[f"hidden_2.{kind}"] = actor[f"latent_pi.2.{kind}"]
+                found[f"head.{kind}"] = np.concatenate(
+                    [actor[f"{k}.{kind}"] for k in ("mu", "log_std")]
+                )
+            return found
+
+    files = {int(path.stem.split("_")[1]): path for path in folder.glob("actor_*.npz")}
+    record = {
+        "command": f"python benchmarks/train_behaviour.py {folder.name} --seed {seed}",
+        "seed": seed,
+        "steps": max(files),
+        "versions": versions("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy"),
+    }
+    checkpoints = {step: partial(layers, path) for step, path in files.items()}
+    return Training("SAC (stable-baselines3)", checkpoints, record)
+
+
+def of_run(folder: Path, lane: int) -> Training:
+    """One lane of a run folder of `rlkit train sac`."""
+    config = json.loads((folder / "config.json").read_text())
+    options = config["options"]
+    group = next(k for k, lanes in enumerate(config["groups"]) if lane in lanes)
+    place = config["groups"][group].index(lane)
+
+    def layers(path: Path) -> dict[str, np.ndarray]:
+        tensors = load_file(path)
+        names = ("layers.0", "layers.1", "last")
+        found = {}
+        for ours, theirs in zip(("hidden_1", "hidden_2", "head"), names, strict=True):
+            found[f"{ours}.weight"] = tensors[f"pi.mlp.{theirs}.weight"][place].T
+            found[f"{ours}.bias"] = tensors[f"pi.mlp.{theirs}.bias"][place].reshape(-1)
+        return found
+
+    files = {
+        int(path.parts[-3].split("_")[1]): path
+        for path in folder.glob(f"checkpoints/step_*/group_{group}/agent.safetensors")
+    }
+    kept = json.loads((folder / "versions.json").read_text())
+    record = {
+        "command": f"rlkit train {options['algo']} --env {options['env']}",
+        "seed": options["seeds"][lane],
+        "steps": max(files),
+        "config": options["config"],
+        "warmup": options["warmup"],
+        "versions": {k: kept[k] for k in ("rlkit", "torch", "gymnasium", "mujoco", "numpy")},
+    }
+    checkpoints = {step: partial(layers, path) for step, path in files.items()}
+    return Training("SAC (rlkit)", checkpoints, record)
+
+
+def frozen(training: Training, step: int) -> dict[str, np.ndarray]:
+    """Tensors of one checkpoint for the shipped file, rounded."""
+    layers = training.checkpoints[step]()
+    return {f"{name_of(step)}/{k}": v.astype(np.float16).copy() for k, v in layers.items()}
+
+
+def name_of(step: int) -> str:
+    return f"{step:07d}"
+
+
+def evaluate(env, actor, episodes: int, sample: bool) -> np.ndarray:
+    returns = []
+    for number in range(episodes):
+        rng = generator(SEED, "evaluation", number)
+
+        def act(obs, rng=rng):
+            noise = rng.standard_normal(actor.act_size, dtype=np.float32) if sample else None
+            return actor.act(obs, noise)
+
+        returns.append(record_episode(env, act, episode_seed(SEED, number))["reward"].sum())
+    return np.array(returns)
+
+
+def freeze_minigrid() -> None:
+    from rlkit.envs.minigrid_planner import Planner
+
+    for env_id, (task, mixed_episodes, expert_episodes) in MINIGRID.items():
+        env, planner = make(env_id), Planner()
+        random = reference_returns(lambda env_id=env_id: make(env_id), REFERENCE_EPISODES, SEED)
+        policies = {}
+        for noise in NOISE:
+            returns = []
+            for number in range(REFERENCE_EPISODES):
+                rng = generator(SEED, "evaluation", number)
+
+                def act(obs, env=env, planner=planner, noise=noise, rng=rng):
+                    return planner.noisy_action(env, noise, rng)
+
+                episode = record_episode(env, act, episode_seed(SEED, number))
+                returns.append(episode["reward"].sum())
+            policies[f"planner-{noise}"] = {
+                "kind": "planner",
+                "noise": noise,
+                **summary(np.array(returns)),
+            }
+            print(task, noise, summary(np.array(returns)))
+        about = f"{env_id}, a shortest-path planner on the true grid"
+        card = {
+            "env": env_id,
+            "algorithm": "shortest-path planner with random actions",
+            "reference": {
+                "random": float(random.mean()),
+                "expert": policies["planner-0.0"]["return"],
+                "expert_policy": "planner-0.0",
+                "episodes": REFERENCE_EPISODES,
+                "seed": SEED,
+            },
+            "policies": policies,
+            "datasets": {
+                f"rlkit/minigrid/{task}-expert-v0": {
+                    "episodes": expert_episodes,
+                    "seed": 0,
+                    "policies": ["planner-0.0"],
+                    "description": f"{about}, without noise.",
+                },
+                f"rlkit/minigrid/{task}-mixed-v0": {
+                    "episodes": mixed_episodes,
+                    "seed": 1,
+                    "policies": list(policies)[1:],
+                    "description": f"{about}; a share of its actions is replaced by random ones: "
+                    f"as many episodes each of {', '.join(str(noise) for noise in NOISE[1:])}.",
+                },
+            },
+            "made_by": {
+                "script": "benchmarks/freeze_behaviour.py",
+                "versions": versions("gymnasium", "minigrid", "numpy"),
+            },
+        }
+        write_card(f"minigrid-{task}", card)
+
+
+def summary(returns: np.ndarray) -> dict[str, float | int]:
+    return {
+        "return": float(returns.mean()),
+        "return_std": float(returns.std()),
+        "episodes": len(returns),
+    }
+
+
+def versions(*names: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def write_card(name: str, card: dict) -> None:
+    (RECIPES / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    mujoco = kinds.add_parser("mujoco")
+    mujoco.add_argument("env")
+    mujoco.add_argument("--train", type=Path, required=True)
+    mujoco.add_argument("--seed", type=int, default=0, help="of train_behaviour.py, for the card")
+    mujoco.add_argument("--lane", type=int, default=0, help="of a run folder")
+    mujoco.add_argument("--expert", type=int)
+    mujoco.add_argument("--medium", type=int)
+    mujoco.add_argument("--mixed", type=int, nargs="+")
+    mujoco.add_argument("--dataset-steps", type=int, default=200_000)
+    kinds.add_parser("minigrid")
+    args = parser.parse_args()
+    if args.kind == "mujoco":
+        freeze_mujoco(args)
+    else:
+        freeze_minigrid()
+
+
+if __name__ == "__main__":
+    main()

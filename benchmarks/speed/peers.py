@@ -1,0 +1,123 @@
+"""The same algorithms written plainly, the way CORL and stable-baselines3 write them.
+
+Separate modules and torch.optim optimisers, one backward pass and one step for every loss, one
+`.item()` a loss, per-parameter target averaging. Nets are 2x256 ReLU, as in the libraries.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+HIDDEN = 256
+Transition = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # s, a, r, done, s2
+
+
+def mlp(n_in: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(n_in, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, n_out),
+    )
+
+
+class TwinCritic(nn.Module):
+    def __init__(self, obs: int, act: int) -> None:
+        super().__init__()
+        self.first, self.second = mlp(obs + act, 1), mlp(obs + act, 1)
+
+    def forward(self, s: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+        sa = torch.cat([s, a], 1)
+        return self.first(sa).squeeze(-1), self.second(sa).squeeze(-1)
+
+
+def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> float:
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+
+def average(target: nn.Module, net: nn.Module, tau: float = 0.005) -> None:
+    for t, p in zip(target.parameters(), net.parameters(), strict=True):
+        t.data.copy_((1 - tau) * t.data + tau * p.data)
+
+
+class PlainBC:
+    def __init__(self, obs: int, act: int) -> None:
+        self.pi, self.log_std = mlp(obs, act), nn.Parameter(torch.zeros(act))
+        self.optimiser = torch.optim.Adam([*self.pi.parameters(), self.log_std], lr=3e-4)
+
+    def update(self, batch: Transition) -> dict[str, float]:
+        s, a, *_ = batch
+        d = Normal(torch.tanh(self.pi(s)), self.log_std.clamp(-5, 2).exp())
+        return {"pi": step(self.optimiser, -d.log_prob(a).sum(-1).mean())}
+
+
+class PlainIQL:
+    def __init__(self, obs: int, act: int) -> None:
+        self.q, self.v, self.pi = TwinCritic(obs, act), mlp(obs, 1), mlp(obs, act)
+        self.log_std = nn.Parameter(torch.zeros(act))
+        self.target = copy.deepcopy(self.q).requires_grad_(False)
+        self.q_optimiser = torch.optim.Adam(self.q.parameters(), lr=3e-4)
+        self.v_optimiser = torch.optim.Adam(self.v.parameters(), lr=3e-4)
+        self.pi_optimiser = torch.optim.Adam([*self.pi.parameters(), self.log_std], lr=3e-4)
+
+    def update(self, batch: Transition) -> dict[str, float]:
+        s, a, r, done, s2 = batch
+        log = {}
+        with torch.no_grad():
+            v2 = self.v(s2).squeeze(-1)
+            q = torch.min(*self.target(s, a))
+        adv = q - self.v(s).squeeze(-1)
+        v_loss = torch.mean(torch.abs(0.7 - (adv < 0).float()) * adv**2)
+        log["v"] = step(self.v_optimiser, v_loss)
+        y = r + (1 - done) * 0.99 * v2
+        q_loss = sum(F.mse_loss(q, y) for q in self.q(s, a))
+        log["q"] = step(self.q_optimiser, q_loss)
+        average(self.target, self.q)
+        weight = torch.exp(3.0 * adv.detach()).clamp(max=100.0)
+        d = Normal(torch.tanh(self.pi(s)), self.log_std.clamp(-5, 2).exp())
+        log["pi"] = step(self.pi_optimiser, torch.mean(-weight * d.log_prob(a).sum(-1)))
+        return log
+
+
+class PlainSAC:
+    def __init__(self, obs: int, act: int) -> None:
+        self.act = act
+        self.q, self.pi = TwinCritic(obs, act), mlp(obs, 2 * act)
+        self.target = copy.deepcopy(self.q).requires_grad_(False)
+        self.log_alpha = nn.Parameter(torch.zeros(1))
+        self.q_optimiser = torch.optim.Adam(self.q.parameters(), lr=3e-4)
+        self.pi_optimiser = torch.optim.Adam(self.pi.parameters(), lr=3e-4)
+        self.alpha_optimiser = torch.optim.Adam([self.log_alpha], lr=3e-4)
+
+    def sample(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.pi(s).chunk(2, -1)
+        d = Normal(mean, log_std.clamp(-20, 2).exp())
+        u = d.rsample()
+        a = torch.tanh(u)
+        return a, (d.log_prob(u) - torch.log(1 - a**2 + 1e-6)).sum(-1)
+
+    def update(self, batch: Transition) -> dict[str, float]:
+        s, a, r, done, s2 = batch
+        log = {}
+        new_a, log_prob = self.sample(s)
+        alpha = self.log_alpha.detach().exp()
+        alpha_loss = -(self.log_alpha * (log_prob - self.act).detach()).mean()
+        log["alpha"] = step(self.alpha_optimiser, alpha_loss)
+        with torch.no_grad():
+            a2, log_prob2 = self.sample(s2)
+            y = r + (1 - done) * 0.99 * (torch.min(*self.target(s2, a2)) - alpha * log_prob2)
+        q_loss = 0.5 * sum(F.mse_loss(q, y) for q in self.q(s, a))
+        log["q"] = step(self.q_optimiser, q_loss)
+        pi_loss = (alpha * log_prob - torch.min(*self.q(s, new_a))).mean()
+        log["pi"] = step(self.pi_optimiser, pi_loss)
+        average(self.target, self.q)
+        return log

@@ -1,0 +1,313 @@
+"""Building, listing, showing, importing and checking datasets: what `rlkit dataset` does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from rlkit.data import d4rl, minari_io
+from rlkit.data.meta import Meta
+from rlkit.data.nearest import suggestion
+from rlkit.data.recipes import cards
+from rlkit.data.recipes.episodes import roll_out
+from rlkit.data.store import EpisodeStore
+from rlkit.envs.make import make
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_HDF5 = (".hdf5", ".h5")
+_VERSIONED = ("rlkit", "numpy", "numba", "gymnasium", "mujoco", "minigrid", "minari")
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where a dataset stands, and whether this call made it."""
+
+    dataset_id: str
+    path: Path
+    made: bool
+    notes: tuple[str, ...] = ()
+
+
+def build(
+    name: str,
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Built:
+    """The dataset of a shipped recipe, rolled out now unless it already stands.
+
+    `progress(done, total)` is called once an episode, in steps or episodes. With `force` a standing
+    dataset is replaced, once the new one is complete. Raises ValueError for an unknown name
+    (naming the nearest recipe) and for a standing dataset made from another recipe.
+    """
+    recipe = cards.find(name)
+    path = minari_io.dataset_path(name)
+    versions = _versions()
+    if path.exists() and not force:
+        details = minari_io.read_meta(name).details
+        if details.get("fingerprint") != recipe.fingerprint():
+            raise ValueError(
+                f"dataset {name!r} at {path} was not made from this version of its recipe; "
+                "build it with force to replace it"
+            )
+        return Built(name, path, made=False, notes=_version_notes(details["versions"], versions))
+    env = make(recipe.env_id)
+    episodes, policies = [], []
+    for policy, episode in roll_out(recipe, progress=progress):
+        episodes.append(episode)
+        policies.append(policy)
+    counts = [policies.count(policy) for policy in recipe.policies]
+    env.close()
+    try:
+        minari_io.write(
+            episodes,
+            name,
+            observation_space=env.observation_space,
+            action_space=env.action_space,
+            env_spec=env.spec,
+            reference=recipe.reference,
+            algorithm=recipe.algorithm,
+            description=recipe.description,
+            details={
+                "fingerprint": recipe.fingerprint(),
+                "seed": recipe.seed,
+                # Episodes are stored policy by policy, in this order.
+                "policies": [
+                    {"name": policy, "episodes": count}
+                    for policy, count in zip(recipe.policies, counts, strict=True)
+                ],
+                "versions": versions,
+            },
+            overwrite=force,
+        )
+    except (OSError, ValueError):
+        # Another process may have finished the same build first: then that one stands.
+        if force or not path.exists():
+            raise
+        return Built(name, path, made=False, notes=("built by another process meanwhile",))
+    return Built(name, path, made=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `rlkit dataset list`."""
+
+    dataset_id: str
+    env_id: str
+    built: bool
+    has_recipe: bool
+    episodes: int | None
+    steps: int | None
+    megabytes: float | None
+    description: str
+
+
+def list_datasets() -> list[Row]:
+    """Shipped recipes and local Minari datasets, sorted by id."""
+    recipes, local = cards.all_recipes(), minari_io.local_ids()
+    rows = []
+    for name in sorted(recipes.keys() | local.keys()):
+        recipe, raw = recipes.get(name), local.get(name)
+        env_id = recipe.env_id if recipe is not None else ""
+        if raw is not None and raw.get("env_spec"):
+            env_id = gymnasium.envs.registration.EnvSpec.from_json(str(raw["env_spec"])).id
+        rows.append(
+            Row(
+                dataset_id=name,
+                env_id=env_id,
+                built=raw is not None,
+                has_recipe=recipe is not None,
+                episodes=int(raw["total_episodes"]) if raw is not None else None,
+                steps=int(raw["total_steps"]) if raw is not None else None,
+                megabytes=float(raw["dataset_size"]) if raw is not None else None,
+                description=recipe.description
+                if recipe
+                else str((raw or {}).get("description", "")),
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What `rlkit dataset show` prints."""
+
+    meta: Meta
+    episodes: int
+    steps: int
+    returns: np.ndarray  # [E] undiscounted
+    return_quantiles: dict[float, float]
+    length_quantiles: dict[float, float]
+    terminated: int  # episodes ended by the task
+    truncated: int  # by a time limit or the end of the recording
+    both: int  # carrying both flags
+    policies: list[dict[str, Any]]  # name, episodes and mean return of each recorded policy
+
+
+def show(dataset: str | Path) -> Shown:
+    """Description and figures of a local dataset, by id or directory."""
+    store, meta = _read(dataset)
+    returns = store.returns()
+    terminated, truncated = store.terminated[store.ends], store.truncated[store.ends]
+    policies, first = [], 0
+    for entry in meta.details.get("policies", []):
+        span = slice(first, first + entry["episodes"])
+        policies.append({**entry, "return": float(returns[span].mean())})
+        first += entry["episodes"]
+    return Shown(
+        meta=meta,
+        episodes=store.episodes,
+        steps=len(store),
+        returns=returns,
+        return_quantiles=_quantiles(returns),
+        length_quantiles=_quantiles(store.lengths),
+        terminated=int(terminated.sum()),
+        truncated=int(truncated.sum()),
+        both=int((terminated & truncated).sum()),
+        policies=policies,
+    )
+
+
+def import_d4rl(
+    file: str | Path,
+    dataset_id: str,
+    *,
+    env_id: str | None = None,
+    time_limit: int | None = None,
+    overwrite: bool = False,
+) -> tuple[Built, Meta]:
+    """The Minari dataset made of a D4RL HDF5 file; `notes` say what had to be repaired.
+
+    `env_id` names the environment the data belong to, where one is installed; its spaces must fit
+    the arrays. Raises ValueError for a bad file (key, row, reason) and a taken id.
+    """
+    store, meta = d4rl.read(file, time_limit=time_limit)
+    observation_space, action_space, spec = meta.observation_space, meta.action_space, None
+    if env_id is not None:
+        env = make(env_id)
+        observation_space, action_space, spec = env.observation_space, env.action_space, env.spec
+        env.close()
+        _check_fit(store, observation_space, action_space, f"{file} and {env_id}")
+    path = minari_io.write(
+        store,
+        dataset_id,
+        observation_space=observation_space,
+        action_space=action_space,
+        env_spec=spec,
+        reference=meta.reference,
+        algorithm=meta.algorithm,
+        description=meta.description,
+        details={"file": Path(file).name},
+        notes=meta.notes,
+        overwrite=overwrite,
+    )
+    return Built(dataset_id, path, made=True, notes=meta.notes), meta
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Outcome of a check: no problems means that training may use the data."""
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+def check(dataset: str | Path) -> Checked:
+    """What is wrong with a dataset (id, directory) or a D4RL file (a path to a file).
+
+    Checks readability, layout, finite numbers, flags, action bounds, whether observations and
+    actions fit the environment it names, and that rewards and actions vary at all.
+    """
+    try:
+        is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
+        store, meta = d4rl.read(dataset) if is_file else _read(dataset)
+    except (ValueError, FileNotFoundError) as error:
+        return Checked((str(error),))
+    problems, notes = [], list(meta.notes)
+    where = str(dataset)
+    try:
+        bounds = meta.action_bounds
+        store.check_action_bounds(*(bounds or (0, meta.act_size - 1)))
+    except ValueError as error:
+        problems.append(f"{where}: {error}")
+    if meta.env_spec is not None:
+        try:
+            env = make(meta.env_spec)
+            env.close()
+            _check_fit(store, env.observation_space, env.action_space, where)
+        except ValueError as error:
+            problems.append(str(error))
+        except Exception as error:  # whatever an environment of another package raises
+            notes.append(f"environment {meta.env_id} cannot be made here: {error}")
+    if np.ptp(store.reward) == 0:
+        notes.append(f"every reward is {store.reward[0]}: there is nothing to prefer")
+    if (store.action == store.action[0]).all():
+        notes.append("every action is the same")
+    flags = store.terminated | store.truncated
+    if not store.terminated.any() and flags.sum() == 1:
+        notes.append("one single episode without termination: are episode ends missing?")
+    return Checked(tuple(problems), tuple(notes))
+
+
+def _read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
+    try:
+        return minari_io.read(dataset)
+    except ValueError as error:
+        name = str(dataset)
+        if not minari_io.exists(name):
+            recipes = cards.all_recipes()
+            if name in recipes:
+                raise ValueError(
+                    f"dataset {name!r} is not built yet: rlkit dataset build {name}"
+                ) from error
+            known = {*recipes, *minari_io.local_ids()}
+            raise ValueError(f"no dataset {name!r}{suggestion(name, known)}") from error
+        raise
+
+
+def _check_fit(
+    store: EpisodeStore, observation_space: spaces.Space, action_space: spaces.Space, where: str
+) -> None:
+    theirs = Meta("", observation_space, action_space)
+    if store.obs.shape[1:] != theirs.obs_shape:
+        raise ValueError(
+            f"{where}: observations have shape {store.obs.shape[1:]}, "
+            f"the environment's {theirs.obs_shape}"
+        )
+    if store.discrete != theirs.discrete:
+        raise ValueError(f"{where}: the actions do not fit the environment's {action_space}")
+    if not store.discrete and store.action.shape[1] != theirs.act_size:
+        raise ValueError(
+            f"{where}: actions have {store.action.shape[1]} dimensions, "
+            f"the environment's {theirs.act_size}"
+        )
+    store.check_action_bounds(*(theirs.action_bounds or (0, theirs.act_size - 1)))
+
+
+def _quantiles(values: np.ndarray) -> dict[float, float]:
+    return {q: float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    return found | {name: importlib.metadata.version(name) for name in _VERSIONED}
+
+
+def _version_notes(before: dict[str, str], now: dict[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"built with {name} {before[name]}, {now[name]} is installed"
+        for name in sorted(before.keys() & now.keys())
+        if before[name] != now[name]
+    )

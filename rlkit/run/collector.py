@@ -1,0 +1,171 @@
+"""Experience of S lanes in E environments each: same-step resets, true final observations."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import Env
+from torch import Tensor
+
+from rlkit.core.errors import RunError
+from rlkit.core.spec import Spec
+from rlkit.envs.snapshot import SnapshotUnsupported, restore, snapshot
+from rlkit.eval.rollout import episode_seed
+from rlkit.run.task import Task
+
+_FIRST_STREAM = 2  # of episode seeds; 0 and 1 belong to evaluation
+_COUNTERS = ("obs", "episode", "returns", "lengths", "return_sums", "length_sums", "finished")
+
+
+class Step(NamedTuple):
+    """One step of every environment in agent units; the arguments of `Replay.add` in order."""
+
+    s: np.ndarray  # [S, E, *obs]
+    a: np.ndarray  # [S, E, A] or [S, E]
+    r: np.ndarray  # [S, E]
+    terminated: np.ndarray  # [S, E]
+    truncated: np.ndarray  # [S, E]
+    s2: np.ndarray  # [S, E, *obs], the observation the step led to, at an episode's end too
+
+
+class Collector:
+    """Environments of all lanes; each has its own, and its episodes have seeds of their own.
+
+    Episode n of environment e is reset with a seed made of (lane's seed, e, n) alone, so a lane
+    meets the same starts in any company. `obs` `[S, E, *obs]` is what the policy must act on.
+    """
+
+    def __init__(self, task: Task, spec: Spec, envs: int) -> None:
+        self.task, self.spec = task, spec
+        self.envs: list[list[Env]] = [[task.make_env() for _ in range(envs)] for _ in spec.seeds]
+        lead = (spec.lanes, envs)
+        self.episode = np.zeros(lead, np.int64)  # number of the episode under way
+        self.returns, self.lengths = np.zeros(lead), np.zeros(lead, np.int64)  # of it so far
+        # of the episodes finished since `take_finished`
+        self.return_sums, self.length_sums = np.zeros(spec.lanes), np.zeros(spec.lanes)
+        self.finished = np.zeros(spec.lanes, np.int64)
+        self.obs: np.ndarray = np.zeros(0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was a first reset."""
+        return self.obs.size > 0
+
+    def close(self) -> None:
+        for lane in self.envs:
+            for env in lane:
+                env.close()
+
+    def reset(self) -> None:
+        """Begin episode number `episode` in every environment."""
+        self.returns[:], self.lengths[:] = 0, 0
+        first = [[self._begin(k, e) for e in range(len(lane))] for k, lane in enumerate(self.envs)]
+        self.obs = np.array(first)
+
+    def step(self, actions: np.ndarray) -> Step:
+        """The step that `actions` `[S, E, A]` (or `[S, E]`), in agent units, lead to.
+
+        Stored actions are those that were executed, clipped to the box. Raises RunError when a
+        policy has diverged.
+        """
+        if not np.isfinite(actions).all():
+            k = int(np.argwhere(~np.isfinite(actions))[0, 0])
+            raise RunError(
+                f"the policy of seed {self.spec.seeds[k]} returned an action that is not finite; "
+                "it has diverged: lower its learning rate"
+            )
+        in_env = self.task.to_env(actions)
+        lead = self.episode.shape
+        reward = np.zeros(lead, np.float32)
+        terminated, truncated = np.zeros(lead, bool), np.zeros(lead, bool)
+        before, after = self.obs, np.empty_like(self.obs)
+        now = after
+        for k, lane in enumerate(self.envs):
+            for e, env in enumerate(lane):
+                action = in_env[k, e]
+                raw, r, ended, cut, _ = env.step(action if action.ndim else action.item())
+                after[k, e] = self.task.encode(raw)
+                reward[k, e], terminated[k, e], truncated[k, e] = r, ended, cut
+                self.returns[k, e] += float(r)
+                self.lengths[k, e] += 1
+                if ended or cut:
+                    now = after.copy() if now is after else now
+                    now[k, e] = self._finish(k, e)
+                elif now is not after:
+                    now[k, e] = after[k, e]
+        self.obs = now
+        scale = self.task.transforms
+        stored = np.ascontiguousarray(scale.to_agent(scale.to_env(actions)))
+        s, s2 = self._agent_obs(before), self._agent_obs(after)
+        return Step(s, stored, scale.reward(reward), terminated, truncated, s2)
+
+    def take_finished(self) -> dict[str, np.ndarray]:
+        """Mean return and length `[S]` of the training episodes finished since the last call (NaN
+        where none was), and their number."""
+        count = np.where(self.finished > 0, self.finished, np.nan)
+        summary = {
+            "train_return": self.return_sums / count,
+            "train_length": self.length_sums / count,
+            "train_episodes": self.finished.copy(),
+        }
+        self.return_sums[:], self.length_sums[:], self.finished[:] = 0, 0, 0
+        return summary
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON-able meta: counters, observations, and every environment's snapshot.
+
+        Environments that cannot be saved leave `meta["unsupported"]`, which says why.
+        """
+        tensors = {name: torch.from_numpy(np.array(getattr(self, name))) for name in _COUNTERS}
+        meta: dict[str, Any] = {"unsupported": "", "snapshots": {}}
+        try:
+            for k, lane in enumerate(self.envs):
+                for e, env in enumerate(lane):
+                    saved = snapshot(env)
+                    # through text, so that what is restored now and after a restart is the same
+                    meta["snapshots"][f"{k}.{e}"] = json.dumps(saved["meta"])
+                    for name, array in saved["arrays"].items():
+                        tensors[f"{k}.{e}.{name}"] = torch.from_numpy(array)
+        except SnapshotUnsupported as error:
+            meta = {"unsupported": str(error), "snapshots": {}}
+            tensors = {name: t for name, t in tensors.items() if name in _COUNTERS}
+        return tensors, meta
+
+    def load(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str:
+        """Continue from `state`. Empty, or why every environment began a new episode instead."""
+        for name in _COUNTERS:
+            setattr(self, name, tensors[name].numpy().copy())
+        if meta["unsupported"]:
+            self.episode += 1  # the interrupted ones are lost
+            self.reset()
+            return str(meta["unsupported"])
+        for k, lane in enumerate(self.envs):
+            for e, env in enumerate(lane):
+                begin = f"{k}.{e}."
+                arrays = {
+                    name.removeprefix(begin): t.numpy()
+                    for name, t in tensors.items()
+                    if name.startswith(begin)
+                }
+                restore(env, {"arrays": arrays, "meta": json.loads(meta["snapshots"][f"{k}.{e}"])})
+        return ""
+
+    def _begin(self, lane: int, env: int) -> np.ndarray:
+        seed = episode_seed(
+            self.spec.seeds[lane], int(self.episode[lane, env]), _FIRST_STREAM + env
+        )
+        return self.task.encode(self.envs[lane][env].reset(seed=seed)[0])
+
+    def _finish(self, lane: int, env: int) -> np.ndarray:
+        self.return_sums[lane] += self.returns[lane, env]
+        self.length_sums[lane] += self.lengths[lane, env]
+        self.finished[lane] += 1
+        self.episode[lane, env] += 1
+        self.returns[lane, env], self.lengths[lane, env] = 0, 0
+        return self._begin(lane, env)
+
+    def _agent_obs(self, obs: np.ndarray) -> np.ndarray:
+        return self.task.transforms.obs(obs).astype(np.float32, copy=False)

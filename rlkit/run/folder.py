@@ -1,0 +1,252 @@
+"""A run folder: the only truth about a training.
+
+    config.json     options, hash, task (spaces, transforms, dataset), engine, groups of lanes
+    versions.json   packages, commit, hardware at the start
+    progress.jsonl  losses and training returns        episodes.csv   every evaluation episode
+    checkpoints/step_000010000/group_0/{agent,replay,envs}.safetensors + checkpoint.json
+    plots/  video/  made on demand
+
+A step's folder holds one checkpoint for each group of lanes and appears when all are written.
+The newest ones are whole; of older ones only policies that are some lane's best are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlkit.core import checkpoint, state
+from rlkit.core.errors import CheckpointError, RunError, UsageError
+from rlkit.core.spec import Spec
+from rlkit.eval import records
+from rlkit.run.options import Options
+from rlkit.run.task import Task, make_agent
+
+CONFIG, VERSIONS = "config.json", "versions.json"
+EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
+_FORMAT = 1
+_WHOLE = ("replay", "envs")  # parts needed to continue, not to act
+
+Which = Literal["best", "last"] | int
+
+
+# --- config -----------------------------------------------------------------------------------
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """What `config.json` says. Raises RunError when `folder` is not a run folder."""
+    path = Path(folder) / CONFIG
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if config.get("format") != _FORMAT:
+        raise RunError(f"{path} has format {config.get('format')!r}; this rlkit reads {_FORMAT}")
+    return config
+
+
+def write_config(
+    folder: Path, options: Options, task: Task, engine: str, groups: Sequence[Sequence[int]]
+) -> None:
+    """Write `config.json`, in one rename."""
+    config = {
+        "format": _FORMAT,
+        "hash": options.hash(),
+        "options": options.to_json(),
+        "task": task.to_json(),
+        "engine": engine,
+        "groups": [list(group) for group in groups],
+    }
+    write_json(folder / CONFIG, config)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write or replace a JSON file in one rename."""
+    temporary = checkpoint.temporary_name(path)
+    temporary.write_text(json.dumps(values, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def options(folder: str | Path) -> Options:
+    """The options of a run."""
+    return Options.from_json(read_config(folder)["options"])
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Held by the one process that trains in `folder`; RunError when another does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"another process is training in {folder}") from None
+        yield
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+def step_folder(folder: str | Path, step: int) -> Path:
+    return Path(folder) / "checkpoints" / f"step_{step:09d}"
+
+
+def group_folder(folder: Path, group: int) -> Path:
+    """Share of a group of lanes in the folder of a step."""
+    return folder / f"group_{group}"
+
+
+def steps(folder: str | Path, whole: bool = False) -> list[int]:
+    """Steps that have a checkpoint, ascending; with `whole` those that training can resume."""
+    found = sorted(
+        int(path.name.removeprefix("step_"))
+        for path in (Path(folder) / "checkpoints").glob("step_*")
+        if path.name.removeprefix("step_").isdigit()
+    )
+    return [step for step in found if not whole or _is_whole(step_folder(folder, step))]
+
+
+def choose(folder: str | Path, which: Which | str, lane: int = 0) -> int:
+    """Step of a lane's checkpoint: the last, the best evaluated one, or a given step.
+
+    Raises UsageError naming the steps there are.
+    """
+    there = steps(folder)
+    if not there:
+        raise RunError(f"{folder} has no checkpoint yet")
+    if which == "last":
+        return there[-1]
+    if which == "best":
+        return best_steps(folder).get(lane, there[-1])
+    with contextlib.suppress(ValueError):
+        if int(which) in there:
+            return int(which)
+    raise UsageError(
+        f"no checkpoint {which!r} in {folder}; use best, last, or one of "
+        f"{', '.join(map(str, there))}"
+    )
+
+
+def best_steps(folder: str | Path) -> dict[int, int]:
+    """For each lane, the checkpointed step of its highest mean return in `episodes.csv`."""
+    rows = records.read_episodes(Path(folder) / EPISODES)
+    rows = rows[np.isin(rows["step"], steps(folder))]
+    if not len(rows):
+        return {}
+    _, at, returns = records.mean_returns(rows)
+    returns = np.where(np.isfinite(returns), returns, -np.inf)
+    lanes = np.unique(rows["lane"])
+    return {int(k): int(at[t]) for k, t in zip(lanes, returns.argmax(1), strict=True)}
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Keep the newest `keep` checkpoints whole; of older ones the policies that are a lane's
+    best so far."""
+    there = steps(folder)
+    best = set(best_steps(folder).values())
+    for step in there[:-keep]:
+        path = step_folder(folder, step)
+        if step in best:
+            for group in path.iterdir():
+                checkpoint.drop(group, _WHOLE)
+        else:
+            hidden = checkpoint.temporary_name(path)
+            path.rename(hidden)
+            shutil.rmtree(hidden)
+
+
+def clean(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for place in (folder, folder / "checkpoints"):
+        for path in place.glob(".*.tmp"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    for group in folder.iterdir():
+        index = checkpoint.read_index(group)
+        if "envs" in index["meta"] and not set(_WHOLE) <= set(index["files"]):
+            return False
+    return True
+
+
+# --- agents -----------------------------------------------------------------------------------
+class Restored(NamedTuple):
+    """An agent as a run left it, ready to act; its optimisers are fresh."""
+
+    agent: Any
+    config: Any  # resolved for `spec`
+    spec: Spec
+    task: Task
+    options: Options
+    seeds: tuple[int, ...]
+    steps: tuple[int, ...]  # one a lane: the best checkpoint is a lane's own
+
+
+def restore(
+    folder: str | Path,
+    which: Which | str = "last",
+    lanes: Sequence[int] | None = None,
+    device: str = "cpu",
+) -> Restored:
+    """The agent of a run with the wanted lanes (all by default), whatever groups trained them.
+
+    Raises CheckpointError for a damaged checkpoint, naming file and remedy.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    run_options = Options.from_json(config["options"] | {"device": device})
+    count = len(run_options.seeds)
+    wanted = list(range(count)) if lanes is None else list(lanes)
+    for lane in wanted:
+        if not 0 <= lane < count:
+            raise UsageError(f"no lane {lane}; {folder} has lanes 0 to {count - 1}")
+    task = Task.from_json(config["task"])
+    seeds = tuple(run_options.seeds[k] for k in wanted)
+    agent, resolved, spec = make_agent(run_options, task, seeds)
+    at = tuple(choose(folder, which, lane) for lane in wanted)
+    pieces = [
+        _lane_tensors(folder, config["groups"], lane, step)
+        for lane, step in zip(wanted, at, strict=True)
+    ]
+    nets = _parts_with_lanes(agent, spec.lanes)
+    names = [name for name in pieces[0] if name.partition(".")[0] in nets]
+    try:
+        joined = {name: torch.cat([piece[name] for piece in pieces]) for name in names}
+        state.load(agent, joined, only=nets)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{step_folder(folder, at[0])} does not fit this agent: {error}"
+        ) from error
+    return Restored(agent, resolved, spec, task, run_options, seeds, at)
+
+
+def _lane_tensors(folder: Path, groups: list[list[int]], lane: int, step: int) -> dict[str, Tensor]:
+    """The tensors of one lane `[1, ...]`; those without a lane axis as they are."""
+    number = next(g for g, group in enumerate(groups) if lane in group)
+    path = group_folder(step_folder(folder, step), number)
+    tensors = checkpoint.load(path, ["agent"])[0]["agent"]
+    place, size = groups[number].index(lane), len(groups[number])
+    return {
+        name: t[place : place + 1] if t.shape[:1] == (size,) else t for name, t in tensors.items()
+    }
+
+
+def _parts_with_lanes(agent: Any, lanes: int) -> tuple[str, ...]:
+    """Nets and targets. An optimiser is none of them: its flat moments mix the lanes."""
+    parts: dict[str, bool] = {}
+    for name, tensor in state.tensors(agent).items():
+        part = name.partition(".")[0]
+        parts[part] = parts.get(part, True) and tensor.shape[:1] == (lanes,)
+    return tuple(part for part, whole in parts.items() if whole)

@@ -1,0 +1,206 @@
+"""What one training is: every option, checked, hashed, and to and from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args, get_type_hints
+
+from rlkit.core.errors import UsageError
+from rlkit.data.nearest import suggestion
+
+RewardScaling = Literal["raw", "return_range", "minus_one"]
+ENGINES = ("auto", "eager", "compile", "graph")
+
+# Fields that decide where and how a run is shown and kept, not what it computes.
+NOT_HASHED = {
+    "out",
+    "steps",  # a run may be extended
+    "quiet",
+    "log_every",
+    "checkpoint_every",
+    "keep",
+    "workers",
+    "threads",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """One training. A dataset alone is offline, an environment alone online, both fine-tuning."""
+
+    algo: str  # a module of rlkit.algos, or package.module of another project
+    dataset: str | None = None  # Minari id or directory
+    env: str | None = None  # gymnasium id
+    steps: int = 100_000  # updates offline, environment steps a lane online
+    seeds: tuple[int, ...] = (0,)  # one lane each
+    out: str | None = None  # run folder; None: runs/<algo>-<task>-<hash>
+    device: str = "cpu"
+    engine: str = "auto"  # auto, eager, compile or graph
+    eval_every: int = 5_000  # steps between evaluations; 0: at the end only
+    eval_episodes: int = 10  # a lane; 0: never evaluate
+    checkpoint_every: int = 0  # steps between checkpoints; 0: at every evaluation
+    keep: int = 2  # newest checkpoints kept whole; of older ones each lane's best policy stays
+    log_every: int = 1_000  # steps between records of the losses
+    quiet: bool = False
+    config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
+    normalise_obs: bool = False  # by the dataset's mean and standard deviation
+    reward: RewardScaling = "raw"  # scaling of the rewards an agent sees
+    # online and fine-tuning
+    envs: int = 1  # environments a lane
+    utd: float = 1.0  # updates per environment step
+    update_every: int = 1  # environment steps (of each environment) between rounds of updates
+    warmup: int = 5_000  # environment steps a lane before the first online update
+    capacity: int = 1_000_000  # transitions a lane the replay holds
+    pretrain: int = 0  # fine-tuning: updates on the dataset before the first environment step
+    mix: float = 0.5  # fine-tuning: share of each minibatch drawn from the dataset
+    # the machine
+    workers: int = 0  # processes the lanes are split over; 0 chooses
+    threads: int = 1  # CPU threads of each process
+
+    @property
+    def kind(self) -> Literal["offline", "online", "finetune"]:
+        """Which loop trains it."""
+        if self.env is None:
+            return "offline"
+        return "online" if self.dataset is None else "finetune"
+
+    @property
+    def total_steps(self) -> int:
+        """Steps a run counts to: fine-tuning counts its `pretrain` updates first."""
+        return self.steps + (self.pretrain if self.kind == "finetune" else 0)
+
+    @property
+    def saves_every(self) -> int:
+        """Steps between checkpoints; 0 is at the end only."""
+        return self.checkpoint_every or self.eval_every
+
+    def hash(self) -> str:
+        """Eight hexadecimal digits of all that decides the results; the same for any `out`."""
+        values = {k: v for k, v in self.to_json().items() if k not in NOT_HASHED}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+    def folder(self) -> Path:
+        """The run folder: `out`, or `runs/<algo>-<task>-<hash>`."""
+        if self.out is not None:
+            return Path(self.out)
+        task = self.env or self.dataset or ""
+        if self.env is None and Path(task).exists():
+            task = Path(task).stem
+        words = f"{self.algo.rpartition('.')[2]}-{task}".replace("/", "_").replace(":", "_")
+        return Path("runs") / f"{words}-{self.hash()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values of every field, the algorithm's `config` resolved to a dict."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        config = algorithm_config(self.algo, self.config)
+        values["config"] = dataclasses.asdict(config)
+        return json.loads(json.dumps(values))
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Options:
+        """The options whose `to_json` this is, with `config` an instance of the algorithm's
+        Config."""
+        known = {f.name for f in dataclasses.fields(Options)}
+        for name in values:
+            if name not in known:
+                raise UsageError(f"unknown option {name!r}{suggestion(name, known)}")
+        values = values | {"seeds": tuple(values["seeds"])}
+        return resolve(Options(**values))
+
+
+def resolve(options: Options) -> Options:
+    """`options` checked, with `config` an instance of the algorithm's Config.
+
+    Raises UsageError naming the option that is wrong and what it may be.
+    """
+    if options.dataset is None and options.env is None:
+        raise UsageError("give a dataset (offline), an environment (online), or both")
+    seeds = tuple(int(seed) for seed in options.seeds)
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise UsageError(f"seeds {seeds} must be distinct, not negative, and at least one")
+    for name in ("steps", "keep", "log_every", "envs", "update_every", "capacity", "threads"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"{name} is {getattr(options, name)}; it must be at least 1")
+    for name in (
+        "eval_every",
+        "eval_episodes",
+        "checkpoint_every",
+        "warmup",
+        "pretrain",
+        "workers",
+    ):
+        if getattr(options, name) < 0:
+            raise UsageError(f"{name} is {getattr(options, name)}; it must not be negative")
+    if not options.utd > 0:
+        raise UsageError(f"utd is {options.utd}; updates per environment step must be positive")
+    if options.kind == "finetune" and not 0 < options.mix < 1:
+        raise UsageError(f"mix is {options.mix}; the dataset's share must lie between 0 and 1")
+    if options.engine not in ENGINES:
+        near = suggestion(options.engine, ENGINES)
+        raise UsageError(f"unknown engine {options.engine!r}{near} (one of {', '.join(ENGINES)})")
+    if options.reward not in get_args(RewardScaling):
+        words = ", ".join(get_args(RewardScaling))
+        raise UsageError(f"unknown reward scaling {options.reward!r}; use one of {words}")
+    if options.dataset is None:
+        for name, default in (("normalise_obs", False), ("reward", "raw"), ("pretrain", 0)):
+            if getattr(options, name) != default:
+                raise UsageError(f"{name} needs a dataset; this training has an environment only")
+    config = algorithm_config(options.algo, options.config)
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), get_type_hints(type(config))[field.name]
+        if kind is float and isinstance(value, tuple) and len(value) != len(seeds):
+            raise UsageError(
+                f"config field {field.name!r} has {len(value)} values for {len(seeds)} seeds; "
+                "give one value, or one for each seed"
+            )
+    return dataclasses.replace(options, seeds=seeds, config=config)
+
+
+def algorithm(name: str) -> ModuleType:
+    """The module of an algorithm: `rlkit.algos.<name>`, or `package.module` of another project.
+
+    Raises UsageError naming the nearest algorithm, or saying what the module lacks.
+    """
+    path = name if "." in name else f"rlkit.algos.{name}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
+            raise  # the algorithm's own import failed: that is not a misspelt name
+        near = suggestion(name, algorithms())
+        raise UsageError(f"unknown algorithm {name!r}{near}") from None
+    for part in ("Config", "Agent"):
+        if not hasattr(module, part):
+            raise UsageError(f"{path} has no {part}; an algorithm file defines Config and Agent")
+    return module
+
+
+def algorithms() -> list[str]:
+    """Names of the algorithms that ship with rlkit, found without importing them."""
+    import rlkit.algos
+
+    found = pkgutil.iter_modules(rlkit.algos.__path__)
+    return sorted(m.name for m in found if not m.ispkg and m.name != "common")
+
+
+def algorithm_config(algo: str, config: Any) -> Any:
+    """An instance of the algorithm's Config from an instance, a dict of fields, or None."""
+    kind = algorithm(algo).Config
+    if config is None:
+        return kind()
+    if isinstance(config, kind):
+        return config
+    if not isinstance(config, dict):
+        raise UsageError(f"config is {type(config).__name__}; {algo} takes its Config or a dict")
+    fields = {f.name for f in dataclasses.fields(kind)}
+    for name in config:
+        if name not in fields:
+            raise UsageError(f"{algo} has no config field {name!r}{suggestion(name, fields)}")
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})

@@ -1,0 +1,279 @@
+"""What is trained on: environment, spaces, transforms, and the dataset's rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium import Env, spaces
+from gymnasium.envs.registration import EnvSpec
+from torch import Tensor
+
+from rlkit.core import lanes as core_lanes
+from rlkit.core.errors import RunError, UsageError
+from rlkit.core.spec import Box, Discrete, Spec
+from rlkit.data import d4rl, minari_io
+from rlkit.data.meta import Meta
+from rlkit.data.nearest import suggestion
+from rlkit.data.recipes import cards
+from rlkit.data.spaces import flat_shape
+from rlkit.data.store import EpisodeStore
+from rlkit.data.transforms import Transforms
+from rlkit.envs.make import make
+from rlkit.run.options import Options, algorithm
+
+if TYPE_CHECKING:
+    from rlkit.eval.rollout import Slots
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Shapes, transforms and environment of a training; travels in `config.json`."""
+
+    obs: tuple[int, ...]  # of one observation
+    act: Box | Discrete
+    transforms: Transforms
+    env: str | None = None  # gymnasium id
+    env_spec: str | None = None  # gymnasium's JSON of the dataset's environment
+    action_shape: tuple[int, ...] = ()  # as the environment takes it
+    action_start: int = 0  # number of the first discrete action
+    dataset: dict[str, Any] | None = None  # id, fingerprint, sizes, reference returns
+
+    @property
+    def has_env(self) -> bool:
+        return self.env is not None or self.env_spec is not None
+
+    def make_env(self, **kwargs: Any) -> Env:
+        """A new environment; `kwargs` as `rlkit.envs.make.make` takes them."""
+        if self.env_spec is not None:
+            return make(EnvSpec.from_json(self.env_spec), **kwargs)
+        if self.env is None:
+            raise UsageError("this task has no environment: its dataset names none")
+        return make(self.env, **kwargs)
+
+    def encode(self, observation: Any) -> np.ndarray:
+        """One observation of the environment as an array of shape `obs`."""
+        return np.asarray(observation).reshape(self.obs)
+
+    def to_env(self, action: np.ndarray) -> np.ndarray:
+        """Actions `[..., *action_shape]` for the environment of an agent's `[..., A]`."""
+        if isinstance(self.act, Discrete):
+            return action + self.action_start
+        scaled = self.transforms.to_env(action)
+        return scaled.reshape(*action.shape[:-1], *self.action_shape)
+
+    def spec(self, seeds: tuple[int, ...], device: str = "cpu") -> Spec:
+        """What the agent is told, for these lanes."""
+        return Spec(self.obs, self.act, seeds, device=device)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; `from_json(to_json())` is exact."""
+        discrete = isinstance(self.act, Discrete)
+        return {
+            "obs": list(self.obs),
+            "act": {"kind": "discrete" if discrete else "box", **asdict(self.act)},
+            "transforms": self.transforms.state(),
+            "env": self.env,
+            "env_spec": self.env_spec,
+            "action_shape": list(self.action_shape),
+            "action_start": self.action_start,
+            "dataset": self.dataset,
+        }
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Task:
+        act = values["act"]
+        return Task(
+            obs=tuple(values["obs"]),
+            act=Box(act["size"]) if act["kind"] == "box" else Discrete(act["n"]),
+            transforms=Transforms.from_state(values["transforms"]),
+            env=values["env"],
+            env_spec=values["env_spec"],
+            action_shape=tuple(values["action_shape"]),
+            action_start=values["action_start"],
+            dataset=values["dataset"],
+        )
+
+
+def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
+    """The task and the rows to learn from (None online), everything checked before training.
+
+    Raises UsageError for names that do not exist and for spaces that do not fit each other,
+    ValueError naming column and row for bad data.
+    """
+    if options.dataset is None:
+        return _of_env(options.env or ""), None
+    store, meta = read_dataset(options.dataset)
+    behaviour = meta.behaviour_return
+    dataset = {
+        "id": meta.dataset_id,
+        "fingerprint": fingerprint(store),
+        "steps": len(store),
+        "episodes": store.episodes,
+        "behaviour_return": float(store.returns().mean()) if behaviour is None else behaviour,
+        "reference": None if meta.reference is None else asdict(meta.reference),
+    }
+    store = _selected(store, options)
+    try:
+        transforms = Transforms.fit(
+            store,
+            meta.action_bounds if not meta.discrete else (0, meta.act_size - 1),
+            options.normalise_obs,
+            options.reward,
+        )
+    except ValueError as error:
+        raise ValueError(f"dataset {options.dataset}: {error}") from error
+    if options.env is not None:
+        task = _of_env(options.env)
+        _check_fit(task, meta, options)
+        return replace(task, transforms=transforms, dataset=dataset), store
+    shape, start = _action_layout(meta.action_space)
+    return Task(
+        obs=meta.obs_shape,
+        act=Discrete(meta.act_size) if meta.discrete else Box(meta.act_size),
+        transforms=transforms,
+        env=meta.env_id,
+        env_spec=None if meta.env_spec is None else meta.env_spec.to_json(),
+        action_shape=shape,
+        action_start=start,
+        dataset=dataset,
+    ), store
+
+
+def rows(options: Options, task: Task) -> EpisodeStore | None:
+    """The rows to learn from, as `prepare` gave them when `task` was made; None online.
+
+    Raises RunError when the dataset has changed since.
+    """
+    if options.dataset is None:
+        return None
+    store, _ = read_dataset(options.dataset)
+    known = (task.dataset or {}).get("fingerprint")
+    if fingerprint(store) != known:
+        raise RunError(
+            f"dataset {options.dataset} has changed since this run began (fingerprint "
+            f"{fingerprint(store)}, was {known}); restore it, or start a new run"
+        )
+    return _selected(store, options)
+
+
+def read_dataset(name: str) -> tuple[EpisodeStore, Meta]:
+    """Store and description of a Minari dataset (id or directory) or of a D4RL file (.hdf5).
+
+    Raises UsageError for an unknown name, saying how to build it or naming the nearest one.
+    """
+    path = Path(name)
+    if path.suffix in (".hdf5", ".h5") and path.is_file():
+        return d4rl.read(path)
+    if not minari_io.exists(name):
+        recipes = cards.all_recipes()
+        if name in recipes:
+            raise UsageError(f"dataset {name!r} is not built yet: rlkit dataset build {name}")
+        known = {*recipes, *minari_io.local_ids()}
+        raise UsageError(f"no dataset {name!r}{suggestion(name, known)}")
+    return minari_io.read(name)
+
+
+def fingerprint(store: EpisodeStore) -> str:
+    """Sixteen hexadecimal digits of the rows."""
+    digest = hashlib.sha256()
+    for name in ("obs", "action", "reward", "next_obs", "terminated", "truncated", "episode"):
+        column = np.ascontiguousarray(getattr(store, name))
+        digest.update(f"{name} {column.dtype} {column.shape}".encode())
+        digest.update(column.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:16]
+
+
+def make_agent(options: Options, task: Task, seeds: tuple[int, ...]) -> tuple[Any, Any, Spec]:
+    """A fresh agent for lanes `seeds` (some of the options'), its resolved Config, its Spec."""
+    where = [options.seeds.index(seed) for seed in seeds]
+    spec = task.spec(seeds, options.device)
+    config = core_lanes.resolve(core_lanes.select(options.config, where), spec)
+    return algorithm(options.algo).Agent(spec, config), config, spec
+
+
+Act = Callable[..., np.ndarray]
+
+
+def actor(agent: Any, spec: Spec, task: Task) -> Act:
+    """`act(obs [S, n, *obs], slots=None, noise=None) -> actions [S, n, *act]`, environment units.
+
+    The most likely action of each lane's policy, or a sample with `noise` `[S, n, A]`.
+    """
+
+    @torch.no_grad()
+    def act(obs: np.ndarray, slots: Slots | None = None, noise: Tensor | None = None) -> np.ndarray:
+        s = torch.as_tensor(task.transforms.obs(obs), dtype=spec.dtype, device=spec.device)
+        return task.to_env(agent.act(s, noise).cpu().numpy())
+
+    return act
+
+
+def _of_env(env_id: str) -> Task:
+    try:
+        env = make(env_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    try:
+        space, action = env.observation_space, env.action_space
+        shape, start = _action_layout(action)
+        if isinstance(action, spaces.Discrete):
+            act: Box | Discrete = Discrete(int(action.n))
+            transforms = Transforms()
+        else:
+            assert isinstance(action, spaces.Box)
+            act = Box(int(np.prod(action.shape)))
+            low, high = action.low.reshape(-1), action.high.reshape(-1)
+            transforms = Transforms(action_low=low, action_high=high)
+        return Task(flat_shape(space), act, transforms, env_id, None, shape, start)
+    except ValueError as error:
+        raise UsageError(f"environment {env_id}: {error}") from error
+    finally:
+        env.close()
+
+
+def _action_layout(space: spaces.Space) -> tuple[tuple[int, ...], int]:
+    if isinstance(space, spaces.Discrete):
+        return (), int(space.start)
+    if isinstance(space, spaces.Box):
+        return tuple(space.shape), 0
+    raise UsageError(f"actions of {space} are not supported; Box and Discrete are")
+
+
+def _check_fit(task: Task, meta: Meta, options: Options) -> None:
+    what = f"dataset {options.dataset} does not fit environment {options.env}"
+    if meta.obs_shape != task.obs:
+        raise UsageError(f"{what}: observations of shape {meta.obs_shape} against {task.obs}")
+    act = Discrete(meta.act_size) if meta.discrete else Box(meta.act_size)
+    if act != task.act:
+        raise UsageError(f"{what}: actions {act} against {task.act}")
+    if meta.action_bounds is not None:
+        ours = Transforms(action_low=meta.action_bounds[0], action_high=meta.action_bounds[1])
+        if ours.state() != task.transforms.state():
+            raise UsageError(f"{what}: the bounds of their actions differ")
+
+
+def _selected(store: EpisodeStore, options: Options) -> EpisodeStore:
+    """The episodes that the algorithm's `select`, if it has one, chooses to learn from."""
+    select = getattr(algorithm(options.algo), "select", None)
+    if select is None:
+        return store
+    tuples = [n for n in core_lanes.float_fields(type(options.config)) if _many(options, n)]
+    try:
+        return select(store, options.config)
+    except TypeError as error:
+        if tuples:
+            raise UsageError(
+                f"config field {' or '.join(tuples)} chooses what data all lanes share; give it "
+                "one value, and train the others in runs of their own"
+            ) from error
+        raise
+
+
+def _many(options: Options, name: str) -> bool:
+    return isinstance(getattr(options.config, name), (tuple, list))

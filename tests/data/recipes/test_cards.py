@@ -1,0 +1,66 @@
+import dataclasses
+
+import pytest
+from gymnasium.spaces import Box
+
+from rlkit.data.recipes import cards
+from rlkit.data.recipes.behaviour import from_bytes
+from rlkit.envs.make import make
+
+RECIPES = cards.all_recipes()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_complete(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe.size > 0
+    assert recipe.policies
+    assert recipe.description
+    assert recipe.reference.random < recipe.reference.expert
+    assert (recipe.reference.episodes or 0) >= 100
+    assert recipe.reference.expert_name
+    for policy in recipe.policies:
+        entry = recipe.card["policies"][policy]
+        assert entry["return"] < recipe.reference.expert + 3 * entry["return_std"]
+    assert len(recipe.weights()) < 600_000
+
+
+@pytest.mark.parametrize("name", [n for n, r in RECIPES.items() if "weights" in r.card])
+def test_every_checkpoint_has_weights_that_fit_its_environment(name: str) -> None:
+    recipe = RECIPES[name]
+    env = make(recipe.env_id)
+    assert isinstance(env.action_space, Box)
+    for policy in recipe.policies:
+        actor = from_bytes(recipe.weights(), policy, env.action_space.low, env.action_space.high)
+        obs, _ = env.reset(seed=0)
+        assert env.action_space.contains(actor.act(obs))
+    env.close()
+
+
+def test_medium_leaves_room_below_and_above() -> None:
+    for name, recipe in RECIPES.items():
+        if name.endswith("/medium-v0"):
+            entry = recipe.card["policies"][recipe.policies[0]]
+            assert 0.2 < recipe.reference.score(entry["return"]) < 0.6
+
+
+def test_the_mujoco_and_minigrid_recipes_are_there() -> None:
+    for task in ("hopper", "halfcheetah", "walker2d"):
+        assert len(cards.find(f"rlkit/{task}/medium-v0").policies) == 1
+        assert len(cards.find(f"rlkit/{task}/mixed-v0").policies) >= 4
+    for task in ("doorkey-5x5", "empty-random-5x5"):
+        assert cards.find(f"rlkit/minigrid/{task}-expert-v0").policies == ("planner-0.0",)
+        assert len(cards.find(f"rlkit/minigrid/{task}-mixed-v0").policies) >= 4
+
+
+def test_an_unknown_name_names_the_nearest_recipe() -> None:
+    with pytest.raises(ValueError, match="did you mean 'rlkit/halfcheetah/medium-v0'"):
+        cards.find("rlkit/half-cheetah/medium-v0")
+
+
+def test_the_fingerprint_follows_what_decides_the_rows() -> None:
+    recipe = next(iter(RECIPES.values()))
+    same = dataclasses.replace(recipe, description="other words")
+    assert same.fingerprint() == recipe.fingerprint()
+    for change in ({"seed": 99}, {"size": 7}, {"policies": recipe.policies * 2}):
+        assert dataclasses.replace(recipe, **change).fingerprint() != recipe.fingerprint()

@@ -1,0 +1,194 @@
+"""What may import what, and that imports stay light.
+
+Rooms: core <- nets, data <- algos <- run. What a module imports at its top is read from its
+source; what loading it really brings along is looked up in a fresh interpreter. Nothing is timed:
+modules are counted.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import rlkit
+
+ROOT = Path(rlkit.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+# room -> rooms of rlkit its modules may import at the top, besides itself
+MAY_IMPORT = {
+    "core": set(),
+    "nets": {"core"},
+    "data": {"core", "envs"},
+    "envs": {"core", "data", "theory"},
+    "eval": {"core"},
+    "theory": set(),
+    "algos": {"core", "nets", "data", "envs"},
+    "testing": {"core", "nets", "data", "envs", "algos", "eval", "theory"},
+    "run": {"core", "nets", "data", "envs", "eval", "algos", "theory"},
+}
+# module or room -> packages beside the standard library that its tops may import
+PACKAGES = {
+    "core": {"numpy", "torch", "safetensors"},
+    "nets": {"numpy", "torch"},
+    "theory": {"numpy", "scipy", "numba"},
+    "eval.statistics": {"numpy", "scipy", "numba"},
+    "algos": {"numpy", "torch", "numba", "scipy"},
+}
+# Named on purpose, with the reason; a line here is a decision.
+ALLOWED = {
+    # the nearest name for an error message: no imports of its own
+    ("core.engine", "data"),
+}
+HEAVY = {
+    "gymnasium",
+    "h5py",
+    "matplotlib",
+    "minari",
+    "minigrid",
+    "mujoco",
+    "pandas",
+    "ray",
+    "rich",
+    "sklearn",
+    "stable_baselines3",
+    "tensorboard",
+    "tyro",
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def top_imports(path: Path) -> Iterator[str]:
+    """Full names imported when the module is, wherever they stand but in functions and under
+    TYPE_CHECKING."""
+    yield from _imports(ast.parse(path.read_text(encoding="utf-8")).body)
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide which room is meant"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from _imports(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for field in ("body", "orelse", "finalbody"):
+                yield from _imports(getattr(node, field, []))
+            for handler in getattr(node, "handlers", []):
+                yield from _imports(handler.body)
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[0]
+
+
+def test_every_room_has_a_rule() -> None:
+    rooms = {room_of(name_of(path)) for path in MODULES} - {"", "__main__"}
+    assert rooms == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms(path: Path) -> None:
+    name = name_of(path)
+    room = room_of(name)
+    if room in ("", "__main__"):
+        return
+    for imported in top_imports(path):
+        if not imported.startswith("rlkit."):
+            continue
+        other = imported.split(".")[1]
+        if other in ("__version__", room) or (name, other) in ALLOWED:
+            continue
+        assert other in MAY_IMPORT[room], f"{name} imports {imported} at its top"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_packages(path: Path) -> None:
+    name = name_of(path)
+    allowed = PACKAGES.get(name, PACKAGES.get(room_of(name)))
+    if allowed is None:
+        return
+    outside = {i.split(".")[0] for i in top_imports(path)} - sys.stdlib_module_names - {"rlkit"}
+    assert outside <= allowed, f"{name} imports {sorted(outside - allowed)}"
+
+
+def test_no_subpackage_does_work_at_import() -> None:
+    """`__init__` files hold a docstring, names, and at most a function that loads one late."""
+    for path in ROOT.rglob("__init__.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            plain = (
+                isinstance(node, ast.ImportFrom | ast.FunctionDef)
+                or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+                or (isinstance(node, ast.Assign) and not _calls(node))
+                or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+            )
+            assert plain, f"{name_of(path) or 'rlkit'}: {ast.unparse(node)}"
+
+
+def _calls(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
+
+
+@cache
+def loaded(statement: str) -> frozenset[str]:
+    """Every module in memory after `statement`, in an interpreter of its own."""
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(done.stdout.split())
+
+
+def packages(modules: frozenset[str]) -> set[str]:
+    """Installed packages among modules, apart from rlkit."""
+    ours = {name.split(".")[0] for name in modules}
+    return {name for name in ours - sys.stdlib_module_names - {"rlkit"} if name[0] != "_"}
+
+
+def test_importing_rlkit_loads_one_module() -> None:
+    assert loaded("import rlkit") - loaded("") == {"rlkit"}
+
+
+@pytest.mark.parametrize("name", ["iql", "bc", "sac"])
+def test_an_algorithm_loads_torch_and_nothing_else_of_weight(name: str) -> None:
+    """Fewer than fifty modules of ours and none of another package than torch brings itself."""
+    extra = loaded(f"import rlkit.algos.{name}") - loaded("import torch, numpy")
+    assert not packages(extra)
+    ours = {m for m in extra if m.split(".")[0] == "rlkit"}
+    assert len(ours) < 50
+    assert len(extra - ours) < 50, sorted(extra - ours)
+
+
+@pytest.mark.parametrize(
+    "module", ["rlkit.theory", "rlkit.eval.statistics", "rlkit.eval.records", "rlkit.run.policy"]
+)
+def test_no_torch_is_needed_for(module: str) -> None:
+    found = packages(loaded(f"import {module}"))
+    assert not found & (HEAVY | {"torch"})
+
+
+def test_all_of_theory_does_without_torch() -> None:
+    names = [name_of(path) for path in MODULES if name_of(path).startswith("theory")]
+    statement = "import " + ", ".join(f"rlkit.{name}" for name in names)
+    assert not packages(loaded(statement)) & (HEAVY | {"torch"})
+
+
+def test_the_core_loads_no_environment_and_no_dataset_package() -> None:
+    names = [name_of(path) for path in MODULES if room_of(name_of(path)) in ("core", "nets")]
+    statement = "import " + ", ".join(f"rlkit.{name}" for name in names)
+    assert not packages(loaded(statement)) & HEAVY
+
+
+def test_the_command_line_starts_light() -> None:
+    assert not packages(loaded("import rlkit.run.cli"))
