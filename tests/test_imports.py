@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "core": set(),
     "nets": {"core"},
     "data": {"core", "envs"},
-    "envs": {"core", "data", "theory"},
+    "envs": {"core", "theory"},
     "eval": {"core"},
     "theory": set(),
     "algos": {"core", "nets", "data", "envs"},
@@ -40,11 +40,6 @@ PACKAGES = {
     "theory": {"numpy", "scipy", "numba"},
     "eval.statistics": {"numpy", "scipy", "numba"},
     "algos": {"numpy", "torch", "numba", "scipy"},
-}
-# Named on purpose, with the reason; a line here is a decision.
-ALLOWED = {
-    # the nearest name for an error message: no imports of its own
-    ("core.engine", "data"),
 }
 HEAVY = {
     "gymnasium",
@@ -110,7 +105,7 @@ def test_rooms(path: Path) -> None:
         if not imported.startswith("rlkit."):
             continue
         other = imported.split(".")[1]
-        if other in ("__version__", room) or (name, other) in ALLOWED:
+        if other in ("__version__", room):
             continue
         assert other in MAY_IMPORT[room], f"{name} imports {imported} at its top"
 

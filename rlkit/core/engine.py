@@ -65,6 +65,9 @@ class Engine:
         self.streams = Streams(spec.seeds)
         self.noise = dict(getattr(agent, "noise", {}))
         self.periods: dict[str, int] = dict(getattr(agent, "periods", {}))
+        for name, period in self.periods.items():
+            if period < 1:
+                raise ValueError(f"period {period} of {name!r} must be at least 1 update")
         self.reason = ""
         self.mode = choose(mode, spec.device, updates_ahead)
         self._update: Callable[..., dict[str, Tensor]] = agent.update

@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 from gymnasium import spaces
 
+from rlkit.core.nearest import suggestion
 from rlkit.data.meta import D4RL_SCORE, Meta, Reference
-from rlkit.data.nearest import suggestion
 from rlkit.data.store import EpisodeStore
 
 _SAME = 1e-6  # D4RL recorded both copies of an observation in float32

@@ -13,9 +13,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rlkit.core.nearest import suggestion
 from rlkit.data import d4rl, minari_io
 from rlkit.data.meta import Meta
-from rlkit.data.nearest import suggestion
 from rlkit.data.recipes import cards
 from rlkit.data.recipes.episodes import roll_out
 from rlkit.data.store import EpisodeStore

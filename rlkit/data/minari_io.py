@@ -27,8 +27,8 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage.datasets_root_dir import get_dataset_path
 
+from rlkit.core.nearest import suggestion
 from rlkit.data.meta import Meta, Reference
-from rlkit.data.nearest import suggestion
 from rlkit.data.spaces import action_bounds, flatten, flatten_action
 from rlkit.data.store import EpisodeStore
 

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FlattenObservation
 
-from rlkit.data.nearest import suggestion
+from rlkit.core.nearest import suggestion
 
 
 def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:

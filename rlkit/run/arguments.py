@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import tyro
 
 from rlkit.core.errors import UsageError
-from rlkit.data.nearest import nearest, suggestion
+from rlkit.core.nearest import nearest, suggestion
 
 Form = TypeVar("Form")
 

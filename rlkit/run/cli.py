@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from rlkit import __version__
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.data.nearest import suggestion
+from rlkit.core.nearest import suggestion
 
 COMMANDS = {  # name -> where its function is, and what it does
     "train": ("rlkit.run.commands:train", "train agents, one lane a seed"),

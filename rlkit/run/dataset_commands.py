@@ -11,7 +11,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.data.nearest import suggestion
+from rlkit.core.nearest import suggestion
 from rlkit.run.arguments import parse
 
 

@@ -244,7 +244,7 @@ def _lane_tensors(folder: Path, groups: list[list[int]], lane: int, step: int) -
 
 
 def _parts_with_lanes(agent: Any, lanes: int) -> tuple[str, ...]:
-    """Nets and targets. An optimiser is none of them: its flat moments mix the lanes."""
+    """Nets and targets. An optimiser is none of them: its count of steps has no lane."""
     parts: dict[str, bool] = {}
     for name, tensor in state.tensors(agent).items():
         part = name.partition(".")[0]

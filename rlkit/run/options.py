@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_type_hints
 
 from rlkit.core.errors import UsageError
-from rlkit.data.nearest import suggestion
+from rlkit.core.nearest import suggestion
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 ENGINES = ("auto", "eager", "compile", "graph")
@@ -23,6 +23,7 @@ NOT_HASHED = {
     "out",
     "steps",  # a run may be extended
     "quiet",
+    "tensorboard",
     "log_every",
     "checkpoint_every",
     "keep",
@@ -41,14 +42,15 @@ class Options:
     steps: int = 100_000  # updates offline, environment steps a lane online
     seeds: tuple[int, ...] = (0,)  # one lane each
     out: str | None = None  # run folder; None: runs/<algo>-<task>-<hash>
-    device: str = "cpu"
+    device: str = "cpu"  # as torch names it
     engine: str = "auto"  # auto, eager, compile or graph
     eval_every: int = 5_000  # steps between evaluations; 0: at the end only
     eval_episodes: int = 10  # a lane; 0: never evaluate
     checkpoint_every: int = 0  # steps between checkpoints; 0: at every evaluation
     keep: int = 2  # newest checkpoints kept whole; of older ones each lane's best policy stays
     log_every: int = 1_000  # steps between records of the losses
-    quiet: bool = False
+    quiet: bool = False  # no progress and no notes
+    tensorboard: bool = False  # also write events to tensorboard/ in the run folder
     config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
     normalise_obs: bool = False  # by the dataset's mean and standard deviation
     reward: RewardScaling = "raw"  # scaling of the rewards an agent sees

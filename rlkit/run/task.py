@@ -16,10 +16,10 @@ from torch import Tensor
 
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
+from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data import d4rl, minari_io
 from rlkit.data.meta import Meta
-from rlkit.data.nearest import suggestion
 from rlkit.data.recipes import cards
 from rlkit.data.spaces import flat_shape
 from rlkit.data.store import EpisodeStore

@@ -27,6 +27,7 @@ from rlkit.run.options import NOT_HASHED, Options, resolve
 from rlkit.run.progress import Reporter, reporter
 from rlkit.run.session import Session
 from rlkit.run.task import Task, make_agent, prepare, rows
+from rlkit.run.tensorboard import Board
 
 
 class Result(NamedTuple):
@@ -159,6 +160,7 @@ def _record(
 ) -> int:
     """Write what the events tell; the last step."""
     began, text, step = time.monotonic(), "", 0
+    board = Board(folder, options.seeds) if options.tensorboard else None
     for event in events:
         if isinstance(event, Note):
             notes.append(event.text)
@@ -171,8 +173,12 @@ def _record(
             record = {"step": step, "updates": event.updates, "engine": event.engine}
             record |= {"seconds": round(time.monotonic() - began, 3)}
             records.append_progress(folder / run_folder.PROGRESS, record | event.values)
+            if board is not None:
+                board.metrics(step, event.values)
         elif isinstance(event, Evaluated):
             records.append_episodes(folder / run_folder.EPISODES, event.episodes)
+            if board is not None:
+                board.episodes(step, event.episodes)
             text = _summary(event, len(options.seeds))
             told.update(step, text)
         elif isinstance(event, Save):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos import sac
 from rlkit.core import engine, state
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine, EngineWarning, choose, difference
@@ -19,6 +20,7 @@ from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw, Streams
 from rlkit.core.target import Target
+from rlkit.testing import Case
 
 SEEDS = (3, 0)
 ROWS, BATCH = 40, 8
@@ -357,3 +359,13 @@ def test_the_self_check_sees_every_period(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen == {(a, c) for a in (True, False) for c in (True, False)}
     assert one.mode == "compile"
     assert engine.MODES == ("auto", "eager", "compile", "graph")
+
+
+def test_a_period_of_zero_is_refused() -> None:
+    case = Case(sac)
+    spec = case.spec()
+    config = case.make_config()
+    agent = case.agent(spec, config)
+    agent.periods = {"actor": 0}
+    with pytest.raises(ValueError, match="period 0 of 'actor'"):
+        Engine(agent, config, spec, None, "eager")  # type: ignore[arg-type]

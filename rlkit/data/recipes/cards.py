@@ -15,8 +15,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
+from rlkit.core.nearest import suggestion
 from rlkit.data.meta import Reference
-from rlkit.data.nearest import suggestion
 
 
 @dataclass(frozen=True)
