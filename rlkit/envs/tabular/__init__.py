@@ -1,0 +1,1 @@
+"""Tabular families with exact models: each gives a FiniteMDP; `env.make` runs any of them."""

@@ -1,0 +1,260 @@
+"""Constructors of `FiniteMDP` from the forms in which people have their models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from rlkit.theory.mdp import MAX_STATES, Array, FiniteMDP
+
+FIELDS = ("sa_ptr", "row_ptr", "col", "val", "r", "a_id", "stop", "mu0", "exo")
+
+
+def _pointer(counts: Array) -> Array:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -> FiniteMDP:
+    """FiniteMDP of P [S, A, S] and R [S, A] or [S, A, S].
+
+    R[s, a] = -inf marks an infeasible action.
+    `stop` is a table [S, A] of termination probabilities, "deficit" or None. Three-index
+    rewards are contracted with P once. ValueError on shapes, naming (A, S, S) order if seen.
+    """
+    P, R = np.asarray(P), np.asarray(R, np.float64)
+    if P.ndim != 3 or P.shape[0] != P.shape[2]:
+        hint = "; it looks like (A, S, S): pass P.transpose(1, 0, 2)" if (
+            P.ndim == 3 and P.shape[1] == P.shape[2]) else ""  # fmt: skip
+        raise ValueError(f"P must have shape (S, A, S), got {P.shape}{hint}")
+    if R.shape not in (P.shape[:2], P.shape):
+        raise ValueError(f"R must have shape {P.shape[:2]} or {P.shape}, got {R.shape}")
+    if R.ndim == 3:
+        absent = np.isneginf(R).all(2)
+        with np.errstate(invalid="ignore"):
+            R = np.where(absent, -np.inf, np.where(P != 0, P * R, 0.0).sum(2))
+    feasible = ~np.isneginf(R)
+    s, a = np.nonzero(feasible)
+    body = P[s, a]
+    row, col = np.nonzero(body)
+    if isinstance(stop, np.ndarray | list):
+        stop = np.asarray(stop, np.float64)[s, a]
+    return FiniteMDP(
+        sa_ptr=_pointer(np.bincount(s, minlength=P.shape[0])),
+        row_ptr=_pointer(np.bincount(row, minlength=s.size)),
+        col=col, val=body[row, col], r=R[s, a], a_id=a, stop=stop, mu0=mu0,
+    )  # fmt: skip
+
+
+def from_sparse(
+    P: Any, R: Any, mu0: Array | None = None, stop: Any = None, s: Any = None, a: Any = None
+) -> FiniteMDP:
+    """FiniteMDP of scipy sparse transitions.
+
+    Either P is a sequence of A matrices [S, S] with R [S, A] (-inf: infeasible), or P is one
+    matrix [L, S] with R [L] and the state and action of each row in `s` and `a`.
+    """
+    if sp.issparse(P):
+        if s is None or a is None:
+            raise ValueError("one [L, S] matrix needs the state `s` and action `a` of each row")
+        rows, rewards = sp.csr_array(P), np.asarray(R, np.float64)
+        s, a = np.asarray(s, np.int64), np.asarray(a, np.int64)
+    else:
+        blocks = [sp.csr_array(p) for p in P]
+        n = blocks[0].shape[0]
+        if any(p.shape != (n, n) for p in blocks):
+            raise ValueError(f"every P[a] must be ({n}, {n}), got {[p.shape for p in blocks]}")
+        table = np.asarray(R, np.float64)
+        if table.shape != (n, len(blocks)):
+            raise ValueError(f"R must have shape ({n}, {len(blocks)}), got {table.shape}")
+        rows, rewards = sp.vstack(blocks, format="csr"), table.T.ravel()
+        s, a = np.tile(np.arange(n), len(blocks)), np.repeat(np.arange(len(blocks)), n)
+        keep = ~np.isneginf(rewards)
+        rows, rewards, s, a = rows[np.flatnonzero(keep)], rewards[keep], s[keep], a[keep]
+    if not rows.shape[0] == rewards.size == s.size == a.size:
+        raise ValueError(
+            f"P has {rows.shape[0]} rows, R {rewards.size}, s {s.size}, a {a.size}: must agree"
+        )
+    order = np.lexsort((a, s))
+    rows = sp.csr_array(rows[order])
+    rows.sum_duplicates()  # also sorts the columns
+    rows.eliminate_zeros()
+    if isinstance(stop, np.ndarray | list):
+        stop = np.asarray(stop, np.float64)[order]
+    return FiniteMDP(
+        sa_ptr=_pointer(np.bincount(s, minlength=rows.shape[1])), row_ptr=rows.indptr,
+        col=rows.indices, val=rows.data, r=rewards[order], a_id=a[order], stop=stop, mu0=mu0,
+    )  # fmt: skip
+
+
+def from_coo(
+    s: Array, a: Array, s2: Array, p: Array, r: Array, num_states: int | None = None,
+    mu0: Array | None = None, stop: Any = None,
+) -> FiniteMDP:  # fmt: skip
+    """FiniteMDP of transition lists of equal length n.
+
+    `r` is the reward of the transition, weighted by `p` into the row's expected reward.
+    Duplicates of (s, a, s2) are summed. An entry with s2 = -1 is termination: its mass and
+    reward count, and it declares the row's deficit.
+    """
+    s, a, s2 = (np.asarray(x, np.int64) for x in (s, a, s2))
+    p, r = np.asarray(p, np.float64), np.asarray(r, np.float64)
+    if not s.size == a.size == s2.size == p.size == r.size or s.size == 0:
+        raise ValueError(
+            f"lists must be of equal length > 0, got {s.size, a.size, s2.size, p.size}"
+        )
+    n = int(max(s.max(), s2.max())) + 1 if num_states is None else int(num_states)
+    if n > MAX_STATES:
+        raise ValueError(f"{n} states do not fit int32 successors")
+    for name, x, low in (("s", s, 0), ("s2", s2, -1), ("a", a, 0)):
+        high = np.inf if name == "a" else n - 1
+        if (bad := np.flatnonzero((x < low) | (x > high))).size:
+            raise ValueError(f"{name}[{bad[0]}] = {x[bad[0]]} lies outside {low}..{high}")
+    width = int(a.max()) + 1
+    if n * width > 2**62:
+        raise ValueError(f"{n} states x {width} actions overflow a 64-bit row key")
+    key = s * width + a
+    rows, index = np.unique(key, return_inverse=True)
+    bad = np.flatnonzero(~np.isfinite(p) | (p < 0) | ~np.isfinite(r))
+    if bad.size:
+        i = bad[0]
+        raise ValueError(f"entry {i} (state {s[i]}, action {a[i]}): p = {p[i]}, r = {r[i]}")
+    rewards = np.bincount(index, p * r, minlength=rows.size)
+    ending = np.bincount(index, np.where(s2 < 0, p, 0.0), minlength=rows.size)
+    live = (s2 >= 0) & (p > 0)
+    matrix = sp.csr_array((p[live], (index[live], s2[live])), shape=(rows.size, n))
+    if stop is None and ending.any():
+        stop = ending
+    return from_sparse(matrix, rewards, mu0, stop, rows // width, rows % width)
+
+
+def from_counts(
+    counts: Any, rewards: Array, mu0: Array | None = None, unseen: str = "error"
+) -> FiniteMDP:
+    """Maximum-likelihood FiniteMDP of visit counts [S, A, S] and mean rewards [S, A].
+
+    `unseen` says what a pair without visits becomes: "error", "stop" (terminates with reward
+    rewards[s, a]), "self" (self-loop) or "drop" (infeasible).
+    """
+    n = np.asarray(counts, np.float64)
+    if (n < 0).any() or not np.isfinite(n).all():
+        s, a, _ = np.argwhere((n < 0) | ~np.isfinite(n))[0]
+        raise ValueError(f"state {s}, action {a}: counts must be finite and non-negative")
+    total = n.sum(2)
+    missing = total == 0
+    if missing.any() and unseen == "error":
+        s, a = np.argwhere(missing)[0]
+        raise ValueError(
+            f"state {s}, action {a} was never tried; pass unseen='stop', 'self' or 'drop'"
+        )
+    if unseen not in ("error", "stop", "self", "drop"):
+        raise ValueError(f"unseen must be 'error', 'stop', 'self' or 'drop', got {unseen!r}")
+    p = n / np.maximum(total, 1)[:, :, None]
+    table = np.array(rewards, np.float64)
+    if unseen == "self":
+        s, a = np.nonzero(missing)
+        p[s, a, s] = 1.0
+    if unseen == "drop":
+        table[missing] = -np.inf
+    return from_dense(p, table, mu0, missing.astype(float) if unseen == "stop" else None)
+
+
+def from_function(
+    step: Callable[[int, int], Any], num_states: int, actions: Any, mu0: Array | None = None
+) -> FiniteMDP:
+    """FiniteMDP of a callable, without materialising pairs that do not exist.
+
+    `step(s, a)` returns a list of (probability, next state, reward, terminated); `actions` is
+    the number of actions or a callable s -> iterable of feasible action ids.
+    """
+    feasible = actions if callable(actions) else (lambda s: range(actions))
+    lists: list[list[Any]] = [[], [], [], [], []]
+    for s in range(num_states):
+        for a in feasible(s):
+            for p, s2, r, terminated in step(s, a):
+                if not 0 <= s2 < num_states:
+                    raise ValueError(
+                        f"state {s}, action {a}: next state {s2} outside 0..{num_states - 1}"
+                    )
+                for column, x in zip(lists, (s, a, -1 if terminated else s2, p, r), strict=True):
+                    column.append(x)
+    s_, a_, s2_, p_, r_ = (np.array(x) for x in lists)
+    return from_coo(s_, a_, s2_, p_, r_, num_states, mu0)
+
+
+def from_gymnasium(env: Any) -> FiniteMDP:
+    """FiniteMDP of an environment with `P[s][a] = [(p, s2, r, terminated), ...]`.
+
+    Repeated successors are summed; continuation mass is dropped where terminated. mu0 comes
+    from `initial_state_distrib` when the environment has it. ValueError without `P`.
+    """
+    inner = getattr(env, "unwrapped", env)
+    table: Any = getattr(inner, "P", None)
+    if not hasattr(table, "__getitem__"):
+        raise ValueError(
+            f"{inner!r} has no transition dictionary P; use FiniteMDP.from_function, or a family "
+            "of rlkit.envs.tabular"
+        )
+    mu0 = getattr(inner, "initial_state_distrib", None)
+    if mu0 is not None:
+        mu0 = np.asarray(mu0, np.float64)
+        mu0 = mu0 / mu0.sum()
+    return from_function(lambda s, a: table[s][a], len(table), lambda s: sorted(table[s]), mu0)
+
+
+def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> FiniteMDP:
+    """FiniteMDP of a deterministic endogenous move times an exogenous chain.
+
+    `move[i, k, a]` is the next endogenous state (-1: infeasible), `exo` [K, K] moves k on its
+    own, `r[i, k, a]` is the reward. State s = i * K + k. One successor a row is stored and an
+    expectation costs one I x K x K matrix product, however dense `exo` is.
+    """
+    move, r = np.asarray(move, np.int64), np.asarray(r, np.float64)
+    exo = np.asarray(exo, np.float64)
+    if move.ndim != 3 or move.shape != r.shape or exo.shape != (move.shape[1],) * 2:
+        raise ValueError(
+            f"need move and r [I, K, A] and exo [K, K], got {move.shape, r.shape, exo.shape}"
+        )
+    size, k, _ = move.shape
+    if (bad := np.argwhere((move < -1) | (move >= size))).size:
+        raise ValueError(
+            f"move{tuple(bad[0].tolist())} = {move[tuple(bad[0])]} outside -1..{size - 1}"
+        )
+    i, j, a = np.nonzero((move >= 0) & ~np.isneginf(r))
+    return FiniteMDP(
+        sa_ptr=_pointer(np.bincount(i * k + j, minlength=size * k)),
+        row_ptr=np.arange(i.size + 1), col=move[i, j, a] * k + j, val=np.ones(i.size),
+        r=r[i, j, a], a_id=a, mu0=mu0, exo=exo,
+    )  # fmt: skip
+
+
+def save_npz(mdp: FiniteMDP, path: str | Path) -> None:
+    """Write `mdp` to `path` (.npz) through a temporary name in the same folder."""
+    path = Path(path)
+    arrays = {name: getattr(mdp, name) for name in FIELDS if getattr(mdp, name) is not None}
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(temporary, path)
+
+
+def load_npz(path: str | Path) -> FiniteMDP:
+    """FiniteMDP of a file written by `save_npz`, validated. ValueError if it is something else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError) as fault:
+        if isinstance(fault, FileNotFoundError):
+            raise
+        raise ValueError(f"{path} is not an npz file of a FiniteMDP: {fault}") from fault
+    missing = {"sa_ptr", "row_ptr", "col", "val", "r", "a_id"} - arrays.keys()
+    extra = arrays.keys() - set(FIELDS)
+    if missing or extra:
+        raise ValueError(
+            f"{path} is not a FiniteMDP: missing {sorted(missing)}, unknown {sorted(extra)}"
+        )
+    return FiniteMDP(**arrays)

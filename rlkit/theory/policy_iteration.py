@@ -1,0 +1,104 @@
+"""Policy iteration (exact or inexact Krylov evaluation) and modified policy iteration."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlkit.theory.backup import Backup, PackedPolicy
+from rlkit.theory.evaluation import DENSE_LIMIT, krylov
+from rlkit.theory.iterations import Iterate, Watch
+from rlkit.theory.mdp import Array
+
+
+def modified_policy_iteration(
+    op: Backup, v: Array, watch: Watch, k: int = 10, cut: float = 0.1
+) -> Iterate:
+    """Up to `k` backups of the greedy policy between improvements (k = 0 is value iteration).
+
+    The inner sweeps read a packed copy of the policy's rows and end early once the span of
+    their change is below `cut` times that of the improvement.
+    """
+    out = np.empty_like(v)
+    rows = np.full(v.size, -1)
+    packed: PackedPolicy | None = None
+    while True:
+        ends = op(v, out)
+        low, high = op.bracket(v, *ends)
+        if watch.done(v, low, high):
+            return Iterate(out, low, high)
+        v, out = out, v
+        if k == 0:
+            continue
+        if packed is None or not np.array_equal(rows, op.best):
+            packed = None  # its block must be free before the next is taken
+            rows = op.best.copy()
+            packed = op.pack(rows)
+        for _ in range(k):
+            inner = packed(v, out)
+            v, out = out, v
+            if inner[1] - inner[0] <= cut * (ends[1] - ends[0]):
+                break
+
+
+def policy_iteration(
+    op: Backup, v: Array, watch: Watch, evaluation: str = "auto", forcing: float = 1e-4
+) -> Iterate:
+    """Howard's policy iteration; an action is replaced only by one that is better.
+
+    `evaluation` is "lu" (dense), "krylov" or "auto" (dense up to 2000 states). Krylov
+    evaluation is inexact: its residual is at most `forcing` times the last Bellman residual.
+    """
+    if evaluation not in ("auto", "lu", "krylov"):
+        raise ValueError(f"evaluation must be 'auto', 'lu' or 'krylov', got {evaluation!r}")
+    dense = evaluation == "lu" or (evaluation == "auto" and v.size <= DENSE_LIMIT)
+    out, kept = np.empty_like(v), np.empty_like(v)
+    ends = op(v, out)
+    rows, stuck = op.best.copy(), 0
+    packed: PackedPolicy | None = None
+    while True:
+        packed = None
+        packed = op.pack(rows)
+        if dense:
+            v = _dense_value(op, packed)
+        else:
+            size = max(abs(ends[0]), abs(ends[1]))
+            v = _krylov_value(op, packed, v, forcing ** (1 + stuck) * size)
+        ends = op(v, out)
+        low, high = op.bracket(v, *ends)
+        if watch.done(v, low, high):
+            return Iterate(out, low, high)
+        packed(v, kept)
+        # A tie broken the other way would cycle, so better means better by more than rounding.
+        better = out > kept + 1e-12 * max(1.0, float(np.abs(v).max()))
+        stuck = 0 if better.any() else stuck + 1
+        if not better.any() and (dense or stuck > 3):
+            watch.reason = f"rounding leaves a certified width of {high - low:.2g}"
+            return Iterate(out, low, high)
+        rows = np.where(better, op.best, rows)
+
+
+def _dense_value(op: Backup, packed: PackedPolicy) -> Array:
+    n = packed.r.size
+    p = np.zeros((n, n))
+    states = np.repeat(np.arange(n), np.diff(packed.ptr))
+    p[states, packed.col[: states.size]] = packed.val[: states.size]
+    if op.mdp.exo is not None:
+        k = op.mdp.exo.shape[0]
+        p = (p.reshape(n, -1, k) @ op.mdp.exo).reshape(n, n)
+    op.touched += int(packed.ptr[-1])
+    return np.linalg.solve(np.eye(n) - op.gamma * p, packed.r)
+
+
+def _krylov_value(op: Backup, packed: PackedPolicy, start: Array, tolerance: float) -> Array:
+    image, zero = np.empty_like(start), np.zeros_like(start)
+    packed(zero, image)
+    rewards = image.copy()
+
+    def apply(x: Array) -> Array:
+        x = np.array(x, np.float64).ravel()
+        packed(x, image)
+        return x - image + rewards
+
+    floor = 1e-14 * float(np.linalg.norm(rewards)) + np.finfo(float).tiny
+    v, _ = krylov(apply, rewards, start, max(tolerance, floor))
+    return v

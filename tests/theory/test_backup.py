@@ -1,0 +1,54 @@
+import tracemalloc
+
+import numpy as np
+
+from rlkit.envs.tabular.garnet import factored_garnet, garnet
+from rlkit.theory import FiniteMDP, solve
+from rlkit.theory.backup import Backup
+from rlkit.theory.finite_horizon import backward_induction
+
+
+def test_operator_is_the_dense_formula():
+    mdp = garnet(12, 3, 4, seed=1)
+    p, r = mdp.dense()
+    v, out = np.random.default_rng(0).normal(size=12), np.empty(12)
+    op = Backup(mdp, 0.9)
+    low, high = op(v, out)
+    expected = (r + 0.9 * p @ v).max(1)
+    np.testing.assert_allclose(out, expected, rtol=1e-13)
+    assert (low, high) == ((out - v).min(), (out - v).max())
+    np.testing.assert_array_equal(mdp.a_id[op.best], (r + 0.9 * p @ v).argmax(1))
+    assert op.touched == mdp.nnz
+
+
+def test_ties_go_to_the_lowest_action():
+    mdp = FiniteMDP.from_dense(np.full((3, 4, 3), 1 / 3), np.ones((3, 4)))
+    np.testing.assert_array_equal(solve(mdp, 0.9).policy, 0)
+    np.testing.assert_array_equal(backward_induction(mdp, 2).policy, 0)
+
+
+def test_packed_policy_is_the_operator_of_that_policy_alone():
+    for mdp in (garnet(20, 3, 4, seed=2), factored_garnet(5, 4, 3)):
+        op = Backup(mdp, 0.9)
+        rows = mdp.rows(np.arange(20) % 3)
+        v, out = np.random.default_rng(1).normal(size=20), np.empty(20)
+        op.pack(rows)(v, out)
+        np.testing.assert_allclose(out, mdp.q(v, 0.9)[rows], rtol=1e-13)
+
+
+def test_rounding_floor_grows_with_the_value_and_towards_gamma_one():
+    mdp = garnet(10, 2, 3)
+    small, large = np.ones(10), np.full(10, 1e6)
+    assert 0 < Backup(mdp, 0.9).rounding_floor(small) < 1e-12
+    assert Backup(mdp, 0.9).rounding_floor(large) > 1e4 * Backup(mdp, 0.9).rounding_floor(small)
+    assert Backup(mdp, 0.9999).rounding_floor(small) > Backup(mdp, 0.9).rounding_floor(small)
+
+
+def test_a_solve_needs_less_than_a_third_of_the_model_on_top():
+    mdp = garnet(5000, 4, 50, seed=1)
+    solve(mdp, 0.9)  # compiled beforehand
+    tracemalloc.start()
+    assert solve(mdp, 0.99).converged
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.3 * mdp.nbytes
