@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlkit.algos.bandits import context_free, linear, oracle_policies
+from rlkit.algos.bandits import context_free, linear, neural_gap, neural_ucb, oracle_policies
 from rlkit.algos.bandits.context_free import ContextFreePolicy
 from rlkit.algos.bandits.driver import play
 from rlkit.algos.bandits.interface import Feedback, Observation, sampled_dist
 from rlkit.algos.bandits.linear import LinearPolicy
+from rlkit.algos.bandits.network_oracle import NetworkOracle
+from rlkit.algos.bandits.neural_gap import NeuralGapPolicy
+from rlkit.algos.bandits.neural_ucb import NeuralPolicy
 from rlkit.algos.bandits.oracle_policies import OraclePolicy
 from rlkit.algos.bandits.oracles import MeanOracle, RidgeOracle, TreesOracle
 
@@ -30,6 +33,14 @@ def linear_policy(**options: Any) -> LinearPolicy:
 
 def oracle_policy(rule: str, oracle: Any) -> OraclePolicy:
     return OraclePolicy(oracle, oracle_policies.Config(rule, eps=0.1 if "eps" in rule else 0.0))
+
+
+def neural(rule: str, per_arm: bool = False) -> NeuralPolicy:
+    return NeuralPolicy(ARMS, DIM, neural_ucb.Config(rule, hidden=(8,), steps=2, per_arm=per_arm))
+
+
+def neural_gap_policy(rule: str) -> NeuralGapPolicy:
+    return NeuralGapPolicy(ARMS, DIM, neural_gap.Config(rule, hidden=(8,), replays=1))
 
 
 # name -> (factory, kind of context: none, common [B, d], per arm [B, K, d] or one-hot [B, d])
@@ -69,10 +80,25 @@ POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: oracle_policy("square_cb", TreesOracle(ARMS, DIM, first_fit=20, max_iter=5)),
         "common",
     ),
+    "neural.ucb": (lambda: neural("ucb"), "common"),
+    "neural.ts.per_arm": (lambda: neural("ts", per_arm=True), "per_arm"),
+    "neural.square": (lambda: neural_gap_policy("square"), "common"),
+    "neural.fast": (lambda: neural_gap_policy("fast"), "common"),
+    "oracle.square_cb.network": (
+        lambda: oracle_policy("square_cb", NetworkOracle(ARMS, DIM, hidden=(8,))),
+        "common",
+    ),
 }
 
-# The arms' order enters their learning (bins of a categorical), so relabelling is not exact.
-NOT_RELABELLED = {"oracle.square_cb.trees"}
+# The arms' order enters what they learn (a categorical's bins, first weights of a net's blocks), so
+# relabelling is not exact.
+NOT_RELABELLED = {
+    "oracle.square_cb.trees",
+    "oracle.square_cb.network",
+    "neural.ucb",
+    "neural.square",
+    "neural.fast",
+}
 
 
 def observe(kind: str, size: int, rng: np.random.Generator, masked: bool = True) -> Observation:

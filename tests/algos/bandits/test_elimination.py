@@ -7,7 +7,7 @@ from rlkit.algos.bandits import simulate
 from rlkit.envs.bandits.armed import Armed
 from rlkit.envs.bandits.dynamics import memory_reward, reset_memory
 from rlkit.envs.bandits.exact import best_tallying_loss
-from rlkit.envs.bandits.memory import Tallying
+from rlkit.envs.bandits.memory import Tallying, hidden_arm
 
 GRID = np.linspace(0.0, 1.0, 50)
 # K = 4, memory 20, weights falling 1 -> .2: arm 0 is bad until it has been repeated.
@@ -118,6 +118,29 @@ def test_complete_policy_regret_against_the_exact_optimum():
         # `reference` of the environment is the constant sequence
         reference = env.tables(horizon).reference
         assert (1 - reference[0]) + (horizon - 1) * (1 - reference[-1]) == pytest.approx(constant)
+
+
+def test_a_hidden_arm_costs_memory_times_arms_and_blind_policies_never_find_it():
+    arms, horizon = 6, 20_000
+    costs = []
+    for memory in (10, 20, 40):
+        regret = [
+            simulate(
+                "tallying_elimination",
+                env=hidden_arm(arms, memory, arm, noise="none"),
+                runs=1,
+                horizon=horizon,
+                burn_in=memory,
+            ).regret[0, -1]
+            for arm in range(arms)
+        ]
+        costs.append(np.mean(regret))
+        assert costs[-1] > 0.5 * memory * arms / 2  # the lower bound of any learner
+    # Linear in the memory, up to the cost of samples, which is the same for all three.
+    assert costs[2] - costs[1] == pytest.approx(2 * (costs[1] - costs[0]), rel=0.15)
+    # Without repetition nothing is ever seen of it.
+    blind = simulate("successive_elimination", env=hidden_arm(arms, 20, 3), runs=5, horizon=horizon)
+    assert (blind.regret[:, -1] > 0.45 * horizon).all()
 
 
 def test_tallies_by_hand():

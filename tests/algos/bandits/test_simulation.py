@@ -140,6 +140,17 @@ def test_random_play_has_the_exact_regret():
     assert run.mean()[-1] == pytest.approx(500 * (10 / 11 - 0.5), abs=4 * run.standard_error()[-1])
 
 
+def test_decaying_eps_explores_by_its_schedule():
+    # Distinct noiseless rewards: every pull of the worse arm after the first is exploration.
+    horizon, c, gap = 20_000, 2.0, 0.5
+    run = simulate(
+        "eps_decay", env=Armed([0.9, 0.1], "none"), runs=50, horizon=horizon, c=c, gap=gap
+    )
+    eps = np.minimum(1.0, c * 2 / (gap**2 * np.arange(3, horizon + 1)))
+    expected = 1 + eps.sum() / 2
+    assert run.pulls[:, 1].mean() == pytest.approx(expected, abs=4 * np.sqrt(expected / 50))
+
+
 def test_lower_bound_constants():
     def constant(means):
         best = max(means)

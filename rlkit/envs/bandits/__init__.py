@@ -1,0 +1,1 @@
+"""Bandit simulators: armed, memory, dueling and linear environments, and the random streams."""
