@@ -20,7 +20,7 @@ install: $(VENV)/installed  ## Make .venv with rlkit in it
 demo: $(VENV)/installed  ## Train IQL on a real MuJoCo dataset and show how well it did
 	@$(BIN)/rlkit dataset build $(DATASET)
 	@$(BIN)/rlkit train iql --dataset $(DATASET) --seeds 0:2 --steps 12000 --eval-every 3000 \
-	    --normalise-obs --config.beta 0.3 --config.lr-decay-steps 12000 --engine eager \
+	    --normalise-obs --config.beta 0.3 --config.lr-decay-steps 12000 \
 	    --out $(DEMO)
 	@$(BIN)/rlkit export $(DEMO)
 

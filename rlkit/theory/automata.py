@@ -97,16 +97,21 @@ def product(mdp: FiniteMDP, machine: Automaton, labels: Array) -> FiniteMDP:
         ends = np.flatnonzero(m.stop > 0)
         wide = (size, ends.size)
         parts.append((m.state_of_row()[ends] * size + u, np.broadcast_to(m.a_id[ends], wide),
-                      np.full(wide, -1), np.broadcast_to(m.stop[ends], wide), np.zeros(wide)))  # fmt: skip
+                      np.full(wide, -1), np.broadcast_to(m.stop[ends], wide),
+                      np.zeros(wide)))  # fmt: skip
     every = np.arange(m.num_states)
     for k, (before, after) in enumerate(machine.jumps):
         ones = np.ones(every.size)
         parts.append((every * size + before, np.full(every.size, m.num_actions + k),
                       every * size + after, ones, 0 * ones))  # fmt: skip
-    columns = [np.concatenate([np.ravel(x) for x in c]) for c in zip(*parts, strict=True)]
+    state, action, target, chance, paid = (
+        np.concatenate([np.ravel(x) for x in column]) for column in zip(*parts, strict=True)
+    )
     start = np.zeros((m.num_states, size))
     start[:, 0] = m.initial_law()
-    return FiniteMDP.from_coo(*columns, num_states=m.num_states * size, mu0=start.ravel())
+    return FiniteMDP.from_coo(
+        state, action, target, chance, paid, m.num_states * size, start.ravel()
+    )
 
 
 def reach_probability(mdp: FiniteMDP, goal: Array) -> tuple[Array, Array]:

@@ -1,11 +1,12 @@
 """Policy evaluation in continuous time through martingales (Jia & Zhou 2022).
 
 J(t, x) = E[int_t^T exp(-beta (s - t)) r ds + exp(-beta (T - t)) h(X_T)] is right exactly when
-M_t = exp(-beta t) J(t, X_t) + int_0^t exp(-beta s) r ds is a martingale. Its discretised increment is
+M_t = exp(-beta t) J(t, X_t) + int_0^t exp(-beta s) r ds is a martingale. Its increment on a mesh is
 delta_i = J_{i+1} - J_i + (r_i - beta J_i) dt_i. Methods: minimise the martingale loss (the L2
-projection of J); make E int xi dM vanish for test processes xi (CTD(0): xi = grad J; CTD(lambda): xi
-its trace with decay lambda per unit of time); the mean-square TD error, E int (dM)^2, is NOT a
-criterion: it tends to the quadratic variation and its minimiser diverges as the mesh shrinks.
+projection of J); make E int xi dM vanish for test processes xi (CTD(0): xi = grad J;
+CTD(lambda): xi its trace with decay lambda per unit of time). The mean-square TD error, E int
+(dM)^2, is NOT a criterion: it tends to the quadratic variation and its minimiser diverges as the
+mesh shrinks.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def evaluate_laws(
     that terminates; the error is then that of the sweeps done.
     """
     gamma = check_gamma(gamma)
-    chain = under_policy(_outcomes(model), policy)
+    chain = under_policy(as_outcomes(model), policy)
     plan = make_plan(chain, gamma, law)
     n = chain.mdp.num_states
     laws = np.tile(law.point(0.0), (n + 1, 1, 1))
@@ -77,7 +77,7 @@ def exact_laws(
     Atoms closer than `merge` are one. ValueError when a state needs more than `limit` atoms.
     """
     gamma = check_gamma(gamma)
-    chain = under_policy(_outcomes(model), policy)
+    chain = under_policy(as_outcomes(model), policy)
     nothing = (np.zeros(1), np.ones(1))
     laws = [nothing] * chain.mdp.num_states
     cuts = np.append(np.flatnonzero(np.diff(chain.row, prepend=-1)), chain.row.size)
@@ -116,7 +116,8 @@ def as_law(law: Categorical | Quantile, values: Array, weights: Array) -> Array:
     return out[0, 0]
 
 
-def _outcomes(model: Outcomes | FiniteMDP) -> Outcomes:
+def as_outcomes(model: Outcomes | FiniteMDP) -> Outcomes:
+    """The model itself, or an MDP with rewards taken as certain given (s, a)."""
     return outcomes_of(model) if isinstance(model, FiniteMDP) else model
 
 

@@ -250,8 +250,8 @@ def fit_reward(
         return float(value + ridge * r @ r), gradient + 2 * ridge * r
 
     begin = np.zeros(mdp.num_rows) if start is None else np.asarray(start, np.float64)
-    options = {"maxiter": max_iterations, "maxfun": 10 * max_iterations, "gtol": 1e-10,
-               "ftol": 1e-16, "maxcor": 30}  # fmt: skip
+    options = {"maxiter": max_iterations, "maxfun": 10 * max_iterations, "gtol": 1e-8,
+               "ftol": 1e-13, "maxcor": 30}  # fmt: skip
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", options=options)
     if found.nit >= max_iterations:
         raise ArithmeticError(f"the reward did not settle in {max_iterations} iterations")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
@@ -47,19 +48,23 @@ def outcomes_of(mdp: FiniteMDP) -> Outcomes:
 
 
 def outcomes_from_coo(
-    s: Array, a: Array, s2: Array, p: Array, r: Array, num_states: int | None = None,
-    mu0: Array | None = None,
+    s: ArrayLike, a: ArrayLike, s2: ArrayLike, p: ArrayLike, r: ArrayLike,
+    num_states: int | None = None, mu0: ArrayLike | None = None,
 ) -> Outcomes:  # fmt: skip
     """Outcomes of transition lists; entries with the same (s, a, s2) but other rewards stay apart.
 
     s2 = -1 is termination. ValueError as `FiniteMDP.from_coo`.
     """
-    mdp = FiniteMDP.from_coo(s, a, s2, p, r, num_states, mu0)
+    s, a, s2, p, r = (np.asarray(x) for x in (s, a, s2, p, r))
+    start = None if mu0 is None else np.asarray(mu0, np.float64)
+    mdp = FiniteMDP.from_coo(s, a, s2, p, r, num_states, start)
     row = mdp.row_table()[np.asarray(s), np.asarray(a)]
     live = np.flatnonzero(np.asarray(p) > 0)
     order = live[np.argsort(row[live], kind="stable")]
-    fields = [np.asarray(x, np.float64)[order] for x in (p, r)]
-    return Outcomes(mdp, row[order], *fields, np.asarray(s2, np.int64)[order])
+    return Outcomes(
+        mdp, row[order], np.asarray(p, np.float64)[order], np.asarray(r, np.float64)[order],
+        np.asarray(s2, np.int64)[order],
+    )  # fmt: skip
 
 
 def under_policy(model: Outcomes, policy: Array) -> Outcomes:

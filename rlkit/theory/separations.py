@@ -79,8 +79,9 @@ def spread_out(gamma: float = 0.9) -> Separation:
     """Enter one of two rooms for good, evenly in the long run: a function of the occupancy wants
     a coin flip, and every deterministic policy, which any reward has among its optima, is worse."""
     mdp = FiniteMDP.from_coo(
-        [0, 0, 1, 2], [0, 1, 0, 0], [1, 2, 1, 2], np.ones(4), np.zeros(4), mu0=[1.0, 0, 0]
-    )
+        np.array([0, 0, 1, 2]), np.array([0, 1, 0, 0]), np.array([1, 2, 1, 2]), np.ones(4),
+        np.zeros(4), mu0=np.eye(3)[0],
+    )  # fmt: skip
     plan, gap = maximum_entropy(mdp, gamma)
 
     def entropy(policy: Array) -> float:
@@ -131,7 +132,8 @@ def delay(gamma: float = 0.9) -> Separation:
     other = float(average_value(*policy_model(once, np.zeros(n, int)))[0][0])
     same = float(evaluate_policy(once, np.zeros(n, int), gamma)[0])
     numbers = {"average late": gains[0], "average soon": gains[1], "discounted late": values[0],
-               "discounted soon": values[1], "average once": other, "discounted once": same}  # fmt: skip
+               "discounted soon": values[1], "average once": other,
+               "discounted once": same}  # fmt: skip
     holds = (abs(gains[0] - gains[1]) < 1e-9 and values[1] > values[0] + 0.1
              and abs(same - values[0]) < 1e-9 and abs(other - gains[0]) > 0.5)  # fmt: skip
     return Separation("delay", "limit average", "discounted reward", numbers, holds)
@@ -151,11 +153,11 @@ def patience(gamma: float = 0.9) -> Separation:
     detour = int(np.ceil(np.log(1.0 - risk) / np.log(gamma))) + 1  # gamma^detour < 1 - risk
     goal, lost = detour + 1, detour + 2
     n = lost + 1
-    s = [0, 0, 0, *range(1, detour + 1), goal, lost]
-    a = [0, 1, 1, *[0] * (n - 1)]
-    s2 = [1, goal, lost, *range(2, detour + 1), goal, goal, lost]
+    s = np.array([0, 0, 0, *range(1, detour + 1), goal, lost])
+    a = np.array([0, 1, 1, *[0] * (n - 1)])
+    s2 = np.array([1, goal, lost, *range(2, detour + 1), goal, goal, lost])
     p = np.array([1.0, 1 - risk, risk, *np.ones(n - 1)])
-    mdp = FiniteMDP.from_coo(s, a, s2, p, (np.array(s) == goal).astype(float), n, np.eye(n)[0])
+    mdp = FiniteMDP.from_coo(s, a, s2, p, (s == goal).astype(float), n, np.eye(n)[0])
     labels = np.zeros((n, mdp.num_actions, n), np.int64)
     labels[:, :, goal] = 1
     chance, _ = buchi_satisfaction(mdp, infinitely_often(1, 2), labels)

@@ -17,12 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.theory.distributional import _outcomes
+from rlkit.theory.distributional import as_outcomes
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.return_laws import Categorical, Outcomes, Plan, Quantile, make_plan
 from rlkit.theory.transport import sweep_limit
 from rlkit.theory.validate import check_gamma
-
 
 UNKNOWN = 1e200  # an error bound that nothing is known about; finite, so that 0 times it is 0
 
@@ -84,10 +83,11 @@ def solve_stock(
 
     `horizon` plans backwards in time, for any f. Without one: distributional value iteration
     ("vi") or policy iteration ("pi") from a sure return of 0, until a sweep moves no value by
-    more than `tolerance` or the discounted rest is below it; gamma = 1 then needs termination. Stocks between grid points are split
-    to both neighbours in proportion, those outside are clipped; both count in `error`.
+    more than `tolerance` or the discounted rest is below it; gamma = 1 then needs termination.
+    Stocks between grid points are split to both neighbours in proportion, those outside are
+    clipped; both count in `error`. Warns (RuntimeWarning) when it did not settle.
     """
-    gamma, model = check_gamma(gamma), _outcomes(model)
+    gamma, model = check_gamma(gamma), as_outcomes(model)
     stock = np.asarray(stock, np.float64)
     if stock.ndim != 1 or stock.size == 0 or not (np.diff(stock) > 0).all():
         raise ValueError("stock must be an increasing grid [C]")
@@ -264,10 +264,10 @@ def _policy_iteration(
             settled = bool((better == rows).all())
             rows = better
     _warn(settled, sweeps)
-    if settled and error.max() < UNKNOWN:
+    if settled and error.max() < UNKNOWN and utility.lipschitz is not None:
         # For a policy nearly greedy for its own laws the error e is at most backup(e) + slack.
         top = np.maximum.reduceat(seen.value, model.mdp.sa_ptr[:-1])
-        slack = 2.0 * utility.lipschitz * change + float((top - value).max())  # type: ignore[operator]
+        slack = 2.0 * utility.lipschitz * change + float((top - value).max())
         error[:-1] += utility.lipschitz * float(np.abs(law.atoms(laws[:-1])[0]).max())
         for _ in range(sweeps):
             error = _error(plan, utility, stock, seen.moved, error)
@@ -312,7 +312,7 @@ def evaluate_stock_policy(
     law: Categorical | Quantile, horizon: int | None = None, sweeps: int = 1000,
 ) -> Array:  # fmt: skip
     """Laws [S, C, m] of G under a policy [S, C] (stationary, `sweeps` times) or [H, S, C]."""
-    model, gamma = _outcomes(model), check_gamma(gamma)
+    model, gamma = as_outcomes(model), check_gamma(gamma)
     table = model.mdp.row_table()
     n = model.mdp.num_states
     policy = np.asarray(policy)

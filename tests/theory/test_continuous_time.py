@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
@@ -48,7 +50,7 @@ def gbm_population(steps):
     t = np.linspace(0, 1, steps + 1)
     drift, w = law.mu - law.s**2 / 2, np.kron(MASS, MASS)
     rows = []
-    for a, b in zip(t[:-1], t[1:], strict=True):
+    for a, b in itertools.pairwise(t):
         now = np.exp(drift * a + law.s * np.sqrt(a) * np.repeat(NODES, NODES.size))
         then = now * np.exp(drift * (b - a) + law.s * np.sqrt(b - a) * np.tile(NODES, NODES.size))
         rows.append((np.tile([a, b], (w.size, 1)), np.c_[now, then],
@@ -95,8 +97,8 @@ def test_squared_td_errors_diverge_where_ctd_is_right(steps, wrong):
 
 
 def test_brownian_example_gives_one_by_every_method():
-    """x^2 + theta (T - t): exact in expectation; here 20000 paths, error a few standard errors."""
-    paths = Brownian().paths(20, 20_000, seed=0)
+    """x^2 + theta (T - t): exact in expectation; here 10000 paths, within some standard errors."""
+    paths = Brownian().paths(10, 10_000, seed=0)
     features, known = (1 - paths.t)[..., None], paths.x**2
     answers = [
         solve_ctd(VARIANCE, paths, 0.0, np.zeros(1)),
@@ -107,7 +109,7 @@ def test_brownian_example_gives_one_by_every_method():
         minimise_moment(VARIANCE, paths, 0.0, np.zeros(1)),
         minimise_moment(VARIANCE, paths, 0.0, np.zeros(1), weighting="identity"),
     ]
-    np.testing.assert_allclose(answers, 1, atol=0.03)
+    np.testing.assert_allclose(answers, 1, atol=0.05)
     np.testing.assert_allclose(answers[0], answers[2], atol=1e-9)
     np.testing.assert_allclose(answers[1], answers[3], atol=1e-9)
     # as many test processes as parameters: the least moment is the root
@@ -165,7 +167,9 @@ def test_offline_and_online_learning_approach_the_truth():
     paths = Brownian().paths(10, 800, seed=5)
     for lam in (0.0, 0.5):
         size = 3.0 if lam == 0 else 10.0
-        found = ctd_offline(VARIANCE, paths, 0.0, np.zeros(1), lambda j: size / (j + 10), lam)
+        found = ctd_offline(
+            VARIANCE, paths, 0.0, np.zeros(1), lambda j, size=size: size / (j + 10), lam
+        )
         assert found == pytest.approx(1, abs=0.2)
     found = ctd_online(VARIANCE, paths, 0.0, np.zeros(1), lambda j: 20.0 / (j + 100))
     assert found == pytest.approx(1, abs=0.2)
