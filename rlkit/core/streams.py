@@ -8,6 +8,7 @@ blocks are made at once.
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Literal
@@ -71,14 +72,15 @@ class Streams:
         "normal" and "gumbel" are float32, "uniform" is float64 in [0, 1). Steps of one stream
         are independent; ask always with the same `shape` for a stream to be reproducible.
         """
-        block = max(1, _BLOCK_NUMBERS // max(1, int(np.prod(shape))))
+        block = max(1, _BLOCK_NUMBERS // max(1, math.prod(shape)))
         parts = []
         while count > 0:
             number, offset = divmod(step, block)
             take = min(count, block - offset)
             parts.append(self._block(name, kind, number, (block, *shape))[offset : offset + take])
             step, count = step + take, count - take
-        return np.concatenate(parts)  # a copy: what a caller does to it stays with the caller
+        # a copy: what a caller does to it stays with the caller
+        return parts[0].copy() if len(parts) == 1 else np.concatenate(parts)
 
     def _block(self, name: str, kind: Kind, number: int, shape: tuple[int, ...]) -> np.ndarray:
         cached = self._cache.get((name, kind, shape))
