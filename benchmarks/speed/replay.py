@@ -43,8 +43,12 @@ def theirs(envs: int) -> ReplayBuffer:
     return ReplayBuffer(ROWS, observation, spaces.Box(-1, 1, (ACT,), np.float32), n_envs=envs)
 
 
-def sampling(batch: int) -> dict[str, Run]:
-    """One draw of `batch` rows of a full buffer."""
+def sampling(batch: int, block: int = 1) -> dict[str, Run]:
+    """One draw of `batch` rows of a full buffer.
+
+    Indices are drawn for `block` minibatches at once: 1 as between environment steps, 64 as the
+    offline loop does.
+    """
     spec, rng = Spec(OBS, ACT), np.random.default_rng(0)
     ours, sb3 = Replay(spec, ROWS), theirs(1)
     for name in ("s", "a", "r", "s2"):
@@ -55,8 +59,17 @@ def sampling(batch: int) -> dict[str, Run]:
     for array in (sb3.observations, sb3.next_observations, sb3.actions, sb3.rewards):
         array[:] = rng.standard_normal(array.shape, np.float32)
     source = Uniform(ours, batch, Streams(spec.seeds))
+    drawn = torch.empty(0)
+
+    def draw(t: int) -> object:
+        nonlocal drawn
+        if t % block == 0:
+            drawn = source.indices(t, block)
+        return source.batch(drawn[t % block])
+
+    draw(0)
     return {
-        "rlkit": lambda t: source.batch(source.indices(t, 1)[0]),
+        "rlkit": draw,
         "stable-baselines3": lambda t: sb3.sample(batch),
     }
 
@@ -76,13 +89,11 @@ def adding(envs: int) -> dict[str, Run]:
 
 def measure(runs: dict[str, Run], rounds: int, calls: int) -> dict[str, dict[str, float]]:
     times: dict[str, list[float]] = {name: [] for name in runs}
-    t = 0
     for round_ in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
-            for _ in range(calls):
+            for t in range(round_ * calls, (round_ + 1) * calls):
                 run(t)
-                t += 1
             if round_:  # the first is a warm-up
                 times[name].append((time.perf_counter() - start) / calls * 1e6)
     ratios = [b / a for a, b in zip(times["rlkit"], times["stable-baselines3"], strict=True)]
@@ -100,20 +111,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    tasks = {f"sample {n}": (sampling, n, 300) for n in (256, 4096)}
-    tasks |= {f"add, {n} environments": (adding, n, 3000) for n in (1, 8)}
+    tasks = {
+        f"sample {n}, indices by {block}": (sampling, (n, block), 320)
+        for n in (256, 4096)
+        for block in (1, 64)
+    }
+    tasks |= {f"add, {n} environments": (adding, (n,), 3000) for n in (1, 8)}
     record = {
         "command": "python " + " ".join(sys.argv),
         "processor": processor(),
         "versions": {n: version(n) for n in ("torch", "stable-baselines3", "numpy")},
         "microseconds": {},
     }
-    for name, (make, size, calls) in tasks.items():
-        outcome = measure(make(size), args.rounds, calls)
+    for name, (make, sizes, calls) in tasks.items():
+        outcome = measure(make(*sizes), args.rounds, calls)
         record["microseconds"][name] = outcome
         ratio = outcome["ratio"]
         print(
-            f"{name:22} {outcome['rlkit']['us']:8.1f} us, "
+            f"{name:28} {outcome['rlkit']['us']:8.1f} us, "
             f"stable-baselines3 {outcome['stable-baselines3']['us']:8.1f} us: "
             f"{ratio['median']:.1f}x [{ratio['min']:.1f}, {ratio['max']:.1f}]",
             flush=True,
