@@ -57,8 +57,8 @@ DOORKEY = "rlkit/minigrid/doorkey-5x5-mixed-v0"
 
 def grid(algo: str, **config: Any) -> Options:
     """Small batches: convolutions over lanes are slow on a CPU."""
-    made = offline(algo, DOORKEY, 3_000, 50, batch_size=64, hidden=(64,), **config)
-    return dataclasses.replace(made, seeds=(0, 1, 2))
+    made = offline(algo, DOORKEY, 8_000, 50, batch_size=64, hidden=(64,), **config)
+    return dataclasses.replace(made, seeds=(0, 1, 2), workers=2)
 
 
 CLAIMS = {

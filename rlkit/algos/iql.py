@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam, cosine, step_jointly
 from rlkit.core.spec import Spec
@@ -42,11 +43,6 @@ def v_loss(q: Tensor, v: Tensor, tau: float | Tensor) -> Tensor:  # [..., B] -> 
     """Expectile regression of V towards Q, eq. (5)."""
     u = q - v
     return ((tau - (u < 0).to(u)).abs() * u.square()).mean(-1)
-
-
-def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
-    """Squared error of every critic to the target, summed over critics, eq. (6)."""
-    return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
 
 
 def pi_loss(  # [..., B] -> [...]

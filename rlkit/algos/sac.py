@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.spec import Spec
@@ -41,11 +42,6 @@ class Config:
     batch_size: int = 256  # B, transitions an update
     hidden: tuple[int, ...] = (256, 256)  # widths of every net
     norm: nets.Norm = "none"  # LayerNorm in the critics
-
-
-def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
-    """Squared error of every critic to the target, summed over critics, eq. (2)."""
-    return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
 
 
 def pi_loss(qs: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:  # [..., n, B] -> [...]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam
@@ -44,11 +45,6 @@ def target_action(a: Tensor, noise: Tensor, scale: float | Tensor, clip: float |
     """The target policy's action, smoothed, eq. (1); `[S, B, A]`, scales a number or `[S, 1]`."""
     moved = (against(scale, a) * noise).clamp(max=against(clip, a)).clamp(min=-against(clip, a))
     return (a + moved).clamp(-1, 1)
-
-
-def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
-    """Squared error of every critic to the target, summed over critics, eq. (3)."""
-    return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
 
 
 class Agent:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos.bc import square_loss
-from rlkit.algos.td3 import q_loss, target_action
+from rlkit.algos.common import q_loss
+from rlkit.algos.td3 import target_action
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec

@@ -113,8 +113,6 @@ def test_usage_errors(
 ) -> None:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    if "hopper" in says and "rlkit/hopper/medium-v0" not in cards.all_recipes():
-        pytest.skip("the recipe is not here")
     assert says in error_of(line.split(), 2, capsys)
     assert not (tmp_path / "runs").exists()
 
