@@ -26,3 +26,4 @@ class Batch(NamedTuple):
     mc: Tensor | None = None  # [S, B] Monte-Carlo return
     index: Tensor | None = None  # type: ignore[assignment]  # [S, B] row in the replay
     noise: dict[str, Tensor] | None = None  # what the agent declared in `noise`
+    other: Batch | None = None  # a second minibatch, of an expert's or a dataset's rows

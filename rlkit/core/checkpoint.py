@@ -109,7 +109,8 @@ def read_index(folder: str | Path) -> dict[str, Any]:
 def drop(folder: str | Path, names: Iterable[str]) -> None:
     """Remove parts of a checkpoint for good (a large replay that is no longer needed).
 
-    The index forgets them before the files go, so an interruption leaves a valid checkpoint.
+    The meta then lists them as "dropped". The index forgets them before the files go, so an
+    interruption leaves a valid checkpoint.
     """
     folder = Path(folder)
     index = read_index(folder)
@@ -117,6 +118,7 @@ def drop(folder: str | Path, names: Iterable[str]) -> None:
     if not gone:
         return
     index["files"] = {k: v for k, v in index["files"].items() if k not in gone}
+    index["meta"]["dropped"] = [*index["meta"].get("dropped", ()), *gone]
     replacement = temporary_name(folder / INDEX)
     try:
         _write(replacement, [json.dumps(index, indent=1).encode()])

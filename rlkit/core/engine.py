@@ -23,11 +23,16 @@ from rlkit.core.streams import Streams
 Mode = Literal["auto", "eager", "compile", "graph"]
 MODES: tuple[str, ...] = ("auto", "eager", "compile", "graph")
 _COMPILE_REPAID_AFTER = 20_000  # updates; a compile costs 10-40 s and saves about 1 ms an update
+PRIORITY = "priority"  # entry of `update`'s metrics [S, B] that goes back to the source
 _GRAPH_UPDATES = 8  # updates captured in one CUDA graph
 
 
 class Source(Protocol):
-    """Where minibatches come from; a sampler of `rlkit.data`."""
+    """Where minibatches come from; a sampler of `rlkit.data`.
+
+    A source with a method `learned(index, priority)` is asked for one update at a time and then
+    told the rows and the entry "priority" `[S, B]` of the update's metrics.
+    """
 
     batch_size: int
 
@@ -70,6 +75,9 @@ class Engine:
                 raise ValueError(f"period {period} of {name!r} must be at least 1 update")
         self.reason = ""
         self.mode = choose(mode, spec.device, updates_ahead)
+        self._learned: Callable[[Tensor, Tensor], None] | None = getattr(source, "learned", None)
+        if self.mode == "graph" and self._learned is not None:
+            self.mode, self.reason = "eager", "minibatches that depend on the last update"
         self._update: Callable[..., dict[str, Tensor]] = agent.update
         self._graph: _Graph | None = None
         self._checked = self.mode == "eager"
@@ -93,8 +101,14 @@ class Engine:
                 take = min(end - step, -step % self._graph.count)
             else:
                 take = min(end - step, 64)
-            metrics = {**metrics, **self._loop(self._update, step, *self._inputs(step, take))}
+            if self._learned is not None:
+                take = 1  # the next rows depend on this update
+            inputs = self._inputs(step, take)
+            metrics = {**metrics, **self._loop(self._update, step, *inputs)}
+            if self._learned is not None and PRIORITY in metrics:
+                self._learned(inputs[0][0], metrics[PRIORITY])
             step += take
+        metrics.pop(PRIORITY, None)
         return metrics
 
     def _inputs(self, step: int, count: int) -> tuple[Tensor, dict[str, Tensor]]:

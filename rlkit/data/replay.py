@@ -77,7 +77,7 @@ class Replay:
         lead = (self._owners, envs)
         obs, act = (*lead, spec.obs_size), (*lead, action)
         self._step_shapes = (obs, act, lead, lead, lead, obs)  # as `write_step` takes them
-        self._no_extra = np.zeros((*lead, 0), numbers)
+        self._no_extra = np.zeros((*lead, sum(widths[name] for name in self.columns)), numbers)
 
     @staticmethod
     def from_store(
@@ -154,14 +154,19 @@ class Replay:
         self, s: Any, a: Any, r: Any, terminated: Any, truncated: Any, s2: Any, **extra: Any
     ) -> None:
         """Writes one step of every environment: `[S, E, ...]` arrays or tensors in agent units,
-        `s2` the true next observation. Raises ValueError naming what is not finite or misshaped."""
+        `s2` the true next observation; columns that are not given are written 0. Raises ValueError
+        naming what is not finite or misshaped."""
         if self.shared:
             raise ValueError("lanes share these rows; give Replay shared=False to add to it")
         more = self._no_extra
-        if extra or self.columns:
-            if extra.keys() != set(self.columns):
-                raise ValueError(f"columns {list(self.columns)} are expected, got {sorted(extra)}")
-            more = np.concatenate([self._fitting(name, extra[name]) for name in self.columns], -1)
+        if extra:
+            if unknown := extra.keys() - set(self.columns):
+                raise ValueError(f"replay has no column {min(unknown)!r}; it has {self.columns}")
+            more = more.copy()
+            first = self.width - more.shape[-1]
+            for name, value in extra.items():
+                at = self._slices[name]
+                more[..., at.start - first : at.stop - first] = self._fitting(name, value)
         step: Any = (s, a, r, terminated, truncated, s2)
         if not all(map(_is_ready, step, self._step_shapes)):
             names = ("s", "a", "r", "terminated", "truncated", "s2")

@@ -35,6 +35,11 @@ class Critic(nn.Module):
             raise ValueError("a critic of continuous actions has no finite set to evaluate")
         return self.mlp(self.encoder(s))
 
+    def activations(self, s: Tensor, a: Tensor) -> list[Tensor]:
+        """Outputs of the hidden layers, each `[S, n, B, width]`."""
+        features = self.encoder(s)
+        return self.mlp.activations(features if self.discrete else torch.cat([features, a], -1))[1:]
+
     def forward(self, s: Tensor, a: Tensor) -> Tensor:
         if not self.discrete:
             return self.mlp(torch.cat([self.encoder(s), a], -1)).squeeze(-1)

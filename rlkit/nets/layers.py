@@ -111,7 +111,9 @@ class MLP(nn.Module):
         self.norms = nn.ModuleList(LayerNorm(init, width, n) for width in normalised)
         self.last = Linear(init, widths[-1], n_out, n, last_scale)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """What every hidden layer gives on to the next, the input first."""
+        found = [x]
         for k, layer in enumerate(self.layers):
             x = layer(x)
             if self.norm == "before":
@@ -119,7 +121,11 @@ class MLP(nn.Module):
             x = F.relu(x)
             if self.norm == "after":
                 x = self.norms[k](x)
-        return self.last(x)
+            found.append(x)
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.activations(x)[-1])
 
 
 class Scalar(nn.Module):

@@ -50,7 +50,9 @@ def options(form: type, prefix: str = "--") -> list[str]:
     """Every option a form takes, `--help` included; those of a nested form as `--outer.inner`."""
     found = ["--help"] if prefix == "--" else []
     for name, kind in get_type_hints(form, include_extras=True).items():
-        spelled = prefix + name.replace("_", "-")
+        marks = getattr(kind, "__metadata__", ())
+        given = next((m.name for m in marks if getattr(m, "name", None)), name)
+        spelled = prefix + given.replace("_", "-")
         bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
         if dataclasses.is_dataclass(bare) and isinstance(bare, type):
             found += options(bare, f"{spelled}.")
@@ -66,12 +68,13 @@ def form_of(
     leave_out: Sequence[str] = (),
     lanes: bool = False,
     replaced: dict[str, tuple[Any, Any]] | None = None,
+    spelled: dict[str, str] | None = None,
 ) -> type:
     """A dataclass to parse that has the fields of dataclass `source`, their trailing comments as
     help, and comma lists for tuples.
 
     With `lanes`, float fields take a comma list too, one value a lane, and flags take True or
-    False. `replaced` gives fields another type and a maker of the default.
+    False. `replaced` gives fields another type and a maker of the default, `spelled` another name.
     """
     helps, kinds = comments(source), get_type_hints(source)
     fields: list[Any] = []
@@ -87,7 +90,9 @@ def form_of(
             if field.default_factory is not dataclasses.MISSING:
                 default = dataclasses.field(default_factory=field.default_factory)
         if not dataclasses.is_dataclass(kind):
-            kind = Annotated[kind, tyro.conf.arg(help=helps.get(field.name, ""))]  # type: ignore[valid-type]
+            name_given = (spelled or {}).get(field.name)
+            mark = tyro.conf.arg(help=helps.get(field.name, ""), name=name_given)
+            kind = Annotated[kind, mark]  # type: ignore[valid-type]
         fields.append((field.name, kind, default))
     return dataclasses.make_dataclass(name, fields, frozen=True)
 
@@ -161,8 +166,8 @@ def _kind(kind: Any, lanes: bool) -> Any:
         return tyro.conf.FlagCreatePairsOff[bool]
     if get_origin(kind) is Literal or kind in (int, float, str):
         return kind
-    if kind == str | None:
-        return Annotated[kind, tyro.conf.arg(metavar="STR")]
+    if kind in (str | None, int | None, float | None):
+        return Annotated[kind, tyro.conf.arg(metavar=get_args(kind)[0].__name__.upper())]
     return kind
 
 

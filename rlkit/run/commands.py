@@ -17,7 +17,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.core.errors import UsageError
 from rlkit.run.arguments import Seeds, form_of, parse
-from rlkit.run.options import Options, algorithm, algorithms
+from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
 if TYPE_CHECKING:
     from rlkit.eval.records import Episode
@@ -38,12 +38,20 @@ def train(argv: Sequence[str]) -> None:
         )
     name = "NAME" if argv[0].startswith("-") else argv[0]
     if name == "NAME":
-        form = form_of(Options, "Train", leave_out=("algo", "config"), replaced={"seeds": _SEEDS})
+        form = form_of(
+            Options,
+            "Train",
+            leave_out=("algo", "config"),
+            replaced={"seeds": _SEEDS},
+            spelled=_SPELLED,
+        )
         parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
     kind = algorithm(name).Config
     config_form = form_of(kind, "Config", lanes=True)
     replaced = {"seeds": _SEEDS, "config": (config_form, config_form)}
-    form = form_of(Options, "Train", leave_out=("algo",), replaced=replaced)
+    for field, value in run_defaults(Options(name)).items():  # so that the help tells them
+        replaced[field] = type(value), lambda value=value: value
+    form = form_of(Options, "Train", leave_out=("algo",), replaced=replaced, spelled=_SPELLED)
     given: Any = parse(form, argv[1:], f"rlkit train {name}", _TRAIN)
     values = {f.name: getattr(given, f.name) for f in dataclasses.fields(form)}
     values["config"] = kind(**dataclasses.asdict(values["config"]))
@@ -54,6 +62,7 @@ def train(argv: Sequence[str]) -> None:
 
 
 _SEEDS = (Seeds, lambda: (0,))
+_SPELLED = {"from_run": "from"}  # a word no Python name can be
 _TRAIN = "Train agents, one lane a seed. A comma list in a number of the config gives one a lane."
 
 

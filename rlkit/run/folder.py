@@ -35,7 +35,7 @@ from rlkit.run.task import Task, make_agent
 CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
 _FORMAT = 1
-_WHOLE = ("replay", "envs")  # parts needed to continue, not to act
+_POLICY = "agent"  # the part of a checkpoint needed to act; the others are needed to continue
 
 Which = Literal["best", "last"] | int
 
@@ -156,7 +156,8 @@ def prune(folder: Path, keep: int) -> None:
         path = step_folder(folder, step)
         if step in best:
             for group in path.iterdir():
-                checkpoint.drop(group, _WHOLE)
+                names = checkpoint.read_index(group)["files"]
+                checkpoint.drop(group, [name for name in names if name != _POLICY])
         else:
             hidden = checkpoint.temporary_name(path)
             path.rename(hidden)
@@ -175,8 +176,7 @@ def clean(folder: Path) -> None:
 
 def _is_whole(folder: Path) -> bool:
     for group in folder.iterdir():
-        index = checkpoint.read_index(group)
-        if "envs" in index["meta"] and not set(_WHOLE) <= set(index["files"]):
+        if "dropped" in checkpoint.read_index(group)["meta"]:
             return False
     return True
 
@@ -217,7 +217,7 @@ def restore(
     agent, resolved, spec = make_agent(run_options, task, seeds)
     at = tuple(choose(folder, which, lane) for lane in wanted)
     pieces = [
-        _lane_tensors(folder, config["groups"], lane, step)
+        lane_tensors(folder, config["groups"], lane, step)
         for lane, step in zip(wanted, at, strict=True)
     ]
     nets = _parts_with_lanes(agent, spec.lanes)
@@ -232,8 +232,8 @@ def restore(
     return Restored(agent, resolved, spec, task, run_options, seeds, at)
 
 
-def _lane_tensors(folder: Path, groups: list[list[int]], lane: int, step: int) -> dict[str, Tensor]:
-    """The tensors of one lane `[1, ...]`; those without a lane axis as they are."""
+def lane_tensors(folder: Path, groups: list[list[int]], lane: int, step: int) -> dict[str, Tensor]:
+    """The agent's tensors of one lane `[1, ...]`; those without a lane axis as they are."""
     number = next(g for g, group in enumerate(groups) if lane in group)
     path = group_folder(step_folder(folder, step), number)
     tensors = checkpoint.load(path, ["agent"])[0]["agent"]

@@ -41,6 +41,8 @@ def split(options: Options) -> list[list[int]]:
         widest = max(getattr(options.config, "hidden", (_WIDE,)), default=0)
         worthwhile = options.device == "cpu" and widest >= _WIDE
         workers = max(1, _cores() // options.threads) if worthwhile else 1
+    if options.utd_later:  # lanes may come to make different numbers of updates
+        workers = len(lanes)
     workers = min(workers, len(lanes))
     size, larger = divmod(len(lanes), workers)
     ends = [size * (i + 1) + min(i + 1, larger) for i in range(workers)]
@@ -176,8 +178,8 @@ def _events(job: dict[str, Any]) -> Iterator[Event]:
 
 def resumed(session: Session, folder: Path, start: int, group: int) -> Iterator[Event]:
     """Bring `session` to the checkpoint of `start`, if not 0; a note where not bit for bit."""
-    if start:
-        whole = run_folder.step_folder(folder, start)
+    whole = run_folder.step_folder(folder, start)
+    if whole.exists():  # at step 0 too, where a source's beginning took long
         try:
             _, reason = session.load(run_folder.group_folder(whole, group))
         except CheckpointError as error:

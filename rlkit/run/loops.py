@@ -7,7 +7,6 @@ updates, record of the losses, evaluation, checkpoint.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,16 +14,19 @@ import torch
 from torch import Tensor
 
 from rlkit.core.engine import Engine
-from rlkit.run.events import Evaluated, Event, Metrics, Progress, Save
+from rlkit.run.events import Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.session import Session, fetch
+from rlkit.run.transfer import transfer
 
 _STRIDE = 250  # steps between signs of life
 
 
 def run(session: Session, start: int = 0) -> Iterator[Event]:
     """The loop that the options' kind asks for, from step `start`."""
+    if session.fresh and session.options.from_run is not None:
+        yield Note(transfer(session.agent, session.options, session.seeds))
     loop = {"offline": offline, "online": online, "finetune": finetune}
-    return loop[session.options.kind](session, start)
+    yield from loop[session.options.kind](session, start)
 
 
 def offline(session: Session, start: int = 0, until: int | None = None) -> Iterator[Event]:
@@ -32,11 +34,16 @@ def offline(session: Session, start: int = 0, until: int | None = None) -> Itera
     options = session.options
     total = options.total_steps if until is None else until
     engine = session.engine if session.pretrain is None else session.pretrain
-    every = [n for n in (options.log_every, options.eval_every, options.saves_every, _STRIDE) if n]
+    yield from _begin(session, engine, start)
+    period = getattr(engine.source, "every", 0)
+    every = (options.log_every, options.eval_every, options.saves_every, _STRIDE, period)
     step = start
+    metrics: dict[str, Tensor] = {}
     while step < total:
-        stop = min(total, *(step - step % n + n for n in every))
-        metrics = engine.run(step, stop - step)
+        if period and step % period == 0:
+            metrics |= engine.source.advance(step)  # type: ignore[attr-defined]
+        stop = min(total, *(step - step % n + n for n in every if n))
+        metrics |= engine.run(step, stop - step)
         yield from _milestones(session, engine, step, stop, stop, metrics)
         step = stop
 
@@ -47,25 +54,34 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
     `offset` steps were updates on a dataset before; `start` counts them too.
     """
     options, collector, replay = session.options, session.collector, session.replay
+    engine, ratio = session.engine, session.ratio
     assert collector is not None
     assert replay is not None
+    assert options.warmup is not None
     if start == offset:
         collector.reset()
-    policy_from = 0 if offset else options.warmup
+    yield from _begin(session, engine, start)
+    period = getattr(engine.source, "every", 0)
+    # a policy that has learnt already collects its own warm-up
+    policy_from = 0 if offset or options.from_run is not None else options.warmup
     metrics: dict[str, Tensor] = {}
     taken = start - offset  # environment steps of a lane
     while taken < options.steps:
         turn = taken // options.envs
         actions = _random if taken < policy_from else _policy
         replay.add(*collector.step(actions(session, turn)))
-        done, taken = updates_due(session, turn), taken + options.envs
-        count = updates_due(session, turn + 1) - done
+        done, before, taken = ratio.due(turn), taken, taken + options.envs
+        ratio.episodes_ended(int(collector.episode.sum()), taken)
+        crossed = period and taken // period > before // period
+        if taken >= options.warmup and (crossed or (period and before < options.warmup)):
+            metrics |= engine.source.advance(taken)  # type: ignore[attr-defined]
+        count = ratio.due(turn + 1) - done
         if count:
-            metrics = {**metrics, **session.engine.run(offset + done, count)}
+            if ratio.wants(turn):
+                ratio.watch(engine.source.batch(engine.source.indices(offset + done, 1)[0]))
+            metrics |= engine.run(offset + done, count)
         step, updates = offset + taken, offset + done + count
-        for event in _milestones(
-            session, session.engine, step - options.envs, step, updates, metrics
-        ):
+        for event in _milestones(session, engine, offset + before, step, updates, metrics):
             if isinstance(event, Metrics):
                 event = event._replace(values=event.values | collector.take_finished())
             yield event
@@ -74,15 +90,22 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
 def finetune(session: Session, start: int = 0) -> Iterator[Event]:
     """Updates from the dataset, then environment steps with updates from both."""
     pretrain = session.options.pretrain
-    yield from offline(session, start, until=pretrain)
+    if start < pretrain:
+        yield from offline(session, start, until=pretrain)
     yield from online(session, max(start, pretrain), offset=pretrain)
 
 
-def updates_due(session: Session, turn: int) -> int:
-    """Online updates done once every environment has made `turn` steps."""
-    options = session.options
-    taken = (turn - turn % options.update_every) * options.envs
-    return max(0, math.floor((taken - options.warmup) * options.utd + 1e-9))
+def _begin(session: Session, engine: Engine, step: int) -> Iterator[Event]:
+    """The beginning of an engine's source, unless a checkpoint remembers it."""
+    name = "pretrain" if engine is session.pretrain else "main"
+    if name in session.begun or not hasattr(engine.source, "begin"):
+        return
+    if line := getattr(engine.source, "beginning", ""):
+        yield Note(line)
+    engine.source.begin()
+    session.begun.add(name)
+    if step == 0:  # it may have taken long
+        yield Save(step, lambda folder: session.save(folder, step))
 
 
 def _random(session: Session, turn: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
+Weighting = Literal["uniform", "return", "advantage", "top"]
 ENGINES = ("auto", "eager", "compile", "graph")
 
 # Fields that decide where and how a run is shown and kept, not what it computes.
@@ -54,11 +55,15 @@ class Options:
     config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
     normalise_obs: bool = False  # by the dataset's mean and standard deviation
     reward: RewardScaling = "raw"  # scaling of the rewards an agent sees
-    # online and fine-tuning
+    weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
+    weighting_alpha: float = 0.1  # α of return and advantage weights, best share of top
+    from_run: str | None = None  # run folder whose agent is where this one starts
+    # online and fine-tuning; None is the algorithm's own default, else 1, 1 and 5000
     envs: int = 1  # environments a lane
-    utd: float = 1.0  # updates per environment step
-    update_every: int = 1  # environment steps (of each environment) between rounds of updates
-    warmup: int = 5_000  # environment steps a lane before the first online update
+    utd: float | None = None  # updates per environment step
+    update_every: int | None = None  # steps (of each environment) between rounds of updates
+    warmup: int | None = None  # environment steps a lane before the first online update
+    utd_later: float = 0.0  # updates per step once the critics' active units settle; 0: no change
     capacity: int = 1_000_000  # transitions a lane the replay holds
     pretrain: int = 0  # fine-tuning: updates on the dataset before the first environment step
     mix: float = 0.5  # fine-tuning: share of each minibatch drawn from the dataset
@@ -77,6 +82,11 @@ class Options:
     def total_steps(self) -> int:
         """Steps a run counts to: fine-tuning counts its `pretrain` updates first."""
         return self.steps + (self.pretrain if self.kind == "finetune" else 0)
+
+    @property
+    def updates_ahead(self) -> int:
+        """About how many updates the run will make."""
+        return self.steps if self.kind == "offline" else int(self.steps * (self.utd or 1))
 
     @property
     def saves_every(self) -> int:
@@ -101,6 +111,7 @@ class Options:
     def to_json(self) -> dict[str, Any]:
         """JSON-able values of every field, the algorithm's `config` resolved to a dict."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values |= run_defaults(self)
         config = algorithm_config(self.algo, self.config)
         values["config"] = dataclasses.asdict(config)
         return json.loads(json.dumps(values))
@@ -127,6 +138,7 @@ def resolve(options: Options) -> Options:
     seeds = tuple(int(seed) for seed in options.seeds)
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise UsageError(f"seeds {seeds} must be distinct, not negative, and at least one")
+    options = dataclasses.replace(options, **run_defaults(options))
     for name in ("steps", "keep", "log_every", "envs", "update_every", "capacity", "threads"):
         if getattr(options, name) < 1:
             raise UsageError(f"{name} is {getattr(options, name)}; it must be at least 1")
@@ -140,20 +152,32 @@ def resolve(options: Options) -> Options:
     ):
         if getattr(options, name) < 0:
             raise UsageError(f"{name} is {getattr(options, name)}; it must not be negative")
-    if not options.utd > 0:
-        raise UsageError(f"utd is {options.utd}; updates per environment step must be positive")
+    assert options.utd is not None
+    if not (options.utd > 0 and options.utd_later >= 0):
+        wrong = f"utd is {options.utd}" if not options.utd > 0 else f"utd_later {options.utd_later}"
+        raise UsageError(f"{wrong}; updates per environment step must be positive")
+    if not options.weighting_alpha > 0:
+        raise UsageError(f"weighting_alpha is {options.weighting_alpha}; it must be positive")
     if options.kind == "finetune" and not 0 < options.mix < 1:
         raise UsageError(f"mix is {options.mix}; the dataset's share must lie between 0 and 1")
     if options.engine not in ENGINES:
         near = suggestion(options.engine, ENGINES)
         raise UsageError(f"unknown engine {options.engine!r}{near} (one of {', '.join(ENGINES)})")
-    if options.reward not in get_args(RewardScaling):
-        words = ", ".join(get_args(RewardScaling))
-        raise UsageError(f"unknown reward scaling {options.reward!r}; use one of {words}")
+    for name, kinds in (("reward", RewardScaling), ("weighting", Weighting)):
+        if getattr(options, name) not in get_args(kinds):
+            words = ", ".join(get_args(kinds))
+            raise UsageError(f"unknown {name} {getattr(options, name)!r}; use one of {words}")
     if options.dataset is None:
-        for name, default in (("normalise_obs", False), ("reward", "raw"), ("pretrain", 0)):
-            if getattr(options, name) != default:
+        for name in ("normalise_obs", "reward", "weighting", "pretrain"):
+            if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
+    if options.env is None and options.utd_later:
+        raise UsageError("utd_later needs an environment; this training has a dataset only")
+    module = algorithm(options.algo)
+    if options.weighting != "uniform" and hasattr(module, "source"):
+        raise UsageError(f"{options.algo} draws its minibatches itself; weighting has no effect")
+    if getattr(module, "NEEDS_START", False) and options.from_run is None:
+        raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)
     for field in dataclasses.fields(config):
         value, kind = getattr(config, field.name), get_type_hints(type(config))[field.name]
@@ -163,6 +187,15 @@ def resolve(options: Options) -> Options:
                 "give one value, or one for each seed"
             )
     return dataclasses.replace(options, seeds=seeds, config=config)
+
+
+def run_defaults(options: Options) -> dict[str, Any]:
+    """Values of the options that were left to the algorithm (its `RUN`)."""
+    general = {"utd": 1.0, "update_every": 1, "warmup": 5_000}
+    own = general | getattr(algorithm(options.algo), "RUN", {})
+    if unknown := own.keys() - general.keys():
+        raise UsageError(f"RUN of {options.algo} sets {min(unknown)!r}; it may set {[*general]}")
+    return {name: value for name, value in own.items() if getattr(options, name) is None}
 
 
 def algorithm(name: str) -> ModuleType:

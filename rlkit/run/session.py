@@ -12,14 +12,15 @@ from rlkit.core import checkpoint, state
 from rlkit.core.engine import Engine, Source
 from rlkit.core.errors import CheckpointError
 from rlkit.core.streams import Streams
-from rlkit.data.replay import Replay
-from rlkit.data.samplers import Mixed, Uniform, shares
 from rlkit.data.store import EpisodeStore
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.run.collector import Collector
+from rlkit.run.feeding import feeding
 from rlkit.run.options import Options, resolve
+from rlkit.run.replay_ratio import ReplayRatio
 from rlkit.run.task import Task, actor, make_agent, prepare
+from rlkit.run.transfer import adapted, inherited
 
 _LONGEST = 10_000  # steps of an evaluation episode where the environment sets no limit
 
@@ -29,7 +30,8 @@ class Session:
 
     `for event in offline(Session(options)): ...` is a whole training. `engine` overrides the
     options' mode. Attributes: `agent`, `spec`, `config`, `task`, `replay` (online), `engine`
-    and `pretrain` (fine-tuning), `collector` (online), `streams`.
+    and `pretrain` (fine-tuning), `collector` (online), `streams`; `begun` names the engines
+    ("main", "pretrain") whose source has had its beginning.
     """
 
     def __init__(
@@ -42,45 +44,27 @@ class Session:
     ) -> None:
         options = resolve(options)
         if task is None:
+            options = inherited(options)
             task, store = prepare(options)
+            task = adapted(task, options)
         self.options, self.task = options, task
         self.seeds = options.seeds if seeds is None else seeds
         self.lanes = [options.seeds.index(seed) for seed in self.seeds]
         self.agent, self.config, self.spec = make_agent(options, task, self.seeds)
         self.streams = Streams(self.spec.seeds)
-        self.replay: Replay | None = None
+        mode = options.engine if engine is None else engine
+        fed = feeding(options, task, self.agent, self.config, self.spec, self.streams, store)
+        self.source, self.replay = fed.source, fed.replay
         self.collector: Collector | None = None
         self.pretrain: Engine | None = None
-        mode = options.engine if engine is None else engine
-        batch = int(getattr(self.config, "batch_size", 256))
-        data = None
-        if store is not None:
-            data = Replay.from_store(
-                store,
-                self.spec,
-                task.transforms,
-                columns=tuple(getattr(self.agent, "columns", ())),
-                gamma=getattr(self.config, "gamma", None),
-            )
-        source: Source
-        if options.kind == "offline":
-            assert data is not None
-            source = Uniform(data, batch, self.streams)
-        else:
-            self.replay = Replay(self.spec, options.capacity, envs=options.envs)
+        if self.replay is not None:
             self.collector = Collector(task, self.spec, options.envs)
-            if data is None:
-                source = Uniform(self.replay, batch, self.streams)
-            else:
-                first, second = shares(batch, options.mix)
-                source = Mixed(
-                    Uniform(data, first, self.streams, "dataset"),
-                    Uniform(self.replay, second, self.streams, "replay"),
-                )
-                alone = Uniform(data, batch, self.streams, "pretrain")
-                self.pretrain = self._engine(alone, mode, options.pretrain)
-        ahead = options.steps if options.kind == "offline" else int(options.steps * options.utd)
-        self.engine = self._engine(source, mode, ahead)
+        if fed.pretrain is not None:
+            self.pretrain = self._engine(fed.pretrain, mode, options.pretrain)
+        self.fresh = True  # until a checkpoint is loaded
+        self.begun: set[str] = set()
+        self.engine = self._engine(self.source, mode, options.updates_ahead)
+        self.ratio = ReplayRatio(options, self.agent, self.spec.lanes)
         self.act = actor(self.agent, self.spec, task)
         self.evaluator: Evaluator | None = None
         if task.has_env and options.eval_episodes:
@@ -94,6 +78,10 @@ class Session:
 
     def _engine(self, source: Source, mode: str, ahead: int) -> Engine:
         return Engine(self.agent, self.config, self.spec, source, mode, ahead)
+
+    def _sources(self) -> dict[str, Any]:
+        engines = {"main": self.engine, "pretrain": self.pretrain}
+        return {name: engine.source for name, engine in engines.items() if engine is not None}
 
     def close(self) -> None:
         """Close all environments."""
@@ -113,6 +101,10 @@ class Session:
         """Write all that `load` needs to continue from `step`."""
         parts: dict[str, dict[str, Tensor]] = {"agent": state.tensors(self.agent)}
         meta: dict[str, Any] = {"step": step, "seeds": list(self.seeds)}
+        meta |= {"begun": sorted(self.begun), "ratio": self.ratio.state()}
+        for name, source in self._sources().items():
+            if hasattr(source, "state_dict") and (kept := source.state_dict()):
+                parts[f"source_{name}"] = kept
         if self.replay is not None and self.collector is not None and self.collector.begun:
             parts["replay"] = self.replay.state_dict()
             parts["envs"], meta["envs"] = self.collector.state()
@@ -125,9 +117,14 @@ class Session:
             raise CheckpointError(
                 f"{folder} is of seeds {meta['seeds']}, not of {list(self.seeds)}"
             )
-        note = ""
+        note, self.fresh = "", False
         try:
             state.load(self.agent, parts["agent"])
+            self.begun = set(meta["begun"])
+            self.ratio.load(meta["ratio"])
+            for name, source in self._sources().items():
+                if f"source_{name}" in parts:
+                    source.load_state_dict(parts[f"source_{name}"])
             if self.replay is not None and self.collector is not None and "envs" in meta:
                 for name in ("replay", "envs"):
                     if name not in parts:

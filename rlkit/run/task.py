@@ -48,6 +48,13 @@ class Task:
     def has_env(self) -> bool:
         return self.env is not None or self.env_spec is not None
 
+    @property
+    def env_id(self) -> str | None:
+        """The environment's gymnasium id, None where there is none or it has no name."""
+        if self.env_spec is not None:
+            return EnvSpec.from_json(self.env_spec).id
+        return self.env
+
     def make_env(self, **kwargs: Any) -> Env:
         """A new environment; `kwargs` as `rlkit.envs.make.make` takes them."""
         if self.env_spec is not None:

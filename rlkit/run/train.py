@@ -28,6 +28,7 @@ from rlkit.run.progress import Reporter, reporter
 from rlkit.run.session import Session
 from rlkit.run.task import Task, make_agent, prepare, rows
 from rlkit.run.tensorboard import Board
+from rlkit.run.transfer import adapted, inherited
 
 
 class Result(NamedTuple):
@@ -48,7 +49,7 @@ def train(options: Options, report: Reporter | None = None) -> Result:
     options that are not valid, ValueError for bad data (before anything is written), RunError
     when the folder holds another run.
     """
-    options = resolve(options)
+    options = inherited(resolve(options))
     folder = options.folder()
     if folder.exists() and not (folder / run_folder.CONFIG).exists():
         if any(path.name != ".lock" for path in folder.iterdir()):
@@ -57,10 +58,10 @@ def train(options: Options, report: Reporter | None = None) -> Result:
         _check_same(folder, options)
         return _continue(folder, options, report)
     task, store = prepare(options)
+    task = adapted(task, options)
     make_agent(options, task, options.seeds[:1])  # so that it complains before anything is written
     groups = split(options)
-    ahead = options.steps if options.kind == "offline" else int(options.steps * options.utd)
-    engine = choose(options.engine, options.device, ahead)
+    engine = choose(options.engine, options.device, options.updates_ahead)
     with run_folder.lock(folder):
         run_folder.write_json(folder / run_folder.VERSIONS, versions.collect(options.device))
         run_folder.write_config(folder, options, task, engine, groups)
@@ -163,6 +164,8 @@ def _record(
     board = Board(folder, options.seeds) if options.tensorboard else None
     for event in events:
         if isinstance(event, Note):
+            if event.text in notes:  # every group of lanes tells it
+                continue
             notes.append(event.text)
             told.note(event.text)
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -28,7 +28,9 @@ class Case:
 
     `config` overrides defaults in every check; `vary` gives a field the other overrides it needs
     to show an effect; `exempt` names fields no update can show, and `inapplicable` checks the
-    algorithm's own equations rule out, each with its reason.
+    algorithm's own equations rule out, each with its reason. `batch(spec, agent, step)` makes the
+    batches of an agent that learns from rows of its own kind; lane k of one may depend on seed k
+    and `step` alone.
     """
 
     module: ModuleType
@@ -37,6 +39,7 @@ class Case:
     vary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     exempt: Mapping[str, str] = field(default_factory=dict)
     inapplicable: Mapping[str, str] = field(default_factory=dict)
+    batch: Callable[[Spec, Any, int], Any] | None = None
 
     def spec(self, seeds: tuple[int, ...] = (3, 0), dtype: torch.dtype = torch.float64) -> Spec:
         return Spec(OBS, Discrete(ACTIONS) if self.discrete else ACTIONS, seeds, dtype)
@@ -52,17 +55,62 @@ class Case:
     def agent(self, spec: Spec, config: Any) -> Any:
         return self.module.Agent(spec, resolve(config, spec))
 
+    def make_batch(self, spec: Spec, agent: Any, step: int) -> Any:
+        """What `agent` learns from at `step`, with the noise it declares."""
+        if self.batch is None:
+            return make_batch(spec, agent, step)
+        return self.batch(spec, agent, step)._replace(noise=make_noise(spec, agent, step))
+
 
 def make_batch(spec: Spec, agent: Any, step: int) -> Batch:
     """A random batch whose lane k depends on seed k and `step` alone; some rows terminate."""
-    lanes = [_lane(spec, generator(seed, "case", step)) for seed in spec.seeds]
+    own, other = (_transitions(spec, name, step) for name in ("case", "case/other"))
+    return own._replace(noise=make_noise(spec, agent, step), other=other)
+
+
+def _transitions(spec: Spec, stream: str, step: int) -> Batch:
+    lanes = [_lane(spec, generator(seed, stream, step)) for seed in spec.seeds]
     columns = {
         name: torch.from_numpy(np.stack([lane[name] for lane in lanes])) for name in lanes[0]
     }
     for name, column in columns.items():
         if column.is_floating_point():
             columns[name] = column.to(spec.device, spec.dtype)
-    return Batch(**columns, noise=make_noise(spec, agent, step))
+    return Batch(**columns)  # type: ignore[arg-type]
+
+
+def map_rows(change: Callable[..., Tensor], *batches: Any) -> Any:
+    """The batch of `change(x, ...)` for every tensor x of one batch or of several alike; the noise
+    is left as the first has it."""
+
+    def joined(*values: Any) -> Any:
+        if isinstance(values[0], Tensor):
+            return change(*values)
+        return values[0] if values[0] is None else map_rows(change, *values)
+
+    names = [name for name in batches[0]._fields if name != "noise"]
+    fields = {name: joined(*(getattr(batch, name) for batch in batches)) for name in names}
+    return batches[0]._replace(**fields)
+
+
+class Batches:
+    """A source of 16 fixed batches, each drawn by its number."""
+
+    batch_size = BATCH
+
+    def __init__(self, case: Case, spec: Spec, agent: Any) -> None:
+        self.spec = spec
+        batches = [case.make_batch(spec, agent, step)._replace(noise=None) for step in range(16)]
+        self.all = map_rows(lambda *xs: torch.stack(xs), *batches)
+
+    def indices(self, step: int, count: int) -> Tensor:
+        numbers = (torch.arange(step, step + count) % 16).view(-1, 1, 1)
+        return numbers.expand(count, self.spec.lanes, BATCH).to(self.spec.device)
+
+    def batch(self, index: Tensor) -> Any:
+        lane = torch.arange(self.spec.lanes, device=index.device).unsqueeze(-1)
+        row = torch.arange(BATCH, device=index.device)
+        return map_rows(lambda column: column[index, lane, row], self.all)
 
 
 def make_noise(spec: Spec, agent: Any, step: int) -> dict[str, Tensor] | None:
@@ -102,7 +150,7 @@ def run_updates(case: Case, spec: Spec, config: Any, updates: int = 3) -> tuple[
     metrics: dict[str, Tensor] = {}
     for step in range(updates):
         due = due_flags(agent, step)
-        metrics = {**metrics, **agent.update(make_batch(spec, agent, step), resolved, **due)}
+        metrics = {**metrics, **agent.update(case.make_batch(spec, agent, step), resolved, **due)}
     return agent, metrics
 
 

@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from rlkit.core import engine, state
-from rlkit.core.batch import Batch
 from rlkit.core.lanes import float_fields, resolve
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
@@ -32,10 +31,11 @@ from rlkit.core.target import Target
 from rlkit.testing.cases import (
     ACTIONS,
     BATCH,
+    Batches,
     Case,
     due_flags,
-    make_batch,
     make_noise,
+    map_rows,
     run_updates,
 )
 
@@ -124,7 +124,7 @@ def _engine_equals_eager(case: Case, mode: str) -> None:
     agents = []
     for each in ("eager", mode):
         agent = case.agent(spec, config)
-        runner = engine.Engine(agent, resolve(config, spec), spec, _Batches(spec, agent), each)
+        runner = engine.Engine(agent, resolve(config, spec), spec, Batches(case, spec, agent), each)
         runner.run(0, 8)
         assert runner.mode == each, runner.reason
         agents.append(agent)
@@ -132,28 +132,6 @@ def _engine_equals_eager(case: Case, mode: str) -> None:
     for name, tensor in first.items():
         gap = float((second[name] - tensor).abs().max())
         assert gap <= 1e-9, f"{name} is {gap:.1e} off eager after 8 updates"
-
-
-class _Batches:
-    """A source of 16 fixed batches, each drawn by its number."""
-
-    batch_size = BATCH
-
-    def __init__(self, spec: Spec, agent: Any) -> None:
-        self.spec = spec
-        batches = [make_batch(spec, agent, step)._replace(noise=None) for step in range(16)]
-        names = [name for name, x in batches[0]._asdict().items() if x is not None]
-        self.columns = {n: torch.stack([getattr(b, n) for b in batches]) for n in names}
-
-    def indices(self, step: int, count: int) -> Tensor:
-        numbers = (torch.arange(step, step + count) % 16).view(-1, 1, 1)
-        return numbers.expand(count, self.spec.lanes, BATCH).to(self.spec.device)
-
-    def batch(self, index: Tensor) -> Batch:
-        lane = torch.arange(self.spec.lanes, device=index.device).unsqueeze(-1)
-        row = torch.arange(BATCH, device=index.device)
-        fields: dict[str, Any] = {n: c[index, lane, row] for n, c in self.columns.items()}
-        return Batch(**fields)
 
 
 def optimisers_move_their_own_net(case: Case) -> None:
@@ -177,7 +155,7 @@ def optimisers_move_their_own_net(case: Case) -> None:
     try:
         for step in range(4):
             due = due_flags(agent, step)
-            agent.update(make_batch(spec, agent, step), resolve(config, spec), **due)
+            agent.update(case.make_batch(spec, agent, step), resolve(config, spec), **due)
     finally:
         Adam.apply = original  # type: ignore[method-assign]
     assert moved, "no optimiser moved anything"
@@ -194,7 +172,7 @@ def terminal_rows_ignore_the_next_state(case: Case) -> None:
     for scale in (1.0, -7.0):
         agent = case.agent(spec, config)
         for step in range(2):
-            b = make_batch(spec, agent, step)
+            b = case.make_batch(spec, agent, step)
             b = b._replace(cont=torch.zeros_like(b.cont), s2=b.s2 * scale)
             agent.update(b, resolve(config, spec), **due_flags(agent, step))
         results.append(state.tensors(agent))
@@ -209,11 +187,11 @@ def order_within_a_batch_is_irrelevant(case: Case) -> None:
     for permuted in (False, True):
         agent = case.agent(spec, config)
         for step in range(2):
-            b = make_batch(spec, agent, step)
+            b = case.make_batch(spec, agent, step)
             if permuted:
-                fields = {n: x[:, order] for n, x in b._asdict().items() if isinstance(x, Tensor)}
+                b = map_rows(lambda x: x[:, order], b)
                 noise = {n: _permute_noise(agent, n, x, order) for n, x in (b.noise or {}).items()}
-                b = b._replace(**fields, noise=noise or None)
+                b = b._replace(noise=noise or None)
             agent.update(b, resolve(config, spec), **due_flags(agent, step))
         results.append(state.tensors(agent))
     _same(results, 1e-9, "the order of the rows matters")
@@ -231,7 +209,7 @@ def no_silent_broadcast(case: Case) -> None:
         spec = case.spec(seeds)
         agent = case.agent(spec, config)
         with _GrowthForbidden():
-            agent.update(make_batch(spec, agent, 0), resolve(config, spec))
+            agent.update(case.make_batch(spec, agent, 0), resolve(config, spec))
 
 
 class _GrowthForbidden(TorchFunctionMode):
@@ -258,8 +236,8 @@ def touches_no_global_state(case: Case) -> None:
     before = _global_states()
     agent = case.agent(spec, config)
     with _ReadBackForbidden():
-        agent.update(make_batch(spec, agent, 0), resolve(config, spec))
-        s, noise = make_batch(spec, agent, 0).s, _act_noise(spec, agent)
+        agent.update(case.make_batch(spec, agent, 0), resolve(config, spec))
+        s, noise = case.make_batch(spec, agent, 0).s, _act_noise(spec, agent)
         agent.act(s)
         agent.act(s, noise)
     for library, state_before in before.items():
@@ -302,7 +280,7 @@ def checkpoint_continues_bitwise(case: Case) -> None:
     results = []
     for each in (agent, fresh):
         for step in range(5, 10):
-            due, b = due_flags(each, step), make_batch(spec, each, step)
+            due, b = due_flags(each, step), case.make_batch(spec, each, step)
             metrics = each.update(b, resolve(config, spec), **due)
         results.append({**state.tensors(each), **metrics, "the action": each.act(b.s)})
     for name, tensor in results[0].items():
@@ -313,7 +291,7 @@ def acts_in_its_space(case: Case) -> None:
     """`act` gives actions of the right shape, inside the bounds, the same for the same input."""
     spec, config = case.spec(), case.make_config()
     agent = case.agent(spec, config)
-    s = make_batch(spec, agent, 0).s
+    s = case.make_batch(spec, agent, 0).s
     noise = _act_noise(spec, agent)
     for a in (agent.act(s), agent.act(s, noise)):
         shape = (spec.lanes, BATCH) if spec.discrete else (spec.lanes, BATCH, ACTIONS)

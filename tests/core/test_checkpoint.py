@@ -116,7 +116,7 @@ def test_a_dropped_part_is_gone_and_the_rest_is_valid(tmp_path: Path) -> None:
     assert not (tmp_path / "c" / "replay.safetensors").exists()
     parts, meta = checkpoint.load(tmp_path / "c")
     assert set(parts) == {"agent"}
-    assert meta == {"step": 1}
+    assert meta == {"step": 1, "dropped": ["replay"]}
     with pytest.raises(CheckpointError, match="no 'replay'"):
         checkpoint.load(tmp_path / "c", ["replay"])
 

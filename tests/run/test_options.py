@@ -94,7 +94,7 @@ def test_the_kind_follows_from_dataset_and_environment() -> None:
         ({"utd": float("nan")}, "utd is nan"),
         ({"env": "Hopper-v5", "mix": 1.0}, "mix is 1.0"),
         ({"engine": "eagre"}, "did you mean 'eager'"),
-        ({"reward": "rew"}, "reward scaling 'rew'"),
+        ({"reward": "rew"}, "unknown reward 'rew'"),
         ({"config": {"tua": 1.0}}, "no config field 'tua'; did you mean 'tau'"),
         ({"config": {"tau": (0.5, 0.6, 0.7)}}, "'tau' has 3 values for 2 seeds"),
         ({"config": 3}, "takes its Config or a dict"),

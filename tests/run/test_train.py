@@ -180,7 +180,7 @@ def test_training_anew_leaves_no_policy_of_a_lost_future(offline: Build) -> None
     for step in run_folder.steps(folder):  # only what could continue is lost
         path = run_folder.group_folder(run_folder.step_folder(folder, step), 0)
         index = json.loads((path / "checkpoint.json").read_text())
-        index["meta"]["envs"] = {}
+        index["meta"]["dropped"] = ["replay"]
         (path / "checkpoint.json").write_text(json.dumps(index))
     assert run_folder.steps(folder, whole=True) == []
     result = resume(folder, steps=50, quiet=True)

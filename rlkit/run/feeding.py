@@ -1,0 +1,89 @@
+"""Where the minibatches of a training come from: the algorithm's own source, or the options'."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlkit.core.engine import Source
+from rlkit.core.errors import UsageError
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Streams
+from rlkit.data import weighting
+from rlkit.data.replay import Replay
+from rlkit.data.samplers import Mixed, Uniform, Weighted, shares
+from rlkit.data.stock import Stock
+from rlkit.data.store import EpisodeStore
+from rlkit.run.options import Options, algorithm
+from rlkit.run.task import Task
+
+
+class Feeding(NamedTuple):
+    """Rows and sources of a training; see `data.stock` for what a source may do besides."""
+
+    source: Source
+    pretrain: Source | None  # fine-tuning: of the updates before the first environment step
+    replay: Replay | None  # what the collector fills
+
+
+def feeding(
+    options: Options,
+    task: Task,
+    agent: Any,
+    config: Any,
+    spec: Spec,
+    streams: Streams,
+    store: EpisodeStore | None,
+) -> Feeding:
+    """The sources of an agent. Raises UsageError where data and algorithm do not fit."""
+    columns = tuple(getattr(agent, "columns", ()))
+    data = replay = None
+    if store is not None:
+        gamma = getattr(config, "gamma", None)
+        data = Replay.from_store(store, spec, task.transforms, columns=columns, gamma=gamma)
+    if options.kind != "offline":
+        replay = Replay(spec, options.capacity, envs=options.envs, columns=columns)
+    tuned = options.kind == "finetune" and options.pretrain
+    own = getattr(algorithm(options.algo), "source", None)
+    if own is not None:
+        stock = Stock(spec, streams, task.transforms, data, replay, task.env_id)
+        alone = own(stock._replace(replay=None), agent, config) if tuned else None
+        return Feeding(own(stock, agent, config), alone, replay)
+    batch = int(getattr(config, "batch_size", 256))
+    if data is None:
+        assert replay is not None
+        return Feeding(Uniform(replay, batch, streams), None, replay)
+    assert store is not None
+    weights = row_weights(options, store)
+    if replay is None:
+        return Feeding(_rows(data, batch, streams, weights, "batch"), None, None)
+    first, second = shares(batch, options.mix)
+    both = Mixed(
+        _rows(data, first, streams, weights, "dataset"),
+        Uniform(replay, second, streams, "replay"),
+    )
+    pretrain = _rows(data, batch, streams, weights, "pretrain") if tuned else None
+    return Feeding(both, pretrain, replay)
+
+
+def row_weights(options: Options, store: EpisodeStore) -> np.ndarray | None:
+    """How often each row of the dataset is drawn, as the options ask; None is equally often."""
+    alpha = options.weighting_alpha
+    if options.weighting == "uniform":
+        return None
+    if options.weighting == "return":
+        return weighting.return_weights(store, alpha)
+    if options.weighting == "advantage":
+        return weighting.advantage_weights(store, alpha)
+    if alpha > 1:
+        raise UsageError(f"weighting_alpha is {alpha}; top takes a share of the episodes, up to 1")
+    return weighting.top_weights(store, alpha)
+
+
+def _rows(
+    data: Replay, batch: int, streams: Streams, weights: np.ndarray | None, name: str
+) -> Uniform | Weighted:
+    if weights is None:
+        return Uniform(data, batch, streams, name)
+    return Weighted(data, batch, streams, weights, name)

@@ -1,0 +1,108 @@
+"""Starting from the agent of another run (`--from`): its nets, optimisers and normalisers.
+
+What is taken over: every part (net, target, optimiser) whose name both agents know, from the last
+checkpoint, lane by lane for equal seeds; the transforms of observations and rewards; and what the
+algorithm's own `inherit(config, theirs)` takes from the configuration, the shapes of the nets as a
+rule. An algorithm whose parts differ in form has `adopt(tensors)`, which translates them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlkit.core import state
+from rlkit.core.errors import UsageError
+from rlkit.run import folder as run_folder
+from rlkit.run.options import Options, algorithm, resolve
+from rlkit.run.task import Task
+
+
+def inherited(options: Options) -> Options:
+    """`options` with what its algorithm takes from the configuration of the run it starts from.
+
+    Raises RunError or UsageError when there is no such run, or none with these seeds.
+    """
+    if options.from_run is None:
+        return options
+    start, options = options.from_run, resolve(options)
+    theirs = run_folder.options(start)
+    for seed in options.seeds:
+        _lane(theirs, seed, start)
+    if not run_folder.steps(start):
+        raise UsageError(f"{start} has no checkpoint yet; let it train first")
+    inherit = getattr(algorithm(options.algo), "inherit", None)
+    if inherit is None:
+        return options
+    return dataclasses.replace(options, config=inherit(options.config, theirs.config))
+
+
+def adapted(task: Task, options: Options) -> Task:
+    """`task` in the units of the run that `options` start from."""
+    if options.from_run is None:
+        return task
+    theirs = Task.from_json(run_folder.read_config(options.from_run)["task"])
+    if (theirs.obs, theirs.act) != (task.obs, task.act):
+        raise UsageError(
+            f"the agent of {options.from_run} knows observations {theirs.obs} and {theirs.act}, "
+            f"this task has {task.obs} and {task.act}"
+        )
+    for name in ("normalise_obs", "reward"):
+        if getattr(options, name) != getattr(Options, name):
+            raise UsageError(f"{name} is given by the run this one starts from; leave it out")
+    return dataclasses.replace(task, transforms=theirs.transforms)
+
+
+def transfer(agent: Any, options: Options, seeds: tuple[int, ...]) -> str:
+    """Copy the parts of the run's agent into `agent`; what was taken and what was not, in words.
+
+    Raises UsageError naming the first tensor that does not fit.
+    """
+    assert options.from_run is not None
+    config = run_folder.read_config(options.from_run)
+    theirs = run_folder.options(options.from_run)
+    step = run_folder.steps(options.from_run)[-1]
+    lanes = [
+        run_folder.lane_tensors(
+            Path(options.from_run),
+            config["groups"],
+            _lane(theirs, seed, options.from_run),
+            step,
+        )
+        for seed in seeds
+    ]
+    saved = {name: _joined([lane[name] for lane in lanes]) for name in lanes[0]}
+    adopt = getattr(algorithm(options.algo), "adopt", None)
+    if adopt is not None:
+        saved = adopt(saved)
+    there = {name.partition(".")[0] for name in saved}
+    common = tuple(name for name in state.parts(agent) if name in there)
+    if not common:
+        raise UsageError(f"{options.from_run} ({theirs.algo}) has no part that {options.algo} has")
+    try:
+        state.load(agent, saved, only=common)
+    except ValueError as error:
+        raise UsageError(
+            f"the agent of {options.from_run} does not fit: {error}; give {options.algo} the "
+            "--config it has there"
+        ) from error
+    fresh = [name for name in state.parts(agent) if name not in there]
+    own = f"; begun afresh: {', '.join(fresh)}" if fresh else ""
+    return f"starts from step {step:,} of {options.from_run}: {', '.join(common)}{own}"
+
+
+def _lane(theirs: Options, seed: int, folder: str) -> int:
+    """The lane of a run for `seed`: its own, or the only one there is."""
+    if len(theirs.seeds) == 1:
+        return 0
+    if seed not in theirs.seeds:
+        raise UsageError(f"{folder} has seeds {theirs.seeds}, none for seed {seed}")
+    return theirs.seeds.index(seed)
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    return torch.cat(pieces) if pieces[0].dim() else pieces[0]
