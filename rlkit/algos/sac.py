@@ -1,13 +1,20 @@
-"""Soft Actor-Critic, Haarnoja et al. 2018 (arXiv 1812.05905), with learnt temperature.
+"""Soft Actor-Critic, Haarnoja et al. 2018 (arXiv 1812.05905), with learnt temperature; ensembles
+make it REDQ (Chen et al. 2021, arXiv 2101.05982), DroQ (Hiraoka et al. 2022, arXiv 2110.02034) and,
+with half of each minibatch from a dataset, RLPD (Ball et al. 2023, arXiv 2302.02948): `PRESETS`.
 
     (1)  y = r + γ (min_j Q̄_j(s', a') - α log π(a'|s')),    a' ~ π(s')
     (2)  L_Q = E Σ_j (Q_j(s, a) - y)²
     (3)  L_π = E [α log π(ã|s) - min_j Q_j(s, ã)],           ã ~ π(s), reparameterised
     (4)  L_α = -log α · E [log π(ã|s) + H̄]
 
+REDQ: the minimum in (1) is over `subset` critics drawn anew for each update, and (3) takes the mean
+of all; policy and temperature move once in `actor_period` updates. DroQ: the critics' hidden units
+are dropped with chance `dropout`, in the targets too, Linear → dropout → LayerNorm → ReLU.
+
 Order of a step: critics, then policy and temperature together (both with the α from before the
 step and the new critics), then targets. Differs from the paper: (4) descends on log α instead of
-α, as most code does; the density of tanh uses the form without cancellation.
+α, as most code does; the density of tanh uses the form without cancellation; RLPD's policy moves on
+the last of several minibatches as in its authors' code.
 """
 
 from __future__ import annotations
@@ -38,15 +45,39 @@ class Config:
     lr_q: float = 3e-4  # learning rate of the critics
     lr_alpha: float = 3e-4  # learning rate of the temperature
     actor_period: int = 1  # critic updates for one of the policy
-    n_critics: int = 2  # ensemble size
+    n_critics: int = 2  # N, ensemble size
+    subset: int = 0  # M, critics drawn for the minimum of (1); 0: all
+    mean_critic: bool = False  # (3) takes the mean of the critics, not their minimum
+    dropout: float = 0.0  # chance of a critic's hidden unit to be dropped
     batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of every net
+    hidden: tuple[int, ...] = (256, 256)  # widths of the policy
+    hidden_q: tuple[int, ...] = ()  # widths of the critics; empty: as the policy
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 
-def pi_loss(qs: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:  # [..., n, B] -> [...]
+_OFTEN = {"actor_period": 20, "mean_critic": True}
+PRESETS = {  # name -> fields of Config, options of the run
+    "redq": (_OFTEN | {"n_critics": 10, "subset": 2}, {"utd": 20.0}),
+    "droq": (_OFTEN | {"dropout": 0.01, "norm": "before"}, {"utd": 20.0}),
+    "rlpd": (
+        _OFTEN | {"n_critics": 10, "subset": 2, "norm": "before", "entropy": -0.5},
+        {"utd": 20.0},
+    ),
+}
+
+
+def subset_min(qs: Tensor, u: Tensor, m: int) -> Tensor:
+    """Minimum `[S, B]` of `qs` `[S, n, B]` over the m members with the smallest `u` `[S, n]`."""
+    members = u.argsort(-1)[:, :m].unsqueeze(-1)  # [S, m, 1]
+    return qs.gather(1, members.expand(-1, -1, qs.shape[-1])).amin(-2)
+
+
+def pi_loss(  # [..., n, B] -> [...]
+    qs: Tensor, log_prob: Tensor, alpha: Tensor, mean_critic: bool = False
+) -> Tensor:
     """Entropy-regularised value of the policy's own actions, eq. (3), negated."""
-    return (alpha * log_prob - qs.amin(-2)).mean(-1)
+    q = qs.mean(-2) if mean_critic else qs.amin(-2)
+    return (alpha * log_prob - q).mean(-1)
 
 
 def alpha_loss(log_alpha: Tensor, log_prob: Tensor, target: float | Tensor) -> Tensor:
@@ -55,33 +86,50 @@ def alpha_loss(log_alpha: Tensor, log_prob: Tensor, target: float | Tensor) -> T
 
 
 class Agent:
-    noise = {"next": Draw("normal", "B", "A"), "now": Draw("normal", "B", "A")}
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
+        if not 0 <= c.subset <= c.n_critics:
+            raise ValueError(f"subset {c.subset} must be 0 or up to n_critics {c.n_critics}")
         init = nets.Init(spec)
+        self.widths = c.hidden_q or c.hidden
         self.pi = nets.TanhGaussianActor(init, c.hidden)
-        self.q = nets.Critic(init, c.hidden, c.n_critics, c.norm)
+        self.q = nets.Critic(init, self.widths, c.n_critics, c.norm)
         self.q_bar = Target(self.q)
         self.log_alpha = nets.Scalar(init, torch.as_tensor(c.alpha, dtype=torch.float64).log())
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
         self.step_alpha = Adam(self.log_alpha, c.lr_alpha)
         self.act_size = spec.act_size
         self.periods = {"actor": c.actor_period}
+        self.noise = {"next": Draw("normal", "B", "A"), "now": Draw("normal", "B", "A")}
+        if c.subset:
+            self.noise["subset"] = Draw("uniform", c.n_critics)
+        self.drops = isinstance(c.dropout, Tensor) or c.dropout > 0
+        if self.drops:
+            units = Draw("uniform", c.n_critics, "B", sum(self.widths))
+            self.noise |= {"drop_next": units, "drop": units, "drop_now": units}
+
+    def masks(self, b: Batch, name: str, c: Config) -> list[Tensor] | None:
+        """Which hidden units of the critics stay."""
+        assert b.noise is not None
+        return nets.dropout(b.noise[name], c.dropout, self.widths) if self.drops else None
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
         assert b.noise is not None
         alpha = self.log_alpha().exp().detach()  # [S, 1]
         with torch.no_grad():
             a2, log_prob2 = self.pi(b.s2).sample_log_prob(b.noise["next"])
-            v2 = self.q_bar(b.s2, a2).amin(-2)
+            q2 = self.q_bar(b.s2, a2, self.masks(b, "drop_next", c))  # [S, n, B]
+            v2 = subset_min(q2, b.noise["subset"], c.subset) if c.subset else q2.amin(-2)
             if c.entropy_backup:
                 v2 = v2 - alpha * log_prob2
             y = b.r + c.gamma * b.cont * v2  # [S, B]
-        metrics = {"q_loss": self.step_q(q_loss(self.q(b.s, b.a), y)), "q": y.mean(-1)}
+        q = self.q(b.s, b.a, self.masks(b, "drop", c))
+        metrics = {"q_loss": self.step_q(q_loss(q, y)), "q": y.mean(-1)}
         if actor:
             a, log_prob = self.pi(b.s).sample_log_prob(b.noise["now"])
-            loss = pi_loss(self.q(b.s, a), log_prob, alpha)
+            qs = self.q(b.s, a, self.masks(b, "drop_now", c))
+            loss = pi_loss(qs, log_prob, alpha, c.mean_critic)
             entropy = -log_prob.detach()
             if c.learn_alpha:
                 target = c.entropy * self.act_size

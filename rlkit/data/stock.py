@@ -26,3 +26,4 @@ class Stock(NamedTuple):
     data: Replay | None = None  # rows of the dataset, shared by all lanes
     replay: Replay | None = None  # rows collected, one ring a lane
     env_id: str | None = None  # gymnasium id where it is known
+    mix: float = 0.5  # fine-tuning: share of each minibatch to be drawn from the dataset

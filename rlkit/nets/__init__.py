@@ -12,7 +12,7 @@ from rlkit.nets.actors import (
 )
 from rlkit.nets.critics import Critic, Value
 from rlkit.nets.encoders import Flatten, GridEncoder, encoder
-from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar
+from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar, dropout
 from rlkit.nets.vmapped import Vmapped
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "TanhNormal",
     "Value",
     "Vmapped",
+    "dropout",
     "encoder",
 ]

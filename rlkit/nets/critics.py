@@ -14,8 +14,8 @@ from rlkit.nets.layers import MLP, Init, Norm
 class Critic(nn.Module):
     """Ensemble of n action-value functions; members share only the encoder of grid views.
 
-    Continuous: the action is an input. Discrete: all actions are outputs, `self(s, a)` gathers
-    and `self.all(s)` gives `[S, n, B, A]`.
+    Continuous: the action is an input, and hidden units may be dropped by `masks`. Discrete: all
+    actions are outputs, `self(s, a)` gathers and `self.all(s)` gives `[S, n, B, A]`.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Critic(nn.Module):
         features = self.encoder(s)
         return self.mlp.activations(features if self.discrete else torch.cat([features, a], -1))[1:]
 
-    def forward(self, s: Tensor, a: Tensor) -> Tensor:
+    def forward(self, s: Tensor, a: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         if not self.discrete:
-            return self.mlp(torch.cat([self.encoder(s), a], -1)).squeeze(-1)
+            return self.mlp(torch.cat([self.encoder(s), a], -1), masks).squeeze(-1)
         q = self.all(s)
         index = a.unsqueeze(1).unsqueeze(-1).expand(*q.shape[:-1], 1)
         return q.gather(-1, index).squeeze(-1)

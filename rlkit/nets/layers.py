@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlkit.core.lanes import against
 from rlkit.core.spec import Spec
 from rlkit.core.streams import generator
 from rlkit.nets.affine import affine
@@ -111,11 +112,12 @@ class MLP(nn.Module):
         self.norms = nn.ModuleList(LayerNorm(init, width, n) for width in normalised)
         self.last = Linear(init, widths[-1], n_out, n, last_scale)
 
-    def activations(self, x: Tensor) -> list[Tensor]:
-        """What every hidden layer gives on to the next, the input first."""
+    def activations(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """What every hidden layer gives on to the next, the input first; `masks` (see `dropout`)
+        multiply what the linear layers give."""
         found = [x]
         for k, layer in enumerate(self.layers):
-            x = layer(x)
+            x = layer(x) if masks is None else layer(x) * masks[k]
             if self.norm == "before":
                 x = self.norms[k](x)
             x = F.relu(x)
@@ -124,8 +126,16 @@ class MLP(nn.Module):
             found.append(x)
         return found
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.activations(x)[-1])
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        return self.last(self.activations(x, masks)[-1])
+
+
+def dropout(u: Tensor, p: float | Tensor, widths: Sequence[int]) -> list[Tensor]:
+    """Masks of hidden layers of these `widths`: 0 where the uniform number u
+    `[S, ..., B, sum(widths)]` is below p, else 1 / (1 - p), so that means stay."""
+    p = against(p, u)
+    kept = torch.where(u < p, torch.zeros_like(u), torch.ones_like(u)) / (1 - p)
+    return list(kept.split(list(widths), -1))
 
 
 class Scalar(nn.Module):

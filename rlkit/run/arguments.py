@@ -69,12 +69,14 @@ def form_of(
     lanes: bool = False,
     replaced: dict[str, tuple[Any, Any]] | None = None,
     spelled: dict[str, str] | None = None,
+    defaults: dict[str, Any] | None = None,
 ) -> type:
     """A dataclass to parse that has the fields of dataclass `source`, their trailing comments as
     help, and comma lists for tuples.
 
     With `lanes`, float fields take a comma list too, one value a lane, and flags take True or
-    False. `replaced` gives fields another type and a maker of the default, `spelled` another name.
+    False. `replaced` gives fields another type and a maker of the default, `spelled` another name,
+    `defaults` another default.
     """
     helps, kinds = comments(source), get_type_hints(source)
     fields: list[Any] = []
@@ -87,7 +89,9 @@ def form_of(
             default = dataclasses.field(default_factory=make_default)
         else:
             kind = _kind(kinds[field.name], lanes)
-            if field.default_factory is not dataclasses.MISSING:
+            if defaults and field.name in defaults:
+                default = dataclasses.field(default=defaults[field.name])
+            elif field.default_factory is not dataclasses.MISSING:
                 default = dataclasses.field(default_factory=field.default_factory)
         if not dataclasses.is_dataclass(kind):
             name_given = (spelled or {}).get(field.name)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.core.errors import UsageError
+from rlkit.core.nearest import suggestion
 from rlkit.run.arguments import Seeds, form_of, parse
 from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
@@ -46,13 +47,19 @@ def train(argv: Sequence[str]) -> None:
             spelled=_SPELLED,
         )
         parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
+    preset, words = _preset(name, argv[1:])
     kind = algorithm(name).Config
-    config_form = form_of(kind, "Config", lanes=True)
-    replaced = {"seeds": _SEEDS, "config": (config_form, config_form)}
-    for field, value in run_defaults(Options(name)).items():  # so that the help tells them
-        replaced[field] = type(value), lambda value=value: value
-    form = form_of(Options, "Train", leave_out=("algo",), replaced=replaced, spelled=_SPELLED)
-    given: Any = parse(form, argv[1:], f"rlkit train {name}", _TRAIN)
+    config_form = form_of(kind, "Config", lanes=True, defaults=preset[0])
+    replaced: dict[str, tuple[Any, Any]] = {"seeds": _SEEDS, "config": (config_form, config_form)}
+    form = form_of(
+        Options,
+        "Train",
+        leave_out=("algo",),
+        replaced=replaced,
+        spelled=_SPELLED,
+        defaults=run_defaults(Options(name)) | preset[1],  # so that the help tells them
+    )
+    given: Any = parse(form, words, f"rlkit train {name}", _TRAIN)
     values = {f.name: getattr(given, f.name) for f in dataclasses.fields(form)}
     values["config"] = kind(**dataclasses.asdict(values["config"]))
     from rlkit.run.train import train as run_training
@@ -61,9 +68,31 @@ def train(argv: Sequence[str]) -> None:
     report(result.folder)
 
 
+def _preset(
+    name: str, words: Sequence[str]
+) -> tuple[tuple[dict[str, Any], dict[str, Any]], list[str]]:
+    """Defaults (of the config, of the run) that `--preset NAME` asks for, and the other words."""
+    words = list(words)
+    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--preset"), None)
+    if at is None:
+        return ({}, {}), words
+    known = getattr(algorithm(name), "PRESETS", {})
+    _, equals, chosen = words.pop(at).partition("=")
+    if not equals:
+        chosen = words.pop(at) if at < len(words) else ""
+    if chosen not in known:
+        offered = f"it has {', '.join(known)}" if known else "it has none"
+        near = suggestion(chosen, known)
+        raise UsageError(f"{name} has no preset {chosen!r}{near}; {offered}")
+    return known[chosen], words
+
+
 _SEEDS = (Seeds, lambda: (0,))
 _SPELLED = {"from_run": "from"}  # a word no Python name can be
-_TRAIN = "Train agents, one lane a seed. A comma list in a number of the config gives one a lane."
+_TRAIN = (
+    "Train agents, one lane a seed. A comma list in a number of the config gives one a lane. "
+    "--preset NAME begins from a named configuration of the algorithm (sac: redq, droq, rlpd)."
+)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def feeding(
     tuned = options.kind == "finetune" and options.pretrain
     own = getattr(algorithm(options.algo), "source", None)
     if own is not None:
-        stock = Stock(spec, streams, task.transforms, data, replay, task.env_id)
+        stock = Stock(spec, streams, task.transforms, data, replay, task.env_id, options.mix)
         alone = own(stock._replace(replay=None), agent, config) if tuned else None
         return Feeding(own(stock, agent, config), alone, replay)
     batch = int(getattr(config, "batch_size", 256))

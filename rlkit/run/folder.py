@@ -175,10 +175,7 @@ def clean(folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    for group in folder.iterdir():
-        if "dropped" in checkpoint.read_index(group)["meta"]:
-            return False
-    return True
+    return not any("dropped" in checkpoint.read_index(g)["meta"] for g in folder.iterdir())
 
 
 # --- agents -----------------------------------------------------------------------------------

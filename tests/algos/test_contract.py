@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlkit.algos import bc, cql, cql_discrete, iql, sac, td3, td3_bc
+from rlkit.algos import bc, cql, cql_discrete, iql, sac, td3, td3_bc, wsrl
 from rlkit.testing import CHECKS, Case, Skipped, run_check
 
 SELECTED = "chooses episodes before training; see test_bc"
@@ -19,7 +19,13 @@ CASES = {
     ),
     "iql": Case(iql, vary={"adv_clip": {"beta": 50.0}}),
     "iql-discrete": Case(iql, discrete=True, vary={"adv_clip": {"beta": 50.0}}),
-    "sac": Case(sac),
+    "sac": Case(sac, vary={"hidden_q": {"hidden_q": (9, 8)}}),
+    "sac-ensemble": Case(  # REDQ, DroQ and RLPD at once
+        sac,
+        config={"n_critics": 4, "subset": 2, "mean_critic": True, "dropout": 0.1, "norm": "before"},
+        vary={"hidden_q": {"hidden_q": (9, 8)}},
+    ),
+    "wsrl": Case(wsrl, config={"n_critics": 3}, vary={"hidden_q": {"hidden_q": (9, 8)}}),
     "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
     "td3_bc": Case(td3_bc),
     "cql": Case(

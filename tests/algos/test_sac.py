@@ -60,7 +60,7 @@ def test_bandit_policy_is_the_boltzmann_one() -> None:
         a[:, ::2] = 0.3 + 0.2 * torch.randn(lanes, rows // 2, 1, generator=rng)
         a = a.clamp(-1, 1)
         r = (-((a - 0.3) ** 2) / (2 * 0.1**2)).squeeze(-1)
-        noise = {name: torch.randn(lanes, rows, 1, generator=rng) for name in sac.Agent.noise}
+        noise = {name: torch.randn(lanes, rows, 1, generator=rng) for name in agent.noise}
         agent.update(Batch(s, a, r, torch.zeros(lanes, rows), s, noise=noise), config)
     eps = torch.randn(lanes, 4000, 1, generator=rng)
     sample = agent.pi(s[:, :1].expand(lanes, 4000, 1)).sample(eps).detach()

@@ -1,0 +1,81 @@
+"""Warm-Start RL, Zhou et al. 2024, "Efficient Online Reinforcement Learning Fine-Tuning Need Not
+Retain Offline Data" (arXiv 2412.07762).
+
+An agent trained offline goes on online, without the dataset:
+    (1)  `--from RUN_DIR`: policy, critics, targets, temperature and optimisers of CQL, Cal-QL or
+         IQL, and their normalisers, are taken over;
+    (2)  warm-up: K = 5000 steps of the policy as it is, stored and not learnt from, so that the
+         replay holds what the critics are about to be asked for;
+    (3)  soft actor-critic with an ensemble of critics and several updates a step: the minimum in
+         the target is over 2 random critics of the ensemble, without the entropy term.
+
+The update is SAC's (see `sac.py`). CQL and Cal-QL should be trained with the ensemble that is to go
+on: `rlkit train cal_ql --config.n-critics 10 --config.norm before`. IQL's Gaussian around tanh
+of a net becomes SAC's tanh of a Gaussian with the same mode and, where the mode is 0, the same
+deviation; its V is left behind, and the policy's optimiser and the temperature begin afresh.
+Differs from the authors' code: the two critics are always different ones (theirs are drawn with
+replacement); policy and temperature move on the last of `actor_period` minibatches, not on all of
+them joined; no LayerNorm in the policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.algos.sac import Agent
+
+__all__ = ["Agent", "Config"]
+
+RUN = {"utd": 4.0, "warmup": 5_000}
+NEEDS_START = True
+
+
+@dataclass(frozen=True)
+class Config:
+    gamma: float = 0.99  # γ, discount
+    polyak: float = 0.005  # step of the target critics towards the critics
+    alpha: float = 0.1  # α, first temperature where the start has none (IQL)
+    learn_alpha: bool = True  # adapt α to the target entropy
+    entropy: float = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
+    entropy_backup: bool = False  # an entropy term in the target
+    lr: float = 1e-4  # learning rate of the policy
+    lr_q: float = 3e-4  # learning rate of the critics
+    lr_alpha: float = 1e-4  # learning rate of the temperature
+    actor_period: int = 4  # critic updates for one of the policy
+    n_critics: int = 10  # N, ensemble size; as in the start
+    subset: int = 2  # M, critics drawn for the minimum in the target; 0: all
+    mean_critic: bool = False  # the policy follows the mean of the critics, not their minimum
+    dropout: float = 0.0  # chance of a critic's hidden unit to be dropped
+    batch_size: int = 256  # B, transitions an update
+    hidden: tuple[int, ...] = (256, 256)  # widths of the policy; as in the start
+    hidden_q: tuple[int, ...] = ()  # widths of the critics, empty: as the policy; as in the start
+    norm: nets.Norm = "before"  # LayerNorm in the critics; as in the start
+
+
+def inherit(c: Config, start: Any) -> Config:
+    """`c` with the shapes of the nets in the configuration `start`."""
+    n_critics = getattr(start, "n_critics", 2)
+    return replace(
+        c,
+        n_critics=n_critics,
+        subset=min(c.subset, n_critics),
+        hidden=start.hidden,
+        hidden_q=getattr(start, "hidden_q", ()),
+        norm=getattr(start, "norm", "none"),
+    )
+
+
+def adopt(saved: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An agent's tensors with IQL's policy in the form of SAC's, all else as it is."""
+    if "pi.log_std" not in saved:
+        return saved
+    kept = {n: x for n, x in saved.items() if not n.startswith(("pi.log_std", "step_pi."))}
+    weight, bias = saved["pi.mlp.last.weight"], saved["pi.mlp.last.bias"]  # [S, in, A], [S, 1, A]
+    kept["pi.mlp.last.weight"] = torch.cat([weight, torch.zeros_like(weight)], -1)
+    kept["pi.mlp.last.bias"] = torch.cat([bias, saved["pi.log_std"].clamp(-5, 2)], -1)
+    return kept
