@@ -15,11 +15,12 @@ import dataclasses
 import json
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from claims import offline, online
+from claims.claim import Claim
 
 from rlkit.data import datasets
 from rlkit.eval.comparison import compare_means
@@ -27,72 +28,9 @@ from rlkit.eval.records import read_episodes
 from rlkit.eval.statistics import bootstrap_interval, mean
 from rlkit.run import folder as run_folder
 from rlkit.run import versions
-from rlkit.run.options import Options
 from rlkit.run.train import train
 
-FIVE = (0, 1, 2, 3, 4)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Trainings by name; differences are taken of the first to each of the others, by seed."""
-
-    text: str
-    runs: dict[str, Options]
-
-
-def offline(
-    algo: str, dataset: str, steps: int, episodes: int, normalise: bool = False, **config: Any
-) -> Options:
-    return Options(
-        algo, dataset=dataset, steps=steps, seeds=FIVE, config=config, eval_every=steps // 4,
-        eval_episodes=episodes, checkpoint_every=steps, quiet=True, normalise_obs=normalise,
-        engine="eager",
-    )  # fmt: skip
-
-
-HOPPER = "rlkit/hopper/medium-v0"
-DOORKEY = "rlkit/minigrid/doorkey-5x5-mixed-v0"
-
-
-def grid(algo: str, **config: Any) -> Options:
-    """Small batches: convolutions over lanes are slow on a CPU."""
-    made = offline(algo, DOORKEY, 8_000, 50, batch_size=64, hidden=(64,), **config)
-    return dataclasses.replace(made, seeds=tuple(range(9)), workers=2, eval_every=8_000)
-
-
-CLAIMS = {
-    "iql-hopper": Claim(
-        "IQL on rlkit/hopper/medium-v0 returns more than the policy that made the data",
-        {
-            # Hopper-v5 pays 3 a step: β 0.3 is β 3 on rewards a tenth as large. At 3 most states
-            # lose all weight while values still grow, and the policy forgets them.
-            "iql": offline(
-                "iql", HOPPER, 16_000, 20, True, beta=0.3, lr_decay_steps=16_000
-            ),
-            "bc": offline("bc", HOPPER, 16_000, 20, True),
-        },
-    ),
-    "iql-doorkey": Claim(
-        "discrete IQL on mixed MiniGrid data returns more than cloning it",
-        {
-            # one reward below 1 an episode: β 90 is β 3 on rewards 30 times as large
-            # one reward below 1 an episode: β 90 is β 3 on rewards 30 times as large
-            "iql": grid("iql", tau=0.8, beta=90.0),
-            "bc": grid("bc"),
-        },
-    ),
-    "sac-pendulum": Claim(
-        "SAC solves InvertedPendulum-v5 (at most 1000)",
-        {
-            "sac": Options(
-                "sac", env="InvertedPendulum-v5", steps=15_000, seeds=FIVE, warmup=1_000,
-                eval_every=5_000, eval_episodes=20, checkpoint_every=15_000, quiet=True,
-                config={"hidden": (64, 64), "lr": 1e-3, "lr_q": 1e-3},
-            ),
-        },
-    ),
-}  # fmt: skip
+CLAIMS: dict[str, Claim] = {**offline.CLAIMS, **online.CLAIMS}
 
 
 def record(name: str, claim: Claim, runs: Path) -> dict[str, Any]:
@@ -102,9 +40,13 @@ def record(name: str, claim: Claim, runs: Path) -> dict[str, Any]:
     for label, options in claim.runs.items():
         if options.dataset is not None:
             datasets.build(options.dataset)
-        out = runs / f"{name}-{label.replace('%', '')}"
+        options = dataclasses.replace(options, out=str(runs / f"{name}-{label}"))
+        if options.from_run in claim.runs:
+            options = dataclasses.replace(
+                options, from_run=str(runs / f"{name}-{options.from_run}")
+            )
         start = time.monotonic()
-        result = train(Options(**{**options.__dict__, "out": str(out)}))
+        result = train(options)
         rows = read_episodes(result.folder / "episodes.csv")
         last = rows[rows["step"] == rows["step"].max()]
         returns = [last["return"][last["lane"] == k] for k in range(len(options.seeds))]
@@ -115,29 +57,42 @@ def record(name: str, claim: Claim, runs: Path) -> dict[str, Any]:
             "options": {k: v for k, v in config["options"].items() if k != "out"},
             "mean": str(bootstrap_interval(finals[label], mean)),
             "by_seed": [str(bootstrap_interval(r[:, None], mean)) for r in returns],
+            "curve": curve(rows),
             "behaviour_return": None if dataset is None else dataset["behaviour_return"],
-            "minutes": round((time.monotonic() - start) / 60, 1),
         }
+        if result.status == "trained":  # a run that was reused took no time worth telling
+            results[label]["minutes"] = round((time.monotonic() - start) / 60, 1)
         print(f"{name} {label}: {results[label]['mean']}", flush=True)
     first = next(iter(claim.runs))
-    others = [label for label in claim.runs if label != first]
+    pairs = [(first, label) for label in claim.runs if label != first]
     compared = {
-        f"{first} - {other}": str(compare_means(finals[first], finals[other], paired=True))
-        for other in others
+        f"{one} - {other}": str(compare_means(finals[one], finals[other], paired=True))
+        for one, other in [*pairs, *claim.compare.items()]
     }
-    behaviour = results[first]["behaviour_return"]
-    if behaviour is not None:
-        data = np.full_like(finals[first], behaviour)
-        compared[f"{first} - data"] = str(compare_means(finals[first], data, paired=True))
+    for label, found in finals.items():
+        if results[label]["behaviour_return"] is not None:
+            data = np.full_like(found, results[label]["behaviour_return"])
+            compared[f"{label} - data"] = str(compare_means(found, data, paired=True))
     for text in compared.items():
         print(*text, sep=": ", flush=True)
     return {
         "claim": claim.text,
+        **({"note": claim.note} if claim.note else {}),
         "command": f"python benchmarks/learning.py {name}",
         "results": results,
         "compared": compared,
         "versions": versions.collect("cpu"),
     }
+
+
+def curve(rows: np.ndarray) -> dict[str, str]:
+    """Mean return over seeds, with its interval, at every evaluation."""
+    found = {}
+    for step in np.unique(rows["step"]):
+        at = rows[rows["step"] == step]
+        means = [at["return"][at["lane"] == lane].mean() for lane in np.unique(at["lane"])]
+        found[str(step)] = str(bootstrap_interval(np.array(means)[:, None], mean))
+    return found
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Learning claims, one module a family; `benchmarks/learning.py` trains and records them."""

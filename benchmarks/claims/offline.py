@@ -1,0 +1,48 @@
+"""Offline agents on datasets that rlkit's recipes make."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from claims.claim import Claim, offline
+from rlkit.run.options import Options
+
+HOPPER, WALKER = "rlkit/hopper/medium-v0", "rlkit/walker2d/medium-v0"
+DOORKEY = "rlkit/minigrid/doorkey-5x5-mixed-v0"
+STEPS = 16_000
+
+# Conservative terms of 30 drawn actions would take hours here: 4 of each source, smaller critics.
+CQL = {"n_actions": 4, "hidden_q": (256, 256), "batch_size": 128}
+
+
+def agents(dataset: str) -> dict[str, Options]:
+    """The same updates of every offline agent."""
+    return {
+        # Hopper-v5 pays 3 a step: β 0.3 is β 3 on rewards a tenth as large. At 3 most states lose
+        # all weight while values still grow, and the policy forgets them.
+        "iql": offline("iql", dataset, STEPS, beta=0.3, lr_decay_steps=STEPS),
+        "td3_bc": offline("td3_bc", dataset, STEPS),
+        "cql": offline("cql", dataset, STEPS, **CQL),
+        "bc": offline("bc", dataset, STEPS),
+    }
+
+
+def grid(algo: str, **config: Any) -> Options:
+    """Small batches: convolutions over lanes are slow on a CPU."""
+    made = offline(algo, DOORKEY, 8_000, 50, False, batch_size=64, hidden=(64,), **config)
+    return dataclasses.replace(made, seeds=tuple(range(9)), workers=2, eval_every=8_000)
+
+
+CLAIMS = {
+    "offline-hopper": Claim("offline agents on rlkit/hopper/medium-v0", agents(HOPPER)),
+    "offline-walker2d": Claim("offline agents on rlkit/walker2d/medium-v0", agents(WALKER)),
+    "iql-doorkey": Claim(
+        "discrete IQL on mixed MiniGrid data returns more than cloning it",
+        {
+            # one reward below 1 an episode: β 90 is β 3 on rewards 30 times as large
+            "iql": grid("iql", tau=0.8, beta=90.0),
+            "bc": grid("bc"),
+        },
+    ),
+}
