@@ -44,20 +44,24 @@ class Pair(NamedTuple):
 
 
 PAIRS = {
-    "sac": Pair(
-        Options("sac", env="InvertedPendulum-v5", steps=10_000, warmup=1_000),
-        {"learning_starts": 1_000},
-    ),
-    "td3": Pair(
+    name: Pair(
         Options(
-            "td3",
+            name,
             env="InvertedPendulum-v5",
-            steps=10_000,
+            steps=12_000,
             warmup=1_000,
-            config={"lr": 1e-3, "lr_q": 1e-3},
+            config={"lr": 1e-3, "lr_q": 1e-3, "hidden": (64, 64)}
+            | ({"lr_alpha": 1e-3} if name == "sac" else {}),
         ),
-        {"learning_starts": 1_000},
-    ),
+        {
+            "learning_starts": 1_000,
+            "learning_rate": 1e-3,
+            "batch_size": 256,
+            "policy_kwargs": {"net_arch": [64, 64]},
+        },
+    )
+    for name in ("sac", "td3")
+} | {
     # stable-baselines3 moves its target between the rounds of 128 updates: so do we
     "dqn": Pair(
         Options(
@@ -121,7 +125,6 @@ def theirs(name: str, pair: Pair, seed: int) -> tuple[float, float]:
     if name == "td3":
         size = env.action_space.shape[0]
         settings |= {"action_noise": NormalActionNoise(np.zeros(size), 0.1 * np.ones(size))}
-        settings |= {"learning_rate": 1e-3, "batch_size": 256}
     kind = getattr(stable_baselines3, name.upper())
     start = time.perf_counter()
     model = kind("MlpPolicy", env, seed=seed, device="cpu", **settings)
@@ -158,7 +161,7 @@ def side_by_side(name: str, seeds: int) -> dict[str, Any]:
         "stable-baselines3": str(bootstrap_interval(returns[:, None], mean)),
         "ours - theirs": str(compare_means(our_returns[:, None], returns[:, None], paired=True)),
         "time ratio": {
-            "median": round(statistics.median(ratios), 2),
+            "median": round(float(statistics.median(ratios)), 2),
             "min": round(float(ratios.min()), 2),
             "max": round(float(ratios.max()), 2),
         },

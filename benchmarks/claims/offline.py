@@ -23,8 +23,8 @@ def agents(dataset: str) -> dict[str, Options]:
         # all weight while values still grow, and the policy forgets them.
         "iql": offline("iql", dataset, STEPS, beta=0.3, lr_decay_steps=STEPS),
         "td3_bc": offline("td3_bc", dataset, STEPS),
-        "cql": offline("cql", dataset, STEPS, **CQL),
         "bc": offline("bc", dataset, STEPS),
+        "cql": offline("cql", dataset, STEPS, **CQL),
     }
 
 

@@ -34,6 +34,7 @@ class Config:
     polyak: float = 0.005  # step of the target critic towards the critic
     lr: float = 3e-4  # learning rate of the three nets
     lr_decay_steps: int = 0  # cosine decay of the policy's rate over so many updates; 0 is none
+    n_critics: int = 2  # ensemble size; targets are the least of all
     batch_size: int = 256  # B, transitions an update
     hidden: tuple[int, ...] = (256, 256)  # widths of every net
     norm: nets.Norm = "none"  # LayerNorm in the critics
@@ -57,7 +58,7 @@ class Agent:
         init = nets.Init(spec)
         actor = nets.CategoricalActor if spec.discrete else nets.GaussianActor
         self.pi = actor(init, c.hidden)
-        self.q = nets.Critic(init, c.hidden, n=2, norm=c.norm)
+        self.q = nets.Critic(init, c.hidden, c.n_critics, c.norm)
         self.v = nets.Value(init, c.hidden)
         self.q_bar = Target(self.q)
         schedule = cosine(c.lr_decay_steps) if c.lr_decay_steps else None

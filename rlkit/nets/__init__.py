@@ -11,30 +11,41 @@ from rlkit.nets.actors import (
     TanhNormal,
 )
 from rlkit.nets.critics import Critic, Value
+from rlkit.nets.dynamics import Dynamics, Prediction
 from rlkit.nets.encoders import Flatten, GridEncoder, encoder
+from rlkit.nets.gru import GRU, gru_cell
 from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar, dropout
+from rlkit.nets.value_heads import ActionValues, Head, ValueHead, value_head
 from rlkit.nets.vmapped import Vmapped
 
 __all__ = [
+    "GRU",
     "MLP",
+    "ActionValues",
     "Categorical",
     "CategoricalActor",
     "Critic",
     "DeterministicActor",
+    "Dynamics",
     "Flatten",
     "GaussianActor",
     "GridEncoder",
+    "Head",
     "Init",
     "LayerNorm",
     "Linear",
     "Norm",
     "Normal",
     "Point",
+    "Prediction",
     "Scalar",
     "TanhGaussianActor",
     "TanhNormal",
     "Value",
+    "ValueHead",
     "Vmapped",
     "dropout",
     "encoder",
+    "gru_cell",
+    "value_head",
 ]

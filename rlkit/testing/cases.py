@@ -68,6 +68,11 @@ def make_batch(spec: Spec, agent: Any, step: int) -> Batch:
     return own._replace(noise=make_noise(spec, agent, step), other=other)
 
 
+def observations(spec: Spec, step: int = 0) -> Tensor:
+    """Random observations `[S, B, *obs]` to act on."""
+    return _transitions(spec, "case", step).s
+
+
 def _transitions(spec: Spec, stream: str, step: int) -> Batch:
     lanes = [_lane(spec, generator(seed, stream, step)) for seed in spec.seeds]
     columns = {

@@ -36,6 +36,7 @@ from rlkit.testing.cases import (
     due_flags,
     make_noise,
     map_rows,
+    observations,
     run_updates,
 )
 
@@ -237,7 +238,7 @@ def touches_no_global_state(case: Case) -> None:
     agent = case.agent(spec, config)
     with _ReadBackForbidden():
         agent.update(case.make_batch(spec, agent, 0), resolve(config, spec))
-        s, noise = case.make_batch(spec, agent, 0).s, _act_noise(spec, agent)
+        s, noise = observations(spec), _act_noise(spec, agent)
         agent.act(s)
         agent.act(s, noise)
     for library, state_before in before.items():
@@ -282,7 +283,8 @@ def checkpoint_continues_bitwise(case: Case) -> None:
         for step in range(5, 10):
             due, b = due_flags(each, step), case.make_batch(spec, each, step)
             metrics = each.update(b, resolve(config, spec), **due)
-        results.append({**state.tensors(each), **metrics, "the action": each.act(b.s)})
+        action = each.act(observations(spec))
+        results.append({**state.tensors(each), **metrics, "the action": action})
     for name, tensor in results[0].items():
         assert torch.equal(tensor, results[1][name]), f"{name} differs after loading"
 
@@ -291,7 +293,7 @@ def acts_in_its_space(case: Case) -> None:
     """`act` gives actions of the right shape, inside the bounds, the same for the same input."""
     spec, config = case.spec(), case.make_config()
     agent = case.agent(spec, config)
-    s = case.make_batch(spec, agent, 0).s
+    s = observations(spec)
     noise = _act_noise(spec, agent)
     for a in (agent.act(s), agent.act(s, noise)):
         shape = (spec.lanes, BATCH) if spec.discrete else (spec.lanes, BATCH, ACTIONS)
@@ -340,8 +342,8 @@ def other_value(hint: Any, value: Any) -> Any:
         return value + 1
     if isinstance(value, float):
         return value * 0.5 if value else 0.5
-    if isinstance(value, tuple) and value and isinstance(value[0], int):
-        return (*value[:-1], value[-1] + 1)
+    if get_origin(hint) is tuple and get_args(hint)[0] is int:
+        return (*value[:-1], value[-1] + 1) if value else (9,)
     raise AssertionError(f"no other value known for a field of type {hint}; list it in `vary`")
 
 

@@ -1,10 +1,80 @@
 """Every agent honours the contract; a new algorithm is one row here."""
 
+import numpy as np
 import pytest
+import torch
 
-from rlkit.algos import bc, cql, cql_discrete, iql, sac, td3, td3_bc, wsrl
+from rlkit.algos import (
+    bc,
+    cal_ql,
+    cpl,
+    cql,
+    cql_discrete,
+    dqn,
+    gail,
+    iql,
+    lipschitz_model,
+    mbpo,
+    odice,
+    p_iql,
+    pebble,
+    sac,
+    td3,
+    td3_bc,
+    wsrl,
+)
+from rlkit.core.spec import Spec
+from rlkit.core.streams import generator
 from rlkit.testing import CHECKS, Case, Skipped, run_check
+from rlkit.testing.cases import BATCH
 
+DRAWN = dict.fromkeys(
+    ("n_step", "alpha", "beta", "beta_updates"), "of the draw of minibatches; see test_dqn"
+)
+MODEL = dict.fromkeys(
+    (
+        *("real_ratio", "model_every", "rollouts", "rollout_schedule", "retain", "n_models"),
+        *("n_elites", "deterministic", "hidden_model", "lr_model", "decay_model", "batch_model"),
+        *("holdout", "max_holdout", "patience", "max_epochs"),
+    ),
+    "of the model behind the minibatches; see test_mbpo",
+)
+ASKED = dict.fromkeys(
+    ("pairs", "length", "teacher", "advantages", "preferences"),
+    "decides what is asked before training; see test_offline",
+)
+REWARD = dict.fromkeys(
+    (
+        *("members", "bounded", "hidden_reward", "lr_reward", "batch_reward", "passes", "stop"),
+        *("label_margin", "floor", "scaling"),
+    ),
+    "of the reward behind the minibatches; see test_reward_model",
+)
+PHASES = dict.fromkeys(
+    (
+        *("explore_steps", "neighbour", "neighbours", "novelty", "novelty_every", "budget"),
+        *("per_round", "ask_every", "recent", "selector", "reset_updates"),
+    ),
+    "of what stands behind the minibatches; see test_pebble",
+)
+
+
+def pairs(spec: Spec, agent: object, step: int) -> cpl.Pairs:
+    """A random batch of pairs of segments, of which some are short; both phases of CPL in it."""
+    lanes = []
+    for seed in spec.seeds:
+        rng = generator(seed, "pairs", step)
+        lead = (BATCH, 2, 4)
+        action = rng.integers(3, size=lead) if spec.discrete else rng.uniform(-0.9, 0.9, (*lead, 3))
+        real = np.arange(4) < rng.integers(1, 5, (BATCH, 2, 1))
+        y, w = rng.choice([0.0, 0.5, 1.0], BATCH), rng.uniform(0.5, 1.5, BATCH)
+        contrast = (rng.random(BATCH) < 0.5).astype(float)
+        lanes.append((rng.standard_normal((*lead, *spec.obs)), action, real, y, w, contrast))
+    fields = (torch.from_numpy(np.stack(x)).to(spec.device) for x in zip(*lanes, strict=True))
+    return cpl.Pairs(*(x.to(spec.dtype) if x.is_floating_point() else x for x in fields))  # type: ignore[arg-type]
+
+
+NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
 CASES = {
     "bc": Case(bc, exempt={"fraction": SELECTED, "fraction_of": SELECTED}),
@@ -19,13 +89,30 @@ CASES = {
     ),
     "iql": Case(iql, vary={"adv_clip": {"beta": 50.0}}),
     "iql-discrete": Case(iql, discrete=True, vary={"adv_clip": {"beta": 50.0}}),
-    "sac": Case(sac, vary={"hidden_q": {"hidden_q": (9, 8)}}),
+    "sac": Case(sac),
     "sac-ensemble": Case(  # REDQ, DroQ and RLPD at once
         sac,
         config={"n_critics": 4, "subset": 2, "mean_critic": True, "dropout": 0.1, "norm": "before"},
-        vary={"hidden_q": {"hidden_q": (9, 8)}},
     ),
-    "wsrl": Case(wsrl, config={"n_critics": 3}, vary={"hidden_q": {"hidden_q": (9, 8)}}),
+    "wsrl": Case(wsrl, config={"n_critics": 3}),
+    "mbpo": Case(mbpo, vary={"hidden_q": {"hidden_q": (9, 8)}}, exempt=MODEL),
+    "lipschitz_model": Case(
+        lipschitz_model,
+        vary={"draws": {"method": "uniform"}, "bound": {"method": "spectral", "bound": 0.1}},
+        exempt=MODEL,
+    ),
+    "lipschitz_model-uniform": Case(
+        lipschitz_model,
+        config={"method": "uniform", "draws": 2},
+        vary={"bound": {"method": "spectral", "bound": 0.1}},
+        exempt=MODEL,
+    ),
+    "lipschitz_model-spectral": Case(
+        lipschitz_model,
+        config={"method": "spectral", "bound": 0.1},
+        vary={name: {"method": "uniform"} for name in ("weight", "radius", "draws")},
+        exempt=MODEL,
+    ),
     "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
     "td3_bc": Case(td3_bc),
     "cql": Case(
@@ -36,7 +123,84 @@ CASES = {
             "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
         },
     ),
+    "cal_ql": Case(
+        cal_ql,
+        config={"hidden_q": (8, 8), "n_actions": 3},
+        inapplicable={
+            "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
+        },
+    ),
+    "odice": Case(
+        odice,
+        config={"hidden_pi": (8, 8)},
+        vary={"clip": {"clip": 0.2}},
+        exempt={"episodes": "chooses episodes before training; see test_odice"},
+    ),
+    "odice-discrete": Case(
+        odice,
+        discrete=True,
+        config={"hidden_pi": (8, 8)},
+        vary={"clip": {"clip": 0.2}},
+        exempt={"episodes": "chooses episodes before training; see test_odice"},
+    ),
+    "gail": Case(
+        gail,
+        config={"hidden_d": (8, 8)},
+        vary={
+            "penalty": {"one_sided": False},
+            "slope": {"one_sided": False},
+            "spread": {"penalise": "expert"},
+        },
+        exempt={"explore": "acts only; see test_gail"},
+    ),
     "cql_discrete": Case(cql_discrete, discrete=True, config={"target_period": 2}),
+    "dqn": Case(
+        dqn,
+        discrete=True,
+        config={"target_period": 2, "epsilon_updates": 8},
+        vary={
+            **{name: {"head": "c51"} for name in ("bins", "low", "high")},
+            "sigma": {"head": "hl_gauss"},
+        },
+        exempt=DRAWN,
+    ),
+    "dqn-rainbow": Case(
+        dqn,
+        discrete=True,
+        config={
+            **{"target_period": 2, "epsilon_updates": 8, "bins": 7, "low": -2.0, "high": 3.0},
+            **{"head": "c51", "dueling": True, "prioritised": True},
+        },
+        vary={"double": {"lr": 0.1}, "sigma": {"head": "hl_gauss"}, "huber": {"head": "scalar"}},
+        exempt=DRAWN,
+    ),
+    "cpl": Case(
+        cpl,
+        batch=pairs,
+        exempt=ASKED | {"bc_steps": "counted by the source; see test_cpl"},
+        inapplicable=NO_NEXT_STATE,
+    ),
+    "cpl-reference": Case(
+        cpl,
+        batch=pairs,
+        config={"policy": "tanh_gaussian", "reference": True, "bc_coeff": 0.5, "warmup_steps": 0},
+        vary={"warmup_steps": {"warmup_steps": 3}},
+        exempt=ASKED | {"bc_steps": "counted by the source; see test_cpl"},
+        inapplicable=NO_NEXT_STATE,
+    ),
+    "cpl-discrete": Case(
+        cpl,
+        batch=pairs,
+        discrete=True,
+        exempt=ASKED | {"bc_steps": "counted by the source", "policy": "continuous heads only"},
+        inapplicable=NO_NEXT_STATE,
+    ),
+    "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}}, exempt=ASKED | REWARD),
+    "pebble": Case(
+        pebble,
+        vary={"hidden_q": {"hidden_q": (9, 8)}},
+        exempt=ASKED | REWARD | PHASES,
+    ),
 }
 
 

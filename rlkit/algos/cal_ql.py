@@ -1,0 +1,253 @@
+"""Calibrated Q-Learning, Nakamoto et al. 2023 (arXiv 2303.05479): CQL whose penalty pushes no value
+below what the data have reached, so that training online has nothing to unlearn.
+
+    (1)  CQL's (1) to (4), but in (2) the policy's actions count with max(Q_j(s, ã), V^μ(s)), before
+         log π is subtracted; V^μ(s) is the return to go G of the data's row
+    (2)  G_t = r_t + γ G_{t+1};  after a terminal step 0, after a timeout r_min / (1 - γ)
+
+Uniform actions stay as they are. The defaults are the authors' for antmaze, where rewards are
+scaled to -5 and 5; on adroit they use alpha 1 without Lagrange. Fine-tuning with the environment
+mixes rows of the dataset with rows of finished episodes, whose returns are known, as the authors
+do; a lane that has not finished one yet draws from what it has, without the bound. The weight α
+is the same in both phases.
+
+Differs from the authors' code: r_min in (2) is the lowest reward of the dataset. In sparse tasks
+this gives every step of a failed episode their value r / (1 - γ), without being told what failing
+pays. In dense tasks they sum up to the timeout, which is no lower bound where rewards are negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.algos import cql
+from rlkit.algos.common import q_loss
+from rlkit.algos.sac import alpha_loss, pi_loss
+from rlkit.core.batch import Batch
+from rlkit.core.engine import Source
+from rlkit.core.errors import UsageError
+from rlkit.core.lanes import against
+from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Streams
+from rlkit.core.target import Target
+from rlkit.data.replay import Replay
+from rlkit.data.samplers import Mixed, Uniform, shares
+from rlkit.data.stock import Stock
+from rlkit.data.store import returns_to_go
+
+
+@dataclass(frozen=True)
+class Config:
+    gamma: float = 0.99  # γ, discount
+    alpha: float = 5.0  # α, weight of the penalty, its first value if learnt
+    temperature: float = 1.0  # T of the soft maximum
+    n_actions: int = 10  # n, actions drawn of each source
+    importance: bool = True  # weigh the drawn actions by their densities
+    lagrange: bool = True  # adapt α so that the penalty stays at `gap`
+    gap: float = 0.8  # target of P_j when α is adapted
+    max_backup: bool = True  # the best of n next actions in the target
+    entropy: float = -1.0  # H̄ a dimension, target entropy of the policy
+    polyak: float = 0.005  # step of the target critics towards the critics
+    lr: float = 1e-4  # learning rate of policy and temperature
+    lr_q: float = 3e-4  # learning rate of the critics and of α
+    n_critics: int = 2  # ensemble size
+    batch_size: int = 256  # B, transitions an update
+    hidden: tuple[int, ...] = (256, 256)  # widths of the policy
+    hidden_q: tuple[int, ...] = (256, 256, 256, 256)  # widths of the critics
+    norm: nets.Norm = "none"  # LayerNorm in the critics
+
+
+def calibrated(q_drawn: Tensor, mc: Tensor) -> tuple[Tensor, Tensor]:
+    """Values `[S, n, B, 3k]` with those of the policy's actions, all but the first k, at least the
+    returns `mc` `[S, B]`, eq. (1); and the share of these that the bound has lifted `[S]`."""
+    uniform, policy = q_drawn.split([q_drawn.shape[-1] // 3, 2 * q_drawn.shape[-1] // 3], -1)
+    bound = mc[:, None, :, None]
+    lifted = (policy < bound).to(policy).mean((1, 2, 3))
+    return torch.cat([uniform, torch.maximum(policy, bound)], -1), lifted
+
+
+class Agent:
+    act_noise = nets.TanhGaussianActor.noise
+
+    def __init__(self, spec: Spec, c: Config) -> None:
+        init = nets.Init(spec)
+        self.pi = nets.TanhGaussianActor(init, c.hidden)
+        self.q = nets.Critic(init, c.hidden_q, c.n_critics, c.norm)
+        self.q_bar = Target(self.q)
+        self.log_alpha = nets.Scalar(init, 0.0)
+        first = torch.as_tensor(c.alpha, dtype=torch.float64).log() if c.lagrange else 0.0
+        self.log_weight = nets.Scalar(init, first)
+        self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
+        self.step_alpha = Adam(self.log_alpha, c.lr)
+        self.step_weight = Adam(self.log_weight, c.lr_q)
+        self.act_size = spec.act_size
+        self.noise = cql.draws(c.n_actions)
+
+    def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        assert b.noise is not None
+        assert b.mc is not None
+        alpha = self.log_alpha().exp().detach()  # [S, 1], temperature
+        drawn = cql.draw(self.pi, b)
+        y = cql.target(b, c.gamma, self.q_bar, self.pi, drawn.next if c.max_backup else None)
+        q = self.q(b.s, b.a)
+        q_drawn, lifted = calibrated(cql.values(self.q, b.s, drawn.actions), b.mc)  # all of Cal-QL
+        log_prob = drawn.log_prob if c.importance else None
+        conservative = cql.penalty(q_drawn, log_prob, q, c.temperature).mean(-1)  # [S, n]
+        if c.lagrange:
+            held = cql.lagrangian(conservative, c.gap, self.log_weight, self.step_weight)
+        else:
+            held = (against(c.alpha, conservative) * conservative).sum(-1)
+        q_now = self.step_q(q_loss(q, y) + held)
+        a, log_pi = self.pi(b.s).sample_log_prob(b.noise["now"])
+        entropy = c.entropy * self.act_size
+        pi_now, _ = step_jointly(
+            (self.step_pi, pi_loss(self.q(b.s, a), log_pi, alpha)),
+            (self.step_alpha, alpha_loss(self.log_alpha(), log_pi.detach(), entropy)),
+        )
+        self.q_bar.follow(self.q, c.polyak)
+        return {
+            "q_loss": q_now,
+            "pi_loss": pi_now,
+            "conservative": conservative.detach().mean(-1),
+            "bounded": lifted,
+            "q": q.detach().mean((-2, -1)),
+            "alpha": alpha.squeeze(-1),
+        }
+
+    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
+        """tanh of the policy's mean, or a sample when `noise` `[S, B, A]` is given."""
+        d = self.pi(s)
+        return d.mode if noise is None else d.sample(noise)
+
+
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Rows with their returns as `mc`: the dataset's, online mixed with finished episodes'."""
+    if stock.data is None:
+        raise UsageError("cal_ql bounds values by a dataset's returns: give it a dataset")
+    gamma = c.gamma.flatten().tolist() if isinstance(c.gamma, Tensor) else [c.gamma]
+    if max(gamma) >= 1:
+        raise UsageError(f"gamma is {max(gamma)}; cal_ql values a timeout by r / (1 - gamma)")
+    rewards = stock.data.rows("r")[0].double().cpu().numpy()
+    lowest = float(rewards.min())
+    if stock.replay is None:
+        return Recorded(stock.data, c.batch_size, stock.streams, "batch", gamma, lowest)
+    first, second = shares(c.batch_size, stock.mix)
+    return Mixed(
+        Recorded(stock.data, first, stock.streams, "dataset", gamma, lowest),
+        Finished(stock.replay, second, stock.streams, "replay", gamma, lowest),
+    )
+
+
+def returns(
+    r: np.ndarray, cont: np.ndarray, last: np.ndarray, gamma: float, lowest: float
+) -> np.ndarray:
+    """G of eq. (2) `[N]` for rows of whole episodes one after the other, `last` at their ends."""
+    ends = np.flatnonzero(last)
+    end = ends[np.searchsorted(ends, np.arange(len(r)))]  # of each row's episode
+    total = returns_to_go(r, np.append(0, ends[:-1] + 1), gamma)
+    left = end - np.arange(len(r)) + 1  # steps to the end
+    return total + cont[end] * gamma**left * lowest / (1 - gamma)
+
+
+class Recorded:
+    """Rows of a dataset with equal chance, their returns as `mc`."""
+
+    def __init__(
+        self,
+        data: Replay,
+        batch: int,
+        streams: Streams,
+        name: str,
+        gamma: list[float],
+        lowest: float,
+    ) -> None:
+        self.rows, self.batch_size, self.name = Uniform(data, batch, streams, name), batch, name
+        r, cont, last = (data.rows(n)[0].double().cpu().numpy() for n in ("r", "cont", "last"))
+        found = np.stack([returns(r, cont, last, g, lowest) for g in gamma])  # [1 or S, N]
+        table = torch.from_numpy(found).to(data.spec.device, data.spec.dtype)
+        self.returns = table.expand(data.spec.lanes, -1)
+
+    def indices(self, step: int, count: int = 1) -> Tensor:
+        return self.rows.indices(step, count)
+
+    def batch(self, index: Tensor) -> Batch:
+        return self.rows.batch(index)._replace(mc=self.returns.gather(1, index))
+
+
+class Finished:
+    """Rows of a ring whose episodes have ended, with equal chance, their returns as `mc`.
+
+    A lane without such a row draws from all it has, with returns of -inf, which bound nothing.
+    What was added is found at every call of `indices`, at least one in a turn of the ring, from
+    the ring alone: nothing needs saving.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        batch: int,
+        streams: Streams,
+        name: str,
+        gamma: list[float],
+        lowest: float,
+    ) -> None:
+        self.rows, self.batch_size, self.name = Uniform(replay, batch, streams, name), batch, name
+        self.replay, self.streams, self.lowest = replay, streams, lowest
+        spec, self.slots = replay.spec, replay.capacity // replay.envs
+        self.gamma = np.broadcast_to(gamma, spec.lanes)
+        shape = (spec.lanes, replay.capacity)
+        self.returns = torch.full(shape, -torch.inf, dtype=spec.dtype, device=spec.device)
+        self.added = 0  # steps of each environment ever seen; step t is in slot t % slots
+        self.known = np.zeros((spec.lanes, replay.envs), np.int64)  # steps before have returns
+
+    def indices(self, step: int, count: int = 1) -> Tensor:
+        oldest, filled = self.look()
+        u = self.streams.draw(self.name, "uniform", step, (self.batch_size,), count)
+        sizes = np.maximum(self.known - oldest, 0)  # [S, E], rows to draw from
+        sizes[sizes.sum(1) == 0] = filled
+        stops = sizes.cumsum(1)
+        number = (u * stops[:, -1:]).astype(np.int64)  # [count, S, B], environment by environment
+        env = (number[..., None] >= stops[:, None]).sum(-1)
+        begins = (stops - sizes)[np.arange(len(sizes))[:, None], env]
+        slot = (oldest + number - begins) % self.slots
+        rows = slot * self.replay.envs + env
+        return torch.from_numpy(rows).to(self.replay.spec.device)
+
+    def batch(self, index: Tensor) -> Batch:
+        return self.rows.batch(index)._replace(mc=self.returns.gather(1, index))
+
+    def look(self) -> tuple[int, int]:
+        """Gives returns to the episodes that have ended since the last look; the oldest step still
+        there and the number of steps."""
+        cursor, filled = self.replay.state_dict()["cursor"].tolist()
+        if filled == 0:
+            raise ValueError("the replay is empty; add transitions before drawing batches")
+        before = self.added
+        if before == 0:
+            self.added = filled if filled < self.slots else self.slots + cursor
+        else:
+            self.added += (cursor - before) % self.slots
+        oldest = self.added - filled
+        new = np.arange(max(before, oldest), self.added)
+        if new.size == 0:
+            return oldest, filled
+        lead, envs = self.replay.spec.lanes, self.replay.envs
+        fields = [self.replay.rows(n).view(lead, filled, envs) for n in ("r", "cont", "last")]
+        table = self.returns.view(lead, self.slots, envs)
+        slots = torch.from_numpy(new % self.slots).to(table.device)
+        table[:, slots] = -torch.inf
+        ended = fields[2][:, slots].cpu().numpy() > 0  # [S, new, E]
+        for lane, env in np.argwhere(ended.any(1)):
+            end = int(new[ended[lane, :, env]].max()) + 1
+            chain = np.arange(max(self.known[lane, env], oldest), end) % self.slots
+            r, cont, last = (f[lane, chain, env].double().cpu().numpy() for f in fields)
+            found = returns(r, cont, last, float(self.gamma[lane]), self.lowest)
+            table[lane, chain, env] = torch.from_numpy(found).to(table)
+            self.known[lane, env] = end
+        return oldest, filled

@@ -1,0 +1,1 @@
+"""What model-based algorithms share: fitting a dynamics ensemble, rollouts with hooks, buffers."""

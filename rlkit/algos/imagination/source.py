@@ -1,0 +1,224 @@
+"""Minibatches of real and imagined rows: the loop that model-based agents share.
+
+MBPO, MOPO, RAVL and COMBO differ in their hooks and agents only. The `source` of an algorithm:
+
+    def source(stock, agent, c):
+        def hooks(model):
+            end = environment_end(stock.env_id, stock.transforms, stock.spec)
+            return Hooks(all_members(model), reward=penalised(c.penalty), terminate=end)
+        return minibatches(stock, agent, c, hooks, (0, 1, c.length, c.length))
+
+and its `Config` has the fields of `ModelConfig`; the agent has critics `q` and `act_noise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from rlkit.algos.imagination.buffer import ImaginedRows
+from rlkit.algos.imagination.diagnostics import local_lipschitz, value_error, value_of
+from rlkit.algos.imagination.fitting import FitConfig, LaneAdam, fit
+from rlkit.algos.imagination.rollout import Hooks, LaneNoise, roll_out, sampled
+from rlkit.core.batch import Batch
+from rlkit.core.engine import Source
+from rlkit.core.errors import UsageError
+from rlkit.data.samplers import Mixed, Uniform, shares
+from rlkit.data.stock import Stock
+from rlkit.nets.dynamics import Dynamics
+
+_DIAGNOSED = 256  # real rows a round of diagnostics looks at
+
+
+class ModelConfig(FitConfig, Protocol):
+    """Fields of a `Config` that the model, its fits and the rollouts read."""
+
+    @property
+    def batch_size(self) -> int: ...  # B, transitions an update
+    @property
+    def real_ratio(self) -> float: ...  # share of real rows in a minibatch; 1: no model at all
+    @property
+    def model_every(self) -> int: ...  # steps between rounds of rollouts (and fits, online)
+    @property
+    def rollouts(self) -> int: ...  # start states of a round
+    @property
+    def retain(self) -> int: ...  # rounds whose rows are kept
+    @property
+    def n_models(self) -> int: ...  # ensemble size of the model
+    @property
+    def n_elites(self) -> int: ...  # members that predict
+    @property
+    def deterministic(self) -> bool: ...  # squared error instead of a Gaussian's likelihood
+    @property
+    def hidden_model(self) -> tuple[int, ...]: ...  # widths of the model
+    @property
+    def lr_model(self) -> float: ...  # learning rate of the model
+
+
+def rollout_length(step: int, schedule: tuple[int, ...]) -> int:
+    """k at `step`: k0 up to step e0, k1 from step e1, linear and rounded down between."""
+    begin, end, first, last = schedule
+    share = min(max((step - begin) / (end - begin), 0.0), 1.0)
+    return int(first + share * (last - first))
+
+
+def minibatches(
+    stock: Stock,
+    agent: Any,
+    c: ModelConfig,
+    hooks: Callable[[Dynamics], Hooks],
+    schedule: tuple[int, ...],
+) -> Source:
+    """The source of a model-based agent: `Online` or `Offline`, by what is in `stock`.
+
+    `schedule` (e0, e1, k0, k1) is `rollout_length`'s; `hooks(model)` says how the model is rolled
+    out (see `rollout`). With `c.real_ratio` 1 there is no model, and minibatches are those of a
+    model-free agent, bit for bit. Raises UsageError for settings that do not fit.
+    """
+    ratio, held = c.real_ratio, c.holdout
+    if isinstance(ratio, Tensor) or isinstance(held, Tensor):
+        name = "real_ratio" if isinstance(ratio, Tensor) else "holdout"
+        raise UsageError(f"config field {name!r} decides shapes and takes one value for all lanes")
+    if not (0 <= ratio <= 1 and 0 < held < 1):
+        raise UsageError(f"real_ratio {ratio} must lie in [0, 1], holdout {held} in (0, 1)")
+    for name in ("model_every", "batch_model", "max_holdout", "max_epochs"):
+        if getattr(c, name) < 1:
+            raise UsageError(f"config field {name!r} is {getattr(c, name)}; it must be at least 1")
+    if len(schedule) != 4 or schedule[0] >= schedule[1] or min(schedule[2:]) < 1:
+        raise UsageError(
+            f"rollout schedule {schedule} must read (e0, e1, k0, k1): steps e0 < e1 between which "
+            "the length goes from k0 to k1, both at least 1"
+        )
+    if (real := stock.data if stock.replay is None else stock.replay) is None:
+        raise UsageError("a model-based agent needs an environment or a dataset to learn from")
+    if stock.data is not None and stock.replay is not None:
+        raise UsageError(
+            "the dynamics model is fitted to a dataset or to an environment's steps, "
+            "not to both; give one of them"
+        )
+    if ratio == 1:
+        return Uniform(real, c.batch_size, stock.streams)
+    kind = Offline if stock.replay is None else Online
+    return kind(stock, agent, c, hooks, schedule)
+
+
+class _Imagination:
+    """Real and imagined rows in fixed shares; `model` makes the latter into `imagined`.
+
+    Rollouts begin at states drawn from all real rows and follow the agent's stochastic policy.
+    """
+
+    def __init__(
+        self,
+        stock: Stock,
+        agent: Any,
+        c: ModelConfig,
+        hooks: Callable[[Dynamics], Hooks],
+        schedule: tuple[int, ...],
+    ) -> None:
+        real = stock.data if stock.replay is None else stock.replay
+        assert real is not None
+        self.stock, self.agent, self.c, self.real = stock, agent, c, real
+        self.schedule, self.batch_size, self.every = schedule, c.batch_size, c.model_every
+        self.model = Dynamics(stock.spec, c.hidden_model, c.n_models, c.n_elites, c.deterministic)
+        self.optimiser = LaneAdam(self.model, c.lr_model)
+        self.hooks = hooks(self.model)
+        real_share = 0
+        if c.real_ratio > 0:
+            real_share = shares(c.batch_size, c.real_ratio)[0]
+        self.imagined = ImaginedRows(
+            stock.spec,
+            stock.streams,
+            c.rollouts,
+            max(schedule[2:]),
+            c.retain,
+            c.batch_size - real_share,
+        )
+        self.fitted: dict[str, Tensor] = {}  # metrics of the last fit
+        self._mixed: Source = self.imagined
+        if real_share:
+            self._mixed = Mixed(Uniform(real, real_share, stock.streams), self.imagined)
+
+    def indices(self, step: int, count: int = 1) -> Tensor:
+        return self._mixed.indices(step, count)
+
+    def batch(self, index: Tensor) -> Batch:
+        return self._mixed.batch(index)
+
+    def fit(self, number: int) -> None:
+        """Trains the model on all real rows; `fitted` tells how it went, `[S]` each."""
+        s, a, s2, r = (self.real.rows(name) for name in ("s", "a", "s2", "r"))
+        x, y = torch.cat([s, a], -1), torch.cat([s2 - s, r.unsqueeze(-1)], -1)
+        done = fit(self.model, self.optimiser, x, y, self.c, number)
+        self.fitted = {"model_epochs": done.epochs, "model_error": done.score}
+
+    def roll_out(self, step: int) -> dict[str, Tensor]:
+        """One round of rollouts with the present policy; metrics `[S]`."""
+        noise = LaneNoise(self.stock.spec, "model/rollout", step)
+        start = self.real.column("s", noise.integers(self.real.size, self.c.rollouts))
+        length = rollout_length(step, self.schedule)
+        self.imagined.begin()
+        for rows in roll_out(sampled(self.agent), self.hooks, start, length, noise):
+            self.imagined.add(rows)
+        return {"imagined_rows": self.imagined.close()}
+
+    def diagnose(self, step: int) -> dict[str, Tensor]:
+        """Means over real rows, metrics `[S]`: `value_error` |V(s') - V(ŝ')| of the best member's
+        mean ŝ' (0 after a terminal step), and local Lipschitz constants of V and of s'."""
+        noise = LaneNoise(self.stock.spec, "model/diagnose", step)
+        b = self.real.gather(noise.integers(self.real.size, _DIAGNOSED))
+        best, v = self.model.elites[:, :1], value_of(self.agent)
+
+        def next_state(x: Tensor) -> Tensor:
+            s = x[..., : b.s.shape[-1]]
+            return s + self.model.predict(x, best).mean.squeeze(1)[..., :-1]
+
+        x = torch.cat([b.s, b.a], -1)
+        with torch.no_grad():
+            error = value_error(v, b.s2, next_state(x)) * b.cont
+        return {
+            "value_error": error.mean(-1),
+            "value_lipschitz": local_lipschitz(v, b.s2, 1).mean(-1),
+            "model_lipschitz": local_lipschitz(next_state, x).mean(-1),
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        parts = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "imagined": self.imagined.state_dict(),
+            "fitted": self.fitted,
+        }
+        return {f"{name}.{n}": tensor for name, part in parts.items() for n, tensor in part.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        def part(name: str) -> dict[str, Tensor]:
+            return {n.removeprefix(name): t for n, t in state.items() if n.startswith(name)}
+
+        self.model.load_state_dict(part("model."))
+        self.optimiser.load_state_dict(part("optimiser."))
+        self.imagined.load_state_dict(part("imagined."))
+        self.fitted = {name: x.to(self.stock.spec.device) for name, x in part("fitted.").items()}
+
+
+class Online(_Imagination):
+    """Every `model_every` environment steps: fit to all real rows, then a round of rollouts."""
+
+    def advance(self, step: int) -> dict[str, Tensor]:
+        self.fit(step)
+        return {**self.fitted, **self.roll_out(step), **self.diagnose(step)}
+
+
+class Offline(_Imagination):
+    """One fit to the dataset before the first update; every `model_every` updates a round."""
+
+    beginning = "fitting the dynamics model to the dataset"
+
+    def begin(self) -> None:
+        self.fit(0)
+
+    def advance(self, step: int) -> dict[str, Tensor]:
+        return {**self.fitted, **self.roll_out(step), **self.diagnose(step)}

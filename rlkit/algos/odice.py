@@ -1,0 +1,148 @@
+"""O-DICE, Mao, Xu, Zhang & Zhan 2024 (arXiv 2402.00348): an orthogonal-gradient update of V.
+
+    (1)  min_V E [(1 - λ) V(s) + λ f*(r + γ V(s') - V(s))],    ω* = f*'(r + γ V(s') - V(s))
+         chi2: f(x) = (x - 1)², so f*(y) = y + y²/4 for y >= -2, else -1;  ω* = max(y/2 + 1, 0)
+         kl:   f(x) = x log x,  so f*(y) = ω* = exp(y - 1)
+    (2)  y_f = r + γ min_k V̄_k(s') - V(s)     forward residual,  g_f = ∇ λ E f*(y_f)
+         y_b = r + γ V(s') - min_k V̄_k(s)     backward residual, g_b = ∇ λ η E f*(y_b)
+    (3)  V descends along g_f + g_b - (<g_f, g_b> / <g_f, g_f>) g_f + ∇ (1 - λ) E V(s)
+    (4)  L_π = -E w(s, a) log π(a|s),           w = max(y_f, 0) or ω*(y_f), at most `clip`
+
+`update_rule`: "orthogonal" is (3), "semi" leaves g_b out, "true" descends on (1) itself. The
+product and the norm in (3) are over all parameters of a lane's twin V. All losses see the values
+from before the step; y_f in (4) is the mean of the two heads.
+
+Imitation (`imitate`): rewards count as 0 and the data are an expert's; the authors use one episode,
+λ 0.4, rates of 1e-4, no LayerNorm, weight decay 1e-5 to 1e-3 and normalised observations. For
+rewards they scale locomotion's by the range of returns (`--reward return_range`).
+
+Differs from the authors' code: the mean of the Gaussian is a tanh with rewards too; discrete
+actions have a categorical policy; imitation cuts episodes at the stored flags, so a timed-out row
+keeps its own next state. Their weight is max(y_f, 0) ("advantage"), not the ω* of their f; with
+λ close to 1 it vanishes everywhere, while ω* ("ratio") still ranks actions. `weighted` among the
+metrics is the share of rows with a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.core.batch import Batch
+from rlkit.core.lanes import against
+from rlkit.core.optim import Adam
+from rlkit.core.spec import Spec
+from rlkit.core.target import Target
+
+if TYPE_CHECKING:
+    from rlkit.data.store import EpisodeStore
+
+Divergence = Literal["chi2", "kl"]
+
+
+@dataclass(frozen=True)
+class Config:
+    gamma: float = 0.99  # γ, discount
+    lam: float = 0.6  # λ, weight of the residuals against V itself
+    eta: float = 1.0  # η, weight of the backward gradient
+    f: Divergence = "chi2"  # divergence from the data's distribution
+    update_rule: Literal["orthogonal", "semi", "true"] = "orthogonal"  # how V descends
+    weight: Literal["advantage", "ratio"] = "advantage"  # of an action in (4): max(y, 0) or ω*
+    clip: float = 100.0  # upper bound of that weight
+    imitate: bool = False  # take rewards as 0: the data are an expert's
+    episodes: int = 1  # imitation: so many first episodes of the data are learnt from; 0 is all
+    polyak: float = 0.005  # step of the target V towards V
+    lr: float = 2e-4  # learning rate of both nets
+    weight_decay: float = 1e-4  # of the policy, added to its gradient (L2)
+    batch_size: int = 256  # B, transitions an update
+    hidden: tuple[int, ...] = (256, 256)  # widths of V
+    hidden_pi: tuple[int, ...] = (1024, 1024)  # widths of the policy
+    norm: nets.Norm = "before"  # LayerNorm in V
+
+
+def select(store: EpisodeStore, c: Config) -> EpisodeStore:
+    """The episodes to learn from."""
+    return store.select(range(c.episodes)) if c.imitate and c.episodes else store
+
+
+def conjugate(y: Tensor, f: Divergence) -> Tensor:
+    """f*(y) of eq. (1), f's conjugate over ratios that are not negative."""
+    if f == "kl":
+        return (y - 1).exp()
+    y = y.clamp(min=-2)
+    return y + y.square() / 4
+
+
+def ratio(y: Tensor, f: Divergence) -> Tensor:
+    """ω*(y), the slope of f*: what the optimum multiplies the data's distribution by."""
+    return (y - 1).exp() if f == "kl" else (y / 2 + 1).clamp(min=0)
+
+
+def inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
+    """Inner product of two gradients, over all parameters of each lane `[S]`."""
+    return torch.stack([(p * q).flatten(1).sum(1) for p, q in zip(x, y, strict=True)]).sum(0)
+
+
+def orthogonal(forward: Sequence[Tensor], backward: Sequence[Tensor]) -> list[Tensor]:
+    """What is left of `backward` without its part along `forward`, lane by lane, eq. (3)."""
+    share = inner(forward, backward) / inner(forward, forward).clamp(min=1e-10)  # [S]
+    return [b - against(share, f) * f for f, b in zip(forward, backward, strict=True)]
+
+
+class Agent:
+    def __init__(self, spec: Spec, c: Config) -> None:
+        init = nets.Init(spec)
+        actor = nets.CategoricalActor if spec.discrete else nets.GaussianActor
+        self.pi = actor(init, c.hidden_pi)
+        self.v = nets.Value(init, c.hidden, 2, c.norm)
+        self.v_bar = Target(self.v)
+        self.step_pi, self.step_v = Adam(self.pi, c.lr), Adam(self.v, c.lr)
+        self.act_noise = self.pi.noise
+
+    def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        r = (torch.zeros_like(b.r) if c.imitate else b.r).unsqueeze(1)  # [S, 1, B]
+        discount = (c.gamma * b.cont).unsqueeze(1)
+        with torch.no_grad():
+            low, low2 = (self.v_bar(s).amin(1, keepdim=True) for s in (b.s, b.s2))
+        v = self.v(b.s)  # [S, 2, B]
+        y = r + discount * low2 - v  # forward
+        adv = y.detach().mean(1)  # [S, B]
+        w = ratio(adv, c.f) if c.weight == "ratio" else adv.clamp(min=0)
+        w = w.clamp(max=c.clip)
+        y_v = r + discount * self.v(b.s2) - v if c.update_rule == "true" else y
+        push, pull = conjugate(y_v, c.f).mean((1, 2)), v.mean((1, 2))  # [S]
+        push, pull = against(c.lam, push) * push, (1 - against(c.lam, pull)) * pull
+        if c.update_rule == "orthogonal":
+            back = conjugate(r + discount * self.v(b.s2) - low, c.f).mean((1, 2))
+            self.descend(push, against(c.lam, back) * against(c.eta, back) * back, pull)
+        else:
+            self.step_v(push + pull)
+        cloning = -(w * self.pi(b.s).log_prob(b.a)).mean(-1)
+        size = inner(self.step_pi.flat.params, self.step_pi.flat.params)
+        self.step_pi(cloning + against(c.weight_decay, size) * size / 2)
+        self.v_bar.follow(self.v, c.polyak)
+        return {
+            "v_loss": (push + pull).detach(),
+            "pi_loss": cloning.detach(),
+            "adv": adv.mean(-1),
+            "weighted": (w > 0).to(w).mean(-1),
+        }
+
+    def descend(self, forward: Tensor, backward: Tensor, rest: Tensor) -> None:
+        """One step of V along eq. (3), from the losses `[S]` of its three parts."""
+        params = self.step_v.flat.params
+        g_f = torch.autograd.grad(forward.sum(), params, retain_graph=True)
+        g_b = torch.autograd.grad(backward.sum(), params)
+        g = torch.autograd.grad(rest.sum(), params)
+        parts = zip(g_f, orthogonal(g_f, g_b), g, strict=True)
+        self.step_v.apply([x + y + z for x, y, z in parts])
+
+    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The most likely action, or a sample when `noise` `[S, B, A]` is given."""
+        d = self.pi(s)
+        return d.mode if noise is None else d.sample(noise)

@@ -1,0 +1,193 @@
+"""PEBBLE, Lee, Smith & Abbeel 2021 (arXiv 2106.05091): SAC on a reward learnt by asking.
+
+    (1)  r_int(s) = |s - s^(k)|, to the k-th neighbour of s among visited states, over its std
+    (2)  L_r = E -[y log σ(d) + (1 - y) log σ(-d)],   d = Σ_t r̂(second) - Σ_t r̂(first)
+
+Phases, in environment steps: random ones (the run's warm-up); `explore_steps` of SAC on (1); the
+first questions, about uniformly drawn pairs, a fit of (2), all of the replay relabelled, critic,
+target and their optimiser begun anew, `reset_updates` updates; then SAC on r̂, with more questions
+every `ask_every` steps, about the candidates that `selector` prefers, until `budget` pairs have
+been asked, and everything relabelled after every fit.
+
+Rewards of the replay stay true. The agent reads its column `learned_reward`, in which column
+`reward_version` counts the relabellings; a new row is labelled before the next update. The teacher
+alone reads the true rewards. Agent and losses are SAC's (`sac.py`).
+
+Differs from the paper: (1) is the plain distance, as in the authors' code; the paper's logarithm is
+`novelty="log"`. Differs from the authors' code (rll-research/BPref): neighbours are looked for
+among `neighbours` random states, drawn anew every `novelty_every` steps, when all is relabelled
+with the std of that moment; segments may be cut from episodes of any length, and end in absorbing
+steps where one terminated; a constant number of questions a round; log σ of the policy in [-20, 2].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.algos import sac
+from rlkit.algos.preference.interview import Interview
+from rlkit.algos.preference.novelty import Novelty
+from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
+from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit, mean_reward
+from rlkit.algos.preference.selectors import Selector
+from rlkit.core.batch import Batch
+from rlkit.core.engine import Engine
+from rlkit.core.errors import UsageError
+from rlkit.core.flat import flatten
+from rlkit.core.spec import Spec
+from rlkit.data.stock import Stock
+
+RUN = {"warmup": 1000}
+_RESET_UPDATES_FROM = 1 << 40  # their number: no update of a training has such a one
+
+
+@dataclass(frozen=True)
+class Config:
+    explore_steps: int = 9_000  # environment steps on (1) before the first questions
+    neighbour: int = 5  # k of (1)
+    neighbours: int = 1_000  # visited states among which the k-th neighbour is looked for
+    novelty: Literal["distance", "log"] = "distance"  # (1) as it stands, or its logarithm
+    novelty_every: int = 1_000  # environment steps between two relabellings by (1)
+    budget: int = 200  # pairs a lane asks about in all
+    per_round: int = 20  # pairs of a round
+    ask_every: int = 5_000  # environment steps between rounds
+    length: int = 50  # H, steps of a segment
+    recent: int = 100_000  # newest steps that segments are cut from
+    selector: Selector = "disagreement"  # which candidates are asked about
+    teacher: str = "rational"  # who answers: rational, noisy:1, mistaken:0.1, ...
+    members: int = 3  # reward nets, of which the mean counts
+    hidden_reward: tuple[int, ...] = (256, 256, 256)  # widths of the reward nets
+    lr_reward: float = 3e-4  # learning rate of the reward nets
+    batch_reward: int = 128  # pairs a step of their fit
+    passes: int = 50  # over all pairs, at most
+    stop: float = 0.97  # accuracy that ends a fit
+    label_margin: float = 0.0  # m, targets are (1 - 2m) y + m
+    floor: float = 0.0  # ε, share of answers taken for noise
+    reset_updates: int = 100  # updates right after the critic begins anew
+    gamma: float = 0.99  # γ, discount
+    polyak: float = 0.005  # step of the target critics towards the critics
+    alpha: float = 0.1  # α, temperature; its first value when it is learnt
+    learn_alpha: bool = True  # adapt α to the target entropy
+    entropy: float = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
+    entropy_backup: bool = True  # the entropy term of the target
+    lr: float = 3e-4  # learning rate of the policy
+    lr_q: float = 3e-4  # learning rate of the critics
+    lr_alpha: float = 1e-4  # learning rate of the temperature
+    actor_period: int = 1  # critic updates for one of the policy
+    n_critics: int = 2  # N, ensemble size
+    subset: int = 0  # M, critics drawn for the minimum in the target; 0: all
+    mean_critic: bool = False  # the policy climbs the mean of the critics, not their minimum
+    dropout: float = 0.0  # chance of a critic's hidden unit to be dropped
+    batch_size: int = 256  # B, transitions an update
+    hidden: tuple[int, ...] = (256, 256)  # widths of the policy
+    hidden_q: tuple[int, ...] = ()  # widths of the critics; empty: as the policy
+    norm: nets.Norm = "none"  # LayerNorm in the critics
+
+
+def Agent(spec: Spec, c: Any) -> sac.Agent:
+    """SAC's agent, for a replay whose rewards are relabelled."""
+    agent = sac.Agent(spec, c)
+    agent.columns = COLUMNS  # type: ignore[attr-defined]
+    return agent
+
+
+@torch.no_grad()
+def begin_critic_anew(agent: sac.Agent, spec: Spec, c: Any) -> None:
+    """New weights for critic and target, and an optimiser that remembers nothing; in place."""
+    fresh = nets.Critic(OwnInit(spec, "pebble/critic"), agent.widths, c.n_critics, c.norm)
+    flatten(agent.q).data.copy_(flatten(fresh).data)
+    agent.q_bar.follow(agent.q)
+    for moment in (agent.step_q.m, agent.step_q.v, agent.step_q.steps):
+        moment.zero_()
+
+
+class Source:
+    """Minibatches under the reward of the moment; `advance` explores, asks, fits and relabels."""
+
+    every = 1
+
+    def __init__(self, stock: Stock, agent: sac.Agent, c: Config) -> None:
+        if stock.replay is None or stock.data is not None:
+            raise UsageError("pebble asks about its own experience: give an env and no dataset")
+        if min(c.ask_every, c.novelty_every, c.neighbour, c.neighbours) < 1:
+            raise UsageError(
+                "ask_every, novelty_every, neighbour and neighbours must be at least 1"
+            )
+        self.stock, self.agent, self.c, self.replay = stock, agent, c, stock.replay
+        self.batch_size = c.batch_size
+        self.rows = Relabelled(self.replay, c.batch_size, stock.streams)
+        self.novelty = Novelty(self.replay, c.neighbour, c.neighbours, c.novelty == "log")
+        self.interview = Interview(stock, self.replay, c)
+        init = OwnInit(stock.spec, "pebble/reward")
+        self.net = RewardNet(init, c.hidden_reward, c.members)
+        self.begun = self.looked = self.asked = -1  # steps: first, last `look`, last round
+        self.metrics: dict[str, Tensor] = {}  # of the last round
+
+    def indices(self, step: int, count: int) -> Tensor:
+        return self.rows.indices(step, count)
+
+    def batch(self, index: Tensor) -> Batch:
+        return self.rows.batch(index)
+
+    def advance(self, step: int) -> dict[str, Tensor]:
+        """Label what is new; explore, ask, fit and relabel when it is time."""
+        c, interview = self.c, self.interview
+        self.begun = step if self.begun < 0 else self.begun
+        if step - self.begun < c.explore_steps:
+            if self.looked < 0 or step - self.looked >= c.novelty_every:
+                self.looked = step
+                self.rows.relabel(self.novelty.look(step))
+            self.rows.label_new(self.novelty.reward)
+            return self.metrics
+        if interview.rounds == 0 or (interview.left and step - self.asked >= c.ask_every):
+            self.asked = step
+            self.metrics = self._round()
+        self.rows.label_new(self.learned_reward)
+        return self.metrics
+
+    def learned_reward(self, rows: slice) -> Tensor:
+        """r̂ `[S, n]` of `rows` of the replay."""
+        return mean_reward(self.net, *(self.replay.rows(name)[:, rows] for name in ("s", "a")))
+
+    def _round(self) -> dict[str, Tensor]:
+        c, spec, number = self.c, self.stock.spec, self.interview.rounds
+        pairs = self.interview.ask(self.net)
+        how = Fit(c.lr_reward, c.batch_reward, c.passes, c.stop, c.label_margin, c.floor)
+        metrics = fit(self.net, pairs, spec, how, number)
+        self.rows.relabel(self.learned_reward(slice(0, self.replay.size)))
+        if number == 0:
+            begin_critic_anew(self.agent, spec, c)
+            if c.reset_updates:
+                Engine(self.agent, c, spec, self).run(_RESET_UPDATES_FROM, c.reset_updates)
+        return metrics | {"answers": (pairs.w > 0).to(spec.dtype).sum(1)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Reward nets, answers, visited states and where the phases stand."""
+        steps = {"steps": torch.tensor([self.begun, self.looked, self.asked])}
+        held = {name: part.state_dict() for name, part in self._parts()}
+        held |= {"phase": steps, "metrics": self.metrics}
+        return {f"{part}.{name}": x for part, all_ in held.items() for name, x in all_.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        def held(part: str) -> dict[str, Tensor]:
+            begin = f"{part}."
+            return {n.removeprefix(begin): x for n, x in state.items() if n.startswith(begin)}
+
+        for name, part in self._parts():
+            part.load_state_dict(held(name))
+        self.begun, self.looked, self.asked = held("phase")["steps"].tolist()
+        self.metrics = {n: x.to(self.stock.spec.device) for n, x in held("metrics").items()}
+
+    def _parts(self) -> list[tuple[str, Any]]:
+        names = ("net", "rows", "novelty", "interview")
+        return [(name, getattr(self, name)) for name in names]
+
+
+def source(stock: Stock, agent: sac.Agent, c: Config) -> Source:
+    """Everything between SAC and its replay: exploration, questions, the reward, relabelling."""
+    return Source(stock, agent, c)

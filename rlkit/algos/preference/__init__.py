@@ -1,0 +1,1 @@
+"""What preference-based algorithms share: teachers, links, reward models, queries."""
