@@ -33,7 +33,7 @@ from rlkit.run.task import actor
 from rlkit.run.train import train
 
 EPISODES = 20
-_CARTPOLE = {"batch_size": 64, "hidden": (256, 256), "lr": 2.3e-3, "double": False}
+_CARTPOLE = {"batch_size": 64, "hidden": (256, 256), "lr": 2.3e-3, "double": False, "n_step": 1}
 
 
 class Pair(NamedTuple):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from claims import offline, online
+from claims import offline, online, preference
 from claims.claim import Claim
 
 from rlkit.data import datasets
@@ -30,7 +30,7 @@ from rlkit.run import folder as run_folder
 from rlkit.run import versions
 from rlkit.run.train import train
 
-CLAIMS: dict[str, Claim] = {**offline.CLAIMS, **online.CLAIMS}
+CLAIMS: dict[str, Claim] = {**offline.CLAIMS, **online.CLAIMS, **preference.CLAIMS}
 
 
 def record(name: str, claim: Claim, runs: Path) -> dict[str, Any]:

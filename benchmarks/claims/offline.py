@@ -12,9 +12,6 @@ HOPPER, WALKER = "rlkit/hopper/medium-v0", "rlkit/walker2d/medium-v0"
 DOORKEY = "rlkit/minigrid/doorkey-5x5-mixed-v0"
 STEPS = 16_000
 
-# Conservative terms of 30 drawn actions would take hours here: 4 of each source, smaller critics.
-CQL = {"n_actions": 4, "hidden_q": (256, 256), "batch_size": 128}
-
 
 def agents(dataset: str) -> dict[str, Options]:
     """The same updates of every offline agent."""
@@ -23,8 +20,10 @@ def agents(dataset: str) -> dict[str, Options]:
         # all weight while values still grow, and the policy forgets them.
         "iql": offline("iql", dataset, STEPS, beta=0.3, lr_decay_steps=STEPS),
         "td3_bc": offline("td3_bc", dataset, STEPS),
+        "odice": dataclasses.replace(
+            offline("odice", dataset, STEPS, hidden_pi=(256, 256)), reward="return_range"
+        ),
         "bc": offline("bc", dataset, STEPS),
-        "cql": offline("cql", dataset, STEPS, **CQL),
     }
 
 

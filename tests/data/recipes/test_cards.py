@@ -46,7 +46,7 @@ def test_medium_leaves_room_below_and_above() -> None:
 
 
 def test_the_mujoco_and_minigrid_recipes_are_there() -> None:
-    for task in ("hopper", "halfcheetah", "walker2d"):
+    for task in ("hopper", "halfcheetah", "walker2d", "pendulum"):
         assert len(cards.find(f"rlkit/{task}/medium-v0").policies) == 1
         assert len(cards.find(f"rlkit/{task}/mixed-v0").policies) >= 4
     for task in ("doorkey-5x5", "empty-random-5x5"):
