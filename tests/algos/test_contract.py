@@ -18,6 +18,7 @@ from rlkit.algos import (
     odice,
     p_iql,
     pebble,
+    rebrac,
     sac,
     td3,
     td3_bc,
@@ -115,6 +116,7 @@ CASES = {
     ),
     "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
     "td3_bc": Case(td3_bc),
+    "rebrac": Case(rebrac),
     "cql": Case(
         cql,
         config={"hidden_q": (8, 8), "n_actions": 3},
