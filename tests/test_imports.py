@@ -155,7 +155,22 @@ def test_importing_rlkit_loads_one_module() -> None:
     assert loaded("import rlkit") - loaded("") == {"rlkit"}
 
 
-@pytest.mark.parametrize("name", ["iql", "bc", "sac"])
+LIGHT = [
+    "bc",
+    "cql",
+    "cql_discrete",
+    "dqn",
+    "iql",
+    "odice",
+    "rebrac",
+    "sac",
+    "td3",
+    "td3_bc",
+    "wsrl",
+]
+
+
+@pytest.mark.parametrize("name", LIGHT)
 def test_an_algorithm_loads_torch_and_nothing_else_of_weight(name: str) -> None:
     """Fewer than fifty modules of ours and none of another package than torch brings itself."""
     extra = loaded(f"import rlkit.algos.{name}") - loaded("import torch, numpy")
@@ -163,6 +178,15 @@ def test_an_algorithm_loads_torch_and_nothing_else_of_weight(name: str) -> None:
     ours = {m for m in extra if m.split(".")[0] == "rlkit"}
     assert len(ours) < 50
     assert len(extra - ours) < 50, sorted(extra - ours)
+
+
+def test_algorithms_with_sources_of_their_own_load_sampling_besides() -> None:
+    """Which is numba; no environment, no reader of datasets, no plots."""
+    names = [name_of(path) for path in MODULES if name_of(path).startswith("algos.")]
+    own = [name for name in names if name.count(".") == 1 and name.split(".")[1] not in LIGHT]
+    assert len(own) > 5
+    found = packages(loaded("import " + ", ".join(f"rlkit.{name}" for name in own)))
+    assert not found & HEAVY
 
 
 @pytest.mark.parametrize(

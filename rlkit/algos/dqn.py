@@ -45,7 +45,7 @@ class Config:
     gamma: float = 0.99  # γ, discount
     double: bool = True  # a* of (2) by the online net
     dueling: bool = False  # value and advantages apart
-    n_step: int = 1  # n of (1)
+    n_step: int = 3  # n of (1)
     head: nets.Head = "scalar"  # scalar, two_hot, hl_gauss, c51 or quantile
     bins: int = 51  # atoms, bins or quantiles of the heads but scalar
     low: float = -10.0  # least return that two_hot, hl_gauss and c51 can tell
@@ -56,13 +56,13 @@ class Config:
     alpha: float = 0.6  # α, exponent of the priorities; 0 is uniform
     beta: float = 0.4  # β, first exponent of the importance weights
     beta_updates: int = 100_000  # updates until β is 1
-    target_period: int = 500  # updates between moves of the target
+    target_period: int = 100  # updates between moves of the target
     polyak: float = 1.0  # size of such a move; 1 is a copy
     epsilon: float = 1.0  # ε_0, share of random actions at first
     epsilon_last: float = 0.05  # ε_1, share in the end
     epsilon_updates: int = 10_000  # updates until then
     lr: float = 5e-4  # learning rate
-    batch_size: int = 128  # B, transitions an update
+    batch_size: int = 64  # B, transitions an update
     hidden: tuple[int, ...] = (128, 128)  # widths of the net
     norm: nets.Norm = "none"  # LayerNorm in the net
 

@@ -127,7 +127,7 @@ class Prioritised:
     # --- inside -------------------------------------------------------------------------------
     def _look(self) -> np.ndarray:
         """Rows added since the last look, which get the largest priority."""
-        now = (self.replay._cursor, self.replay.size // self.replay.envs)
+        now = (self.replay.cursor, self.replay.size // self.replay.envs)
         if now == self._seen:
             return np.empty(0, np.int64)
         (before, held), (cursor, filled) = self._seen, now

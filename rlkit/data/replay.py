@@ -143,6 +143,11 @@ class Replay:
     def __len__(self) -> int:
         return self.size
 
+    @property
+    def cursor(self) -> int:
+        """Step of the ring to be written next, row `cursor * envs` its first."""
+        return self._cursor
+
     def rows(self, name: str) -> Tensor:
         """View of one field of all rows `[S, size, ...]` (`[1, ...]` when shared), oldest not
         first; writing to it relabels. Names: s, a, r, cont, last, s2 and the columns."""
