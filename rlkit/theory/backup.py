@@ -17,6 +17,7 @@ UNIT_ROUNDOFF = 2.0**-53
 # numba's dispatchers are typed without arguments.
 _sweep: Any = kernels.sweep
 _sweep_in_place: Any = kernels.sweep_in_place
+_policy_sweep: Any = kernels.policy_sweep
 
 
 class Backup:
@@ -39,48 +40,35 @@ class Backup:
         self._rounding = (longest / 2 + 4) * UNIT_ROUNDOFF
         self._reward_scale = float(np.abs(mdp.r).max())
         self._cuts = _even_cuts(mdp.row_ptr[mdp.sa_ptr], self.threads)
-        self._packed: tuple[Array, Array, Array] | None = None
+        self._packed: PackedPolicy | None = None
 
     def __call__(self, v: Array, out: Array) -> tuple[float, float]:
         """out = T v; `best` becomes the greedy rows. Returns min and max of out - v."""
         m = self.mdp
-        arrays: tuple[Any, ...] = (
-            m.sa_ptr,
-            m.row_ptr,
-            m.col,
-            m.val,
-            m.r,
-            self.gamma,
-            m.lookahead(v),
-            v,
-        )
         self.touched += m.nnz
-        return self._run(arrays, out, self.best)
+        arrays = (m.sa_ptr, m.row_ptr, m.col, m.val, m.r, self.gamma, m.lookahead(v), v)
+        return self.run(_sweep, arrays, out, self.best)
 
-    def _run(self, arrays: tuple[Any, ...], out: Array, best: Array) -> tuple[float, float]:
+    def run(self, kernel: Any, arrays: tuple[Any, ...], *out: Array) -> tuple[float, float]:
+        """A sweep kernel over all states, by blocks if there are threads: its least and largest."""
         if self._pool is None:
-            return _sweep(*arrays, 0, out.size, out, best)
+            return kernel(*arrays, 0, out[0].size, *out)
         jobs = [
-            self._pool.submit(partial(_sweep, *arrays, lo, hi, out, best))
+            self._pool.submit(partial(kernel, *arrays, lo, hi, *out))
             for lo, hi in pairwise(self._cuts)
         ]
         ends = [job.result() for job in jobs]
         return min(e[0] for e in ends), max(e[1] for e in ends)
 
     def pack(self, rows: Array) -> PackedPolicy:
-        """The operator of the deterministic policy `rows` [S], its rows copied into one block."""
-        m = self.mdp
-        lengths = m.row_ptr[rows + 1] - m.row_ptr[rows]
-        ptr = np.zeros(rows.size + 1, np.int64)
-        np.cumsum(lengths, out=ptr[1:])
-        if self._packed is None or self._packed[1].size < ptr[-1]:
-            self._packed = None  # let the old block go before a larger one is taken
-            room = int(ptr[-1])
-            self._packed = (ptr, np.empty(room, np.int32), np.empty(room, m.val.dtype))
-        _, col, val = self._packed
-        kernels.pack_rows(m.row_ptr, m.col, m.val, rows, ptr, col, val)
-        self._packed = (ptr, col, val)
-        return PackedPolicy(self, ptr, col, val, m.r[rows])
+        """The operator of the deterministic policy `rows` [S], its rows copied into one block.
+
+        There is one such block, so a new policy takes the place of the last.
+        """
+        if self._packed is None:
+            self._packed = PackedPolicy(self)
+        self._packed.take(rows)
+        return self._packed
 
     def sweep_in_place(self, v: Array, order: Array, blocks: Array) -> float:
         """Gauss-Seidel over `order`; threads share a block order[blocks[i]:blocks[i+1]].
@@ -109,13 +97,23 @@ class Backup:
         MacQueen's bounds for rows that sum to anything in `row_sum_range`, widened by the
         rounding of the backup. `low`, `high` are min and max of T v - v; needs gamma < 1.
         """
-        slack = self._rounding * (self._reward_scale + self.gamma * float(np.abs(v).max()))
+        largest = max(float(v.max()), -float(v.min()))
+        slack = self._rounding * (self._reward_scale + self.gamma * largest)
         worst = self.gamma * self.sum_high
         if worst >= 1.0:
             return -np.inf, np.inf
         lo = _geometric(low - slack, self.gamma, self.sum_low, self.sum_high)
         hi = -_geometric(-slack - high, self.gamma, self.sum_low, self.sum_high)
         return lo - slack, hi + slack
+
+    def centre(self, value: Array, low: float, high: float) -> None:
+        """Move `value` by the middle of its shifts, in place, if rows sum almost to one.
+
+        A constant is no news to a stochastic model, and the bracket knows it. Float32 rows miss
+        one by 1e-7, and then the bracket stays wide for as long as the values still drift.
+        """
+        if 1e-12 < self.sum_high - self.sum_low < 1e-5:
+            value += 0.5 * (low + high)
 
     def rounding_floor(self, v: Array) -> float:
         """The narrowest bracket that float64 can certify around v."""
@@ -131,34 +129,31 @@ class Backup:
 class PackedPolicy:
     """T of one policy on packed rows; same call as `Backup`, same threads, same counter."""
 
-    def __init__(self, parent: Backup, ptr: Array, col: Array, val: Array, r: Array) -> None:
-        self.parent, self.ptr, self.r = parent, _frozen(ptr), _frozen(r)
-        self.col, self.val = _frozen(col), _frozen(val)
-        self._sa_ptr = _frozen(np.arange(r.size + 1))
-        self._best = np.empty(r.size, np.int64)
+    def __init__(self, parent: Backup) -> None:
+        m = parent.mdp
+        self.parent = parent
+        self.ptr, self.r = np.zeros(m.num_states + 1, np.int64), np.empty(m.num_states)
+        self.col, self.val = np.empty(0, np.int32), np.empty(0, m.val.dtype)
+        self._held = np.full(m.num_states, -1)
+
+    def take(self, rows: Array) -> None:
+        """Become the operator of the policy `rows` [S]; rows it had already are not copied."""
+        m = self.parent.mdp
+        size = int(kernels.packed_size(m.row_ptr, rows))
+        if self.col.size < size:
+            del self.col, self.val  # the old block must go before a larger one is taken
+            self.col, self.val = np.empty(size, np.int32), np.empty(size, m.val.dtype)
+            self._held[:] = -1
+        kernels.pack_rows(
+            m.row_ptr, m.col, m.val, m.r, rows, self._held, self.ptr, self.col, self.val, self.r
+        )
 
     def __call__(self, v: Array, out: Array) -> tuple[float, float]:
         parent = self.parent
         parent.touched += int(self.ptr[-1])
         w = parent.mdp.lookahead(v)
-        arrays: tuple[Any, ...] = (
-            self._sa_ptr,
-            self.ptr,
-            self.col,
-            self.val,
-            self.r,
-            parent.gamma,
-            w,
-            v,
-        )
-        return parent._run(arrays, out, self._best)
-
-
-def _frozen(array: Array) -> Array:
-    """A read-only view: model arrays are read-only everywhere, so kernels compile once."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
+        arrays = (self.ptr, self.col, self.val, self.r, parent.gamma, w, v)
+        return parent.run(_policy_sweep, arrays, out)
 
 
 def _geometric(d: float, gamma: float, sum_low: float, sum_high: float) -> float:

@@ -233,12 +233,17 @@ def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> Fin
 
 
 def save_npz(mdp: FiniteMDP, path: str | Path) -> None:
-    """Write `mdp` to `path` (.npz) through a temporary name in the same folder."""
+    """Write `mdp` to `path` (.npz)."""
+    held = {name: getattr(mdp, name) for name in FIELDS}
+    write_npz(path, **{name: x for name, x in held.items() if x is not None})
+
+
+def write_npz(path: str | Path, **arrays: Array) -> None:
+    """Write arrays to `path` through a temporary name in the same folder, never half a file."""
     path = Path(path)
-    arrays = {name: getattr(mdp, name) for name in FIELDS if getattr(mdp, name) is not None}
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     os.replace(temporary, path)
 
 

@@ -62,6 +62,18 @@ def evaluate_policy(mdp: FiniteMDP, policy: Array, gamma: float, method: str = "
     return solve_linear(p, r, gamma, method)
 
 
+def greedy(mdp: FiniteMDP, value: Array, gamma: float) -> tuple[Array, Array]:
+    """Greedy policy [S] for a value [S], the lowest action on ties, and which rows tie, [L].
+
+    Rows within 1e-12 of the best (relative to the largest |q|) count as ties.
+    """
+    q = mdp.q(value, check_gamma(gamma))
+    top = np.maximum.reduceat(q, mdp.sa_ptr[:-1])
+    ties = q >= top[mdp.state_of_row()] - 1e-12 * max(1.0, float(np.abs(q).max()))
+    first = np.flatnonzero(ties)
+    return mdp.a_id[first[np.searchsorted(first, mdp.sa_ptr[:-1])]], ties
+
+
 def require_termination(p: sp.csr_array) -> None:
     """ValueError naming a state from which the chain `p` never terminates."""
     leaks = 1.0 - np.asarray(p.sum(1)).ravel() > 1e-12

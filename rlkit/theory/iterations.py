@@ -53,11 +53,11 @@ class Watch:
         self.width = high - low
         if self.report is not None:
             self.report(Progress(self.backups(), self.width, self.eps))
+        if not np.isfinite(self.width):  # first: a width of minus infinity is no convergence
+            self.reason = "the iteration diverged"
+            return True
         if self.width <= self.eps:
             self.converged = True
-            return True
-        if not np.isfinite(self.width) or np.isnan(self.width):
-            self.reason = "the iteration diverged"
             return True
         if self.backups() >= self.max_backups:
             self.reason = f"the budget of {self.max_backups:g} backups is spent"
@@ -77,6 +77,7 @@ def value_iteration(op: Backup, v: Array, watch: Watch) -> Iterate:
         if watch.done(v, low, high):
             return Iterate(out, low, high)
         v, out = out, v
+        op.centre(v, low, high)
 
 
 def anchored_iteration(

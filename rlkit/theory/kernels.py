@@ -2,31 +2,40 @@
 
 All take a block of states so that threads can share a sweep; a block writes its own outputs,
 so results do not depend on the number of threads. Two accumulators break the addition chain.
+
+Indices are unsigned on purpose: numba then leaves out its check for negative ones, which costs
+more than the arithmetic of a short row. (An unsigned and a signed integer would add to a float.)
 """
 
 import numpy as np
 from numba import njit
+
+_INDEX, _COLUMN = np.uint64, np.uint32
+_ONE, _TWO, _THREE, _FOUR = (np.uint64(n) for n in (1, 2, 3, 4))
 
 
 @njit(cache=True, nogil=True, inline="always")
 def expectation(col, val, start, end, w):
     """Sum of val * w[col] over one row, in float64."""
     even, odd = 0.0, 0.0
-    k = start
-    while k + 1 < end:
-        even += val[k] * w[col[k]]
-        odd += val[k + 1] * w[col[k + 1]]
-        k += 2
-    if k < end:
-        even += val[k] * w[col[k]]
+    k, last = _INDEX(start), _INDEX(end)
+    while k + _THREE < last:
+        even += val[k] * w[_COLUMN(col[k])]
+        odd += val[k + _ONE] * w[_COLUMN(col[k + _ONE])]
+        even += val[k + _TWO] * w[_COLUMN(col[k + _TWO])]
+        odd += val[k + _THREE] * w[_COLUMN(col[k + _THREE])]
+        k += _FOUR
+    while k < last:
+        even += val[k] * w[_COLUMN(col[k])]
+        k += _ONE
     return even + odd
 
 
 @njit(cache=True, nogil=True)
 def row_values(row_ptr, col, val, r, gamma, w, out):
     """out[i] = r[i] + gamma * (row i) . w for every row."""
-    for i in range(r.size):
-        out[i] = r[i] + gamma * expectation(col, val, row_ptr[i], row_ptr[i + 1], w)
+    for i in range(_INDEX(r.size)):
+        out[i] = r[i] + gamma * expectation(col, val, row_ptr[i], row_ptr[i + _ONE], w)
 
 
 @njit(cache=True, nogil=True)
@@ -37,12 +46,18 @@ def sweep(sa_ptr, row_ptr, col, val, r, gamma, w, v, first, last, out, best):
     Returns the smallest and largest out - v of the block.
     """
     low, high = np.inf, -np.inf
-    for s in range(first, last):
-        top, arg = -np.inf, sa_ptr[s]
-        for i in range(sa_ptr[s], sa_ptr[s + 1]):
-            q = r[i] + gamma * expectation(col, val, row_ptr[i], row_ptr[i + 1], w)
+    i = _INDEX(sa_ptr[first])
+    k = _INDEX(row_ptr[i])
+    for s in range(_INDEX(first), _INDEX(last)):
+        top, arg = -np.inf, i
+        stop = _INDEX(sa_ptr[s + _ONE])
+        while i < stop:
+            end = _INDEX(row_ptr[i + _ONE])
+            q = r[i] + gamma * expectation(col, val, k, end, w)
+            k = end
             if q > top:
                 top, arg = q, i
+            i += _ONE
         change = top - v[s]
         low, high = min(low, change), max(high, change)
         out[s] = top
@@ -57,13 +72,15 @@ def sweep_in_place(sa_ptr, row_ptr, col, val, r, gamma, v, order, first, last, b
     Returns the largest absolute change.
     """
     largest = 0.0
-    for position in range(first, last):
-        s = order[position]
-        top, arg = -np.inf, sa_ptr[s]
-        for i in range(sa_ptr[s], sa_ptr[s + 1]):
-            q = r[i] + gamma * expectation(col, val, row_ptr[i], row_ptr[i + 1], v)
+    for position in range(_INDEX(first), _INDEX(last)):
+        s = _INDEX(order[position])
+        i, stop = _INDEX(sa_ptr[s]), _INDEX(sa_ptr[s + _ONE])
+        top, arg = -np.inf, i
+        while i < stop:
+            q = r[i] + gamma * expectation(col, val, row_ptr[i], row_ptr[i + _ONE], v)
             if q > top:
                 top, arg = q, i
+            i += _ONE
         largest = max(largest, abs(top - v[s]))
         v[s] = top
         best[s] = arg
@@ -71,13 +88,52 @@ def sweep_in_place(sa_ptr, row_ptr, col, val, r, gamma, v, order, first, last, b
 
 
 @njit(cache=True, nogil=True)
-def pack_rows(row_ptr, col, val, rows, out_ptr, out_col, out_val):
-    """Copy the chosen rows into one contiguous CSR, so that policy sweeps read memory in line."""
-    for n in range(rows.size):
-        start, target = row_ptr[rows[n]], out_ptr[n]
-        for k in range(out_ptr[n + 1] - target):
-            out_col[target + k] = col[start + k]
-            out_val[target + k] = val[start + k]
+def policy_sweep(ptr, col, val, r, gamma, w, v, first, last, out):
+    """`sweep` for a packed policy, which has one row a state."""
+    low, high = np.inf, -np.inf
+    k = _INDEX(ptr[first])
+    for s in range(_INDEX(first), _INDEX(last)):
+        end = _INDEX(ptr[s + _ONE])
+        value = r[s] + gamma * expectation(col, val, k, end, w)
+        k = end
+        change = value - v[s]
+        low, high = min(low, change), max(high, change)
+        out[s] = value
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def packed_size(row_ptr, rows):
+    """Successors of the chosen rows together."""
+    total = 0
+    for n in range(_INDEX(rows.size)):
+        row = _INDEX(rows[n])
+        total += row_ptr[row + _ONE] - row_ptr[row]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def pack_rows(row_ptr, col, val, r, rows, held, ptr, out_col, out_val, out_r):
+    """Copy the chosen rows into one contiguous CSR, so that policy sweeps read memory in line.
+
+    `held` [S] are the rows that lie there already (-1: none): what stays in place is not copied.
+    """
+    target, in_place = _INDEX(0), True
+    for s in range(_INDEX(rows.size)):
+        row = _INDEX(rows[s])
+        k, end = _INDEX(row_ptr[row]), _INDEX(row_ptr[row + _ONE])
+        if in_place and held[s] == rows[s]:
+            target += end - k
+        else:
+            held[s] = rows[s]
+            out_r[s] = r[row]
+            while k < end:
+                out_col[target] = col[k]
+                out_val[target] = val[k]
+                target += _ONE
+                k += _ONE
+        in_place = ptr[s + _ONE] == np.int64(target)
+        ptr[s + _ONE] = target
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from rlkit.theory.streams import categorical, stream, uniform
 def learn_linear(
     mdp: FiniteMDP, features: Array, horizon: int, episodes: int, *, mode: str = "practical",
     scale: float = 1.0, ridge: float = 1.0, v_max: float = math.inf, delta: float = 0.05,
-    replicates: int = 1, seed: int = 0,
+    replicates: int = 1, seed: int = 0, threads: int = 1,
 ) -> EpisodicRun:  # fmt: skip
     """LSVI-UCB on row features [L, d] (np.eye(L) is the tabular case), a model per stage.
 
@@ -41,11 +42,15 @@ def learn_linear(
     shape = (replicates, episodes)
     value, returns, planned = np.empty(shape), np.empty(shape), np.empty(shape)
     kernel: Any = _run
-    for k in range(replicates):
+
+    def one(k: int) -> None:
         kernel(
             m.sa_ptr, m.row_ptr, m.col, m.val, m.r, law, phi, horizon, root, quadratic, ridge,
             v_max, seed, k, value[k], returns[k], planned[k],
         )  # fmt: skip
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, range(replicates)))
     best = float(law @ backward_induction(m, horizon).value[0])
     return EpisodicRun(value, returns, planned, best)
 

@@ -81,7 +81,7 @@ def learn_control(
 
 def speedy_q(
     mdp: FiniteMDP, sweeps: int, gamma: float, replicates: int = 1, seed: int = 0,
-    form: str = "increments", q0: float = 0.0,
+    form: str = "increments", q0: float = 0.0, threads: int = 1,
 ) -> Array:  # fmt: skip
     """Q [R, L] after synchronous speedy Q-learning with a generative model, alpha_k = 1/(k+1).
 
@@ -94,11 +94,15 @@ def speedy_q(
     m = mdp.expanded()
     out = np.empty((replicates, m.num_rows))
     kernel: Any = _speedy
-    for k in range(replicates):
+
+    def one(k: int) -> None:
         kernel(
             m.sa_ptr, m.row_ptr, m.col, m.val, m.r, gamma, sweeps, form == "average", q0, seed, k,
             out[k],
         )  # fmt: skip
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, range(replicates)))
     return out
 
 

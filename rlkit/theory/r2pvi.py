@@ -4,17 +4,23 @@ Source: "Robust Offline Reinforcement Learning with Linearly Structured f-Diverg
 Regularization". Finite horizon, features on the simplex, r = phi.theta_h, P0 = <phi, mu_h>; nature
 pays weight * D(mu_i || mu0_i) per feature, so the robust Q stays linear: phi.(theta + nu).
 
+Variance-weighted versions of every method divide each transition by an estimate of the variance
+of its next value: `fit_variance_aware` with drpvi-tv is VA-DRPVI (Liu & Xu 2024), with pevi
+VAPVI (Yin et al. 2022).
+
 Differs from the authors' code: the penalty is the paper's l1 form (their l2 form is an option),
 Q is clipped from both sides, the chi-square problem is solved exactly on its breakpoints instead
-of by Nelder-Mead, and Lambda is inverted once a stage. `strength` is a weight for regularised
-methods (large: less robust) and a radius for constrained ones (large: more robust). The KL
-estimate takes the ridge's shrinkage of E[1] = n / (n + ridge) for a gain of about strength *
-ridge / n a stage: keep ridge * strength well below n.
+of by Nelder-Mead, and Lambda is inverted once a stage; the pilot's value is really used for the
+variances, and half of the episodes fit it. Differs from the VA-DRPVI paper, as their code does: one
+variance for all clipping levels alpha. `strength` is a weight for regularised methods (large: less
+robust) and a radius for constrained ones (large: more robust). The KL estimate takes the ridge's
+shrinkage of E[1] = n / (n + ridge) for a gain of about strength * ridge / n a stage: keep ridge *
+strength well below n.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,11 +31,21 @@ METHODS = ("r2pvi-tv", "r2pvi-kl", "r2pvi-chi2", "pevi", "drpvi-tv", "drvi-kl")
 
 class OfflineData(NamedTuple):
     """Per stage h: features phi [H, n, d], rewards r [H, n], and the features of every action at
-    the next state, phi_next [H, n, A, d] (unused at the last stage)."""
+    the next state, phi_next [H, n, A, d] (unused at the last stage).
+
+    Column k of every stage is episode k. `exit_next` [H, n] is what leaving at the next state
+    would pay, known beforehand (minus infinity: there is no leaving).
+    """
 
     phi: Array
     r: Array
     phi_next: Array
+    exit_next: Array | None = None
+
+    def episodes(self, which: Array | slice) -> OfflineData:
+        """The data of some episodes."""
+        leave = None if self.exit_next is None else self.exit_next[:, which]
+        return OfflineData(self.phi[:, which], self.r[:, which], self.phi_next[:, which], leave)
 
 
 class PessimisticPlan(NamedTuple):
@@ -47,6 +63,11 @@ class PessimisticPlan(NamedTuple):
             phi @ self.weights[h], phi, self.inverse[h], self.beta, self.penalty, self.cap[h]
         )
 
+    def value_next(self, data: OfflineData, h: int) -> Array:
+        """Value [n] of the states that follow stage h, the best of acting on and leaving."""
+        v = self.q(h + 1, data.phi_next[h]).max(1)
+        return v if data.exit_next is None else np.maximum(v, data.exit_next[h])
+
 
 def _clipped(
     mean: Array, phi: Array, inverse: Array, beta: float, penalty: str, cap: float
@@ -61,64 +82,108 @@ def _clipped(
 
 
 def fit(
-    data: OfflineData, method: str, strength: float = 1.0, *, beta: float = 1.0,
+    data: OfflineData, method: str, strength: Array | float = 1.0, *, beta: float = 1.0,
     ridge: float = 0.1, theta: Array | None = None, penalty: str | None = None,
-    v_min: float | None = None,
+    v_min: float | None = None, variance: Array | None = None,
 ) -> PessimisticPlan:  # fmt: skip
     """Pessimistic value iteration, backwards over the stages.
 
     Methods: r2pvi-tv, -kl, -chi2 (`strength` = weight lambda), pevi (not robust), drpvi-tv
-    (radius; assumes that the least value is 0, a fail state), drvi-kl (radius). `theta` [H, d]
-    are known reward weights; None estimates them by ridge. `v_min` is the least value of the
-    next stage, by default its least over the sampled next states, as in the code. Default
-    penalty: l1, and elliptic for pevi. ValueError on shapes and unknown names.
+    (radius; assumes that the least value is 0, a fail state), drvi-kl (radius). `strength` is a
+    number or an array that broadcasts to [H, d]; a radius may be 0. `theta` [H, d] are known
+    reward weights; None estimates them by ridge. `v_min` is the least value of the next stage,
+    by default its least over the sampled next states, as in the code. `variance` [H, n] divides
+    each transition in the ridge. Default penalty: l1, and elliptic for pevi. ValueError on shapes
+    and unknown names.
     """
-    phi, r, phi_next = (np.asarray(x, np.float64) for x in data)
-    if phi.ndim != 3 or r.shape != phi.shape[:2] or phi_next.ndim != 4:
-        raise ValueError(f"need phi [H, n, d], r [H, n], phi_next [H, n, A, d], got {phi.shape}")
+    data = _checked(data)
+    phi, r = data.phi, data.r
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
-    if not strength > 0 or not ridge > 0 or beta < 0:
+    horizon, n, d = phi.shape
+    force = np.broadcast_to(np.asarray(strength, np.float64), (horizon, d))
+    constrained = method.startswith("dr")
+    if not ((force >= 0).all() if constrained else (force > 0).all()) or ridge <= 0 or beta < 0:
         raise ValueError(f"need strength, ridge > 0 and beta >= 0, got {strength, ridge, beta}")
     kind = penalty or ("elliptic" if method == "pevi" else "l1")
     if kind not in ("l1", "l2", "elliptic"):
         raise ValueError(f"penalty must be 'l1', 'l2' or 'elliptic', got {kind!r}")
-    horizon, _, d = phi.shape
+    spread = np.ones((horizon, n)) if variance is None else np.asarray(variance, np.float64)
+    if spread.shape != (horizon, n) or not (spread > 0).all():
+        raise ValueError(f"variance must be positive, [{horizon}, {n}]")
     weights, inverse = np.zeros((horizon, d)), np.zeros((horizon, d, d))
     cap = horizon - np.arange(horizon, dtype=np.float64)
+    plan = PessimisticPlan(weights, inverse, beta, kind, cap)
     for h in reversed(range(horizon)):
-        gram = ridge * np.eye(d) + phi[h].T @ phi[h]
-        inverse[h] = np.linalg.inv(gram)
+        weighted = phi[h] / spread[h, :, None]
+        inverse[h] = np.linalg.inv(ridge * np.eye(d) + weighted.T @ phi[h])
         # Row i of `reader` applied to g(V) is the estimate E_i[g].
-        reader = inverse[h] @ phi[h].T  # [d, n]
+        reader = inverse[h] @ weighted.T  # [d, n]
         weights[h] = reader @ r[h] if theta is None else theta[h]
         if h + 1 == horizon:
             continue
-        options = phi_next[h]
-        mean = options @ weights[h + 1]
-        q = _clipped(mean, options, inverse[h + 1], beta, kind, cap[h + 1])
-        v = q.max(1)
+        v = plan.value_next(data, h)
         least = float(v.min()) if v_min is None else v_min
-        weights[h] += _ahead(method, reader, v, strength, float(horizon), least)
-    return PessimisticPlan(weights, inverse, beta, kind, cap)
+        weights[h] += _ahead(method, reader, v, force[h], float(horizon), least)
+    return plan
+
+
+def next_value_variance(
+    data: OfflineData, pilot: PessimisticPlan, phi: Array, ridge: float = 0.1, floor: float = 1.0
+) -> Array:
+    """Estimated variance [H, m] of the pilot's next value at features phi [H, m, d].
+
+    Ridge regressions of V and V^2 on `data`, clipped to [0, H] and [0, H^2]; at least `floor` (1
+    in the paper; its rewards are at most 1 a stage). The last stage has no next value: `floor`.
+    """
+    data = _checked(data)
+    horizon, _, d = data.phi.shape
+    out = np.full(phi.shape[:2], floor)
+    for h in range(horizon - 1):
+        v = pilot.value_next(data, h)
+        reader = np.linalg.solve(ridge * np.eye(d) + data.phi[h].T @ data.phi[h], data.phi[h].T)
+        mean = np.clip(phi[h] @ (reader @ v), 0.0, horizon)
+        square = np.clip(phi[h] @ (reader @ v**2), 0.0, horizon**2)
+        out[h] = np.maximum(floor, square - mean**2)
+    return out
+
+
+def fit_variance_aware(
+    data: OfflineData, method: str, strength: Array | float = 1.0, *, floor: float = 1.0,
+    ridge: float = 0.1, **options: Any,
+) -> PessimisticPlan:  # fmt: skip
+    """The variance-weighted version of a method: a pilot from the even episodes, which also
+    estimate the variances, then `fit` with them on the odd ones. Options as for `fit`."""
+    first, second = (data.episodes(slice(k, None, 2)) for k in (0, 1))
+    pilot = fit(first, method, strength, ridge=ridge, **options)
+    variance = next_value_variance(first, pilot, _checked(second).phi, ridge, floor)
+    return fit(second, method, strength, ridge=ridge, variance=variance, **options)
+
+
+def _checked(data: OfflineData) -> OfflineData:
+    phi, r, ahead = (np.asarray(x, np.float64) for x in data[:3])
+    leave = None if data.exit_next is None else np.asarray(data.exit_next, np.float64)
+    if phi.ndim != 3 or r.shape != phi.shape[:2] or ahead.ndim != 4:
+        raise ValueError(f"need phi [H, n, d], r [H, n], phi_next [H, n, A, d], got {phi.shape}")
+    if leave is not None and leave.shape != r.shape:
+        raise ValueError(f"exit_next must be {r.shape}, got {leave.shape}")
+    return OfflineData(phi, r, ahead, leave)
 
 
 def _ahead(
-    method: str, reader: Array, v: Array, strength: float, horizon: float, least: float
+    method: str, reader: Array, v: Array, strength: Array, horizon: float, least: float
 ) -> Array:
     """nu_h [d]: the (robust) expectation of the next value behind each feature."""
     if method == "pevi":
         return reader @ v
     if method == "r2pvi-tv":
-        return reader @ np.minimum(v, least + strength)
+        clipped = np.minimum(v, least + strength[:, None])  # [d, n]
+        return (reader * clipped).sum(1)
     if method == "r2pvi-kl":
-        mean = reader @ np.exp(-v / strength)
+        mean = (reader * np.exp(-v / strength[:, None])).sum(1)
         return -strength * np.log(np.maximum(mean, np.exp(-horizon / strength)))
-    if method == "r2pvi-chi2":
-        return np.array([_chi2_best(w, v, strength, horizon) for w in reader])
-    if method == "drpvi-tv":
-        return np.array([_tv_best(w, v, strength, horizon) for w in reader])
-    return np.array([_kl_best(w, v, strength, horizon) for w in reader])
+    solve = {"r2pvi-chi2": _chi2_best, "drpvi-tv": _tv_best, "drvi-kl": _kl_best}[method]
+    return np.array([solve(w, v, x, horizon) for w, x in zip(reader, strength, strict=True)])
 
 
 def _prefix(weights: Array, v: Array, horizon: float) -> tuple[Array, Array, Array, Array]:
@@ -161,14 +226,17 @@ def _tv_best(weights: Array, v: Array, radius: float, horizon: float) -> float:
 
 def _kl_best(weights: Array, v: Array, radius: float, horizon: float) -> float:
     """max over beta > 0 of -beta ln E[exp(-v / beta)] - beta radius, by a refined log grid."""
+    if radius == 0.0:
+        return float(weights @ v)
     low, high = np.log(1e-3 * horizon), np.log(1e3 * horizon)
     best = -np.inf
     for _ in range(6):
         grid = np.exp(np.linspace(low, high, 41))
-        # Shifted by the least value so that small beta does not underflow.
+        # Shifted by the least value, and floored by its logarithm, so that nothing underflows.
         mean = np.exp(-(v - v.min()) / grid[:, None]) @ weights
-        bottom = np.exp(-(horizon - v.min()) / grid)
-        score = v.min() - grid * np.log(np.maximum(mean, bottom)) - grid * radius
+        logarithm = np.log(np.maximum(mean, np.finfo(float).tiny))
+        logarithm = np.maximum(logarithm, -(horizon - v.min()) / grid)
+        score = v.min() - grid * logarithm - grid * radius
         at = int(score.argmax())
         best = max(best, float(score[at]))
         edges = np.log(grid[[max(at - 1, 0), min(at + 1, 40)]])

@@ -7,12 +7,14 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rlkit.theory.asynchronous import gauss_seidel, prioritised_sweeping
 from rlkit.theory.backup import Backup
+from rlkit.theory.build import write_npz
 from rlkit.theory.iterations import (
     Iterate,
     Progress,
@@ -72,6 +74,14 @@ class Solution:
     def q_table(self) -> Array:
         """r + gamma P value, [S, A], -inf where infeasible (one more backup)."""
         return self.mdp.q_table(self.value, self.gamma)
+
+    def save(self, path: str | Path) -> None:
+        """Write value, policy, bounds and how they were found to an npz file (`numpy.load`)."""
+        write_npz(
+            path, value=self.value, policy=self.policy, lower=self.lower, upper=self.upper,
+            gamma=np.array(self.gamma), method=np.array(self.method),
+            converged=np.array(self.converged),
+        )  # fmt: skip
 
 
 def solve(

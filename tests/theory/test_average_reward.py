@@ -5,6 +5,7 @@ from rlkit.envs.tabular.chains import deep_sea, jao, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP, solve
 from rlkit.theory.average_reward import (
+    anchored_average,
     average_value,
     howard,
     relative_value_iteration,
@@ -104,3 +105,39 @@ def test_ending_models_are_refused_and_can_be_restarted():
     with pytest.raises(ValueError, match="terminates; give it a restart"):
         howard(deep_sea(3))
     assert howard(restarting(deep_sea(3))).gain[0] == pytest.approx(0.99 / 3)
+
+
+def two_rooms():
+    """State 0 chooses one of two closed rooms, of gains 1/2 (a cycle) and 2; state 5 is stuck."""
+    s, a = np.array([0, 0, 1, 2, 3, 4, 5]), np.array([0, 1, 0, 0, 0, 0, 0])
+    s2 = np.array([1, 3, 2, 1, 4, 3, 5])
+    r = np.array([0.0, 0.0, 0.0, 1.0, 3.0, 1.0, 0.25])
+    return FiniteMDP.from_coo(s, a, s2, np.ones(7), r)
+
+
+def test_anchoring_finds_the_gains_of_a_periodic_multichain_model():
+    mdp = two_rooms()
+    exact = howard(mdp)
+    np.testing.assert_allclose(exact.gain, [2, 0.5, 0.5, 2, 2, 0.25])
+    with pytest.warns(RuntimeWarning, match="may be multichain"):
+        relative_value_iteration(mdp, 1e-6, max_backups=1000)
+    errors = {}
+    for eps in (1e-2, 1e-4):
+        found = anchored_average(mdp, eps)
+        assert found.converged
+        np.testing.assert_array_equal(found.policy, exact.policy)
+        assert found.lower <= exact.gain.min()
+        assert exact.gain.max() <= found.upper
+        errors[found.backups] = np.abs(found.gain - exact.gain).max()
+    (few, rough), (many, fine) = errors.items()
+    # The error falls like one over the number of backups.
+    assert fine * many == pytest.approx(rough * few, rel=0.3)
+    with pytest.warns(RuntimeWarning, match="has not settled"):
+        assert not anchored_average(mdp, 1e-9, max_backups=100).converged
+
+
+def test_anchoring_agrees_on_garnets():
+    for seed in range(5):
+        mdp = garnet(12, 3, 3, seed=seed)
+        found = anchored_average(mdp, 1e-4)
+        np.testing.assert_allclose(found.gain, howard(mdp).gain, atol=1e-3)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
-from rlkit.theory import solve
-from rlkit.theory.evaluation import evaluate_policy, occupancy, policy_model
+from rlkit.theory import FiniteMDP, solve
+from rlkit.theory.evaluation import evaluate_policy, greedy, occupancy, policy_model
 from rlkit.theory.linear_program import flow_matrix, solve_lp
 
 
@@ -46,3 +46,15 @@ def test_policies_are_checked():
         evaluate_policy(mdp, [[1, 0], [1, 0], [0.5, 0], [1, 0]], 0.9)
     with pytest.raises(ValueError, match=r"expected \(4, 2\)"):
         evaluate_policy(mdp, np.ones((4, 3)), 0.9)
+
+
+def test_greedy_marks_ties_and_takes_the_lowest():
+    mdp = FiniteMDP.from_dense(
+        np.tile(np.eye(3)[[1, 1, 2]], (3, 1, 1)), [[1, 1, 0], [0, 2, 2], [3, -np.inf, 0]]
+    )
+    policy, ties = greedy(mdp, np.zeros(3), 0.9)
+    np.testing.assert_array_equal(policy, [0, 1, 0])
+    np.testing.assert_array_equal(ties, [1, 1, 0, 0, 1, 1, 1, 0])
+    big = garnet(30, 3, 4, seed=2)
+    found = solve(big, 0.9)
+    np.testing.assert_array_equal(greedy(big, found.value, 0.9)[0], found.policy)

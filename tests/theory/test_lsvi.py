@@ -55,3 +55,11 @@ def test_shared_features_learn_what_they_can_express():
     assert found.planned[0, -1] == pytest.approx(found.optimal, abs=0.05)
     with pytest.raises(ValueError, match=r"features must have shape \(10, d\)"):
         learn_linear(double, np.eye(5), 4, 10)
+
+
+def test_replicates_are_the_same_in_any_company_and_on_two_threads():
+    two = learn_linear(MODEL, np.eye(8), 4, 60, replicates=3, threads=2)
+    one = learn_linear(MODEL, np.eye(8), 4, 60)
+    np.testing.assert_array_equal(two.value[0], one.value[0])
+    np.testing.assert_array_equal(two.planned[0], one.planned[0])
+    assert not np.array_equal(two.returns[0], two.returns[1])

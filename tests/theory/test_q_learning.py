@@ -94,7 +94,8 @@ def test_speedy_forms_agree_and_converge():
     still = FiniteMDP.from_dense(p, rng.random((5, 2)))
     one, two = (speedy_q(still, 300, 0.9, form=f)[0] for f in ("increments", "average"))
     np.testing.assert_allclose(one, two, rtol=0, atol=1e-12)
-    noisy = [speedy_q(MODEL, n, 0.8, replicates=3) for n in (100, 3000)]
+    noisy = [speedy_q(MODEL, n, 0.8, replicates=3, threads=2) for n in (100, 3000)]
+    np.testing.assert_array_equal(noisy[0][0], speedy_q(MODEL, 100, 0.8)[0])
     errors = [np.abs(q - OPTIMAL).max() for q in noisy]
     assert errors[1] < 0.15
     assert errors[1] < 0.5 * errors[0]

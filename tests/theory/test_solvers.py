@@ -6,6 +6,7 @@ from rlkit.envs.tabular.classics import forest, inventory, ring
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
 from rlkit.envs.tabular.grids import frozen_lake, maze
 from rlkit.theory import FiniteMDP, solve
+from rlkit.theory.backup import Backup
 from rlkit.theory.solvers import METHODS
 
 PUTERMAN = FiniteMDP.from_dense(
@@ -58,6 +59,34 @@ def test_all_methods_agree_on_fifty_garnets():
                 s=np.arange(mdp.num_states), a=np.zeros(mdp.num_states, int), stop="deficit",
             )  # fmt: skip
             assert (exact - solve(again, 0.95, "pi").value).max() <= found.gap + 1e-9
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bounds_contain_the_programs_answer_at_every_sweep(method, monkeypatch):
+    seen, truth = [], np.zeros(0)
+    call, bracket = Backup.__call__, Backup.bracket
+
+    def watched(self, v, out):
+        self.last = out
+        return call(self, v, out)
+
+    def checked(self, v, low, high):
+        shifts = bracket(self, v, low, high)
+        if (low, high) != (0.0, 0.0):  # not the rounding floor
+            seen.append(shifts[1] - shifts[0])
+            assert (self.last + shifts[0] <= truth + 1e-9).all()
+            assert (truth <= self.last + shifts[1] + 1e-9).all()
+        return shifts
+
+    for seed in range(0, 50, 5):
+        mdp = random_model(seed)
+        truth = solve(mdp, 0.95, "lp").value
+        with monkeypatch.context() as patch:
+            patch.setattr(Backup, "__call__", watched)
+            patch.setattr(Backup, "bracket", checked)
+            solve(mdp, 0.95, method)
+    assert len(seen) >= 10
+    assert min(seen) <= 1e-6
 
 
 @pytest.mark.parametrize("mdp", [maze(4), inventory(8), ring(9), chain(8), frozen_lake()])

@@ -1,4 +1,4 @@
-"""Standards of the literature: forest, inventory, ring, Baird's star, Boyan's chain."""
+"""Standards of the literature: forest, inventory, ring, Baird's star, theta -> 2 theta, Boyan."""
 
 from __future__ import annotations
 
@@ -92,6 +92,19 @@ def baird() -> FeaturedChain:
     mdp = FiniteMDP.from_dense(p, np.zeros((7, 2)))
     return FeaturedChain(
         mdp, features, np.tile([0.0, 1.0], (7, 1)), np.tile([6 / 7, 1 / 7], (7, 1))
+    )
+
+
+def two_theta() -> FeaturedChain:
+    """The theta -> 2 theta example: one weight, features 1 and 2, no reward.
+
+    Action 0 leads to the first state, action 1 to the second, from either. The target always
+    takes 1, the behaviour flips a coin: updates of the first state then pull the weight towards
+    2 gamma times itself, and off-policy TD diverges for gamma > 5/6.
+    """
+    mdp = FiniteMDP.from_dense(np.tile(np.eye(2), (2, 1, 1)), np.zeros((2, 2)))
+    return FeaturedChain(
+        mdp, np.array([[1.0], [2.0]]), np.tile([0.0, 1.0], (2, 1)), np.full((2, 2), 0.5)
     )
 
 
