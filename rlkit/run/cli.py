@@ -21,6 +21,8 @@ COMMANDS = {  # name -> where its function is, and what it does
     "eval": ("rlkit.run.commands:evaluate", "evaluate the policies of a run or of a file"),
     "export": ("rlkit.run.commands:export", "write a policy to one file, or to ONNX"),
     "dataset": ("rlkit.run.dataset_commands:dataset", "build, list, show, import, check datasets"),
+    "bandit": ("rlkit.run.bandit_command:bandit", "compare policies on a bandit simulator"),
+    "solve": ("rlkit.run.solve_command:solve", "solve a finite MDP exactly, methods side by side"),
     "list": ("rlkit.run.commands:listing", "list algorithms, recipes and local datasets"),
 }
 

@@ -3,6 +3,9 @@
 Loss l = 1 - reward in [0, 1], L_a the sum of loss estimates, p the played distribution:
   Exp3          p ∝ exp(-eta L),  L_A += l / p_A                            Auer et al. 2002
                 eta = sqrt(2 ln K / (K T)), or anytime sqrt(ln K / (t K))
+  batched Exp3  Exp3 on batches of rounds: an arm is held for B of them and their mean loss counts
+                as one, with the anytime eta by batches; against adversaries with memory
+                                                                 Arora, Dekel & Tewari 2012
   Exp3-IX       L_A += l / (p_A + eta / 2), anytime eta                     Neu 2015
   Tsallis-INF   p_a = 4 / (eta (L_a - x))², x < min L with sum p = 1        Zimmert & Seldin 2021
                 eta = 2/sqrt(t); with `reduced_variance` eta = 4/sqrt(t) and the estimate
@@ -16,9 +19,9 @@ from rlkit.algos.bandits.index_policies import CACHE, CACHE_2
 from rlkit.envs.bandits.jit import kernel
 from rlkit.envs.bandits.streams import uniform
 
-EXP3, EXP3_IX, TSALLIS_INF = 20, 21, 22
+EXP3, EXP3_IX, TSALLIS_INF, EXP3_BATCHED = range(20, 24)
 LOSS, PROBABILITY = CACHE, CACHE_2  # rows of the state block
-ROOT, ETA = 1, 2  # places in the scalars
+ROOT, ETA, HELD, SUM, PLAYS = range(1, 6)  # places in the scalars
 
 
 @kernel()
@@ -81,16 +84,22 @@ def draw(probability, stream):
 def select_adversarial(policy, par, t, st, sc, stream):
     """The arm drawn in round t (1-based); stores probabilities, step size and root."""
     arms = st.shape[1]
+    if policy == EXP3_BATCHED:
+        if sc[PLAYS] > 0.0:
+            return int(sc[HELD])
+        t = (t - 1) // int(par[0]) + 1  # the number of the batch
     if policy == TSALLIS_INF:
         eta = (4.0 if par[0] == 1.0 else 2.0) / math.sqrt(t)
         sc[ROOT] = tsallis_weights(st[LOSS], eta, sc[ROOT], st[PROBABILITY])
     else:
         eta = par[0]
-        if eta == 0.0:
+        if eta == 0.0 or policy == EXP3_BATCHED:
             eta = math.sqrt(math.log(arms) / (t * arms))
         exponential_weights(st[LOSS], eta, st[PROBABILITY])
     sc[ETA] = eta
-    return draw(st[PROBABILITY], stream)
+    arm = draw(st[PROBABILITY], stream)
+    sc[HELD] = arm
+    return arm
 
 
 @kernel()
@@ -101,6 +110,12 @@ def update_adversarial(policy, par, arm, reward, st, sc):
         st[LOSS, arm] += loss / p
     elif policy == EXP3_IX:
         st[LOSS, arm] += loss / (p + 0.5 * eta)
+    elif policy == EXP3_BATCHED:
+        sc[SUM] += loss
+        sc[PLAYS] += 1.0
+        if sc[PLAYS] == par[0]:
+            st[LOSS, arm] += sc[SUM] / par[0] / p
+            sc[SUM], sc[PLAYS] = 0.0, 0.0
     elif par[0] == 0.0:
         st[LOSS, arm] += loss / p
     else:

@@ -82,23 +82,50 @@ class ArmNet:
         """Outputs [S, B] of the chosen arms."""
         return self.net(chosen_inputs(context, action, self.arms, self.per_arm)).squeeze(-1)
 
-    def gradients(self, inputs: Tensor, lanes: slice = slice(None)) -> Tensor:
-        """Gradient of the output by all parameters [S, n, P] at every input [S, n, D].
+    def factors(self, inputs: Tensor, lanes: slice = slice(None)) -> list[tuple[Tensor, Tensor]]:
+        """What enters each layer [S, n, in] and what comes back to it [S, n, out].
 
-        `lanes` takes some of the lanes only, S being their number.
+        Their outer product is the output's gradient by the layer's weights, what comes back that by
+        its bias. `lanes` takes some of the lanes only, S being their number.
         """
         layers = [*self.net.layers, self.net.last]
         weights = [layer.weight.detach()[lanes] for layer in layers]
-        shown = [inputs]  # what enters each layer
+        shown = [inputs]
         for weight, layer in zip(weights[:-1], layers[:-1], strict=True):
             shown.append(torch.relu(shown[-1] @ weight + layer.bias.detach()[lanes]))
-        delta = inputs.new_ones(*inputs.shape[:2], 1)
-        parts: list[Tensor] = []
-        for k in range(len(layers) - 1, -1, -1):  # backwards, each layer's part put in front
-            outer = shown[k][..., :, None] * delta[..., None, :]
-            parts[:0] = [outer.flatten(2), delta]
+        delta, found = inputs.new_ones(*inputs.shape[:2], 1), []
+        for k in range(len(layers) - 1, -1, -1):
+            found.append((shown[k], delta))
             delta = (delta @ weights[k].mT) * (shown[k] > 0)
+        return found[::-1]
+
+    def gradients(self, inputs: Tensor, lanes: slice = slice(None)) -> Tensor:
+        """Gradient of the output by all parameters [S, n, P] at every input [S, n, D]."""
+        parts: list[Tensor] = []
+        for shown, back in self.factors(inputs, lanes):
+            parts += [(shown[..., :, None] * back[..., None, :]).flatten(2), back]
         return torch.cat(parts, dim=2)
+
+    def square_sums(self, inputs: Tensor, lanes: slice = slice(None)) -> Tensor:
+        """Squares of the gradients summed over the inputs [S, P], without forming them."""
+        parts: list[Tensor] = []
+        for shown, back in self.factors(inputs, lanes):
+            parts += [(shown.square().mT @ back.square()).flatten(1), back.square().sum(1)]
+        return torch.cat(parts, dim=1)
+
+    def weighted_squares(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """sum_j weights_j g_j² [S, n] of the gradients g, for weights [S, P], likewise."""
+        total, first = inputs.new_zeros(inputs.shape[:2]), 0
+        for shown, back in self.factors(inputs):
+            rows, columns = shown.shape[-1], back.shape[-1]
+            last = first + rows * columns
+            of_layer = weights[:, first:last].unflatten(1, (rows, columns))
+            of_bias = weights[:, last : last + columns, None]
+            squares = back.square()
+            total = total + ((shown.square() @ of_layer) * squares).sum(-1)
+            total = total + (squares @ of_bias).squeeze(-1)
+            first = last + columns
+        return total
 
     def state_dict(self) -> dict[str, np.ndarray]:
         named = {

@@ -13,6 +13,7 @@ from rlkit.algos.bandits.elimination import (
     update_elimination,
 )
 from rlkit.algos.bandits.index_policies import ROWS, SCALARS, select_index, update_index
+from rlkit.algos.bandits.rotting import RAW_UCB, history, select_rotting, update_rotting
 from rlkit.envs.bandits.dynamics import (
     BLOCKING,
     IDLE,
@@ -48,7 +49,7 @@ def run_armed(
     pulls [R, K] at the end, path [C, K] pulls summed over these runs at each checkpoint.
     """
     arms = env.arms
-    st, sc, score, means, memory, available, streams = work
+    st, sc, score, means, memory, available, streams, sums, inverse = work
     env_stream, own_stream, pull_stream = streams[0], streams[1], streams[2]
     masked = env.kind == BLOCKING
     for r in range(regret.shape[0]):
@@ -73,8 +74,10 @@ def run_armed(
                     arm = select_index(policy, par, t, st, sc, score, available, masked, own_stream)
             elif policy < SUCCESSIVE_ELIMINATION:
                 arm = select_adversarial(policy, par, t, st, sc, own_stream)
-            else:
+            elif policy < RAW_UCB:
                 arm = select_elimination(sc)
+            else:
+                arm = select_rotting(policy, par, t, count, sums, inverse, score, own_stream)
             mean = means[arm] if env.kind <= SEGMENTS else memory_reward(env, arm, t, means, memory)
             total += best - mean
             if arm != IDLE:
@@ -86,8 +89,10 @@ def run_armed(
                     update_index(policy, par, horizon, arm, reward, st, sc, own_stream)
                 elif policy < SUCCESSIVE_ELIMINATION:
                     update_adversarial(policy, par, arm, reward, st, sc)
-                else:
+                elif policy < RAW_UCB:
                     update_elimination(policy, par, horizon, arm, reward, st, sc)
+                else:
+                    update_rotting(arm, count[arm], reward, sums)
             if t == checkpoints[c]:
                 regret[r, c] = total
                 for a in range(arms):
@@ -95,8 +100,9 @@ def run_armed(
                 c += 1
 
 
-def workspace(env):
+def workspace(policy, env, horizon):
     """The work arrays of one `run_armed` call: state, scalars, scores, means, memory, streams."""
+    windows = history(env.arms, horizon) if policy >= RAW_UCB else history(1, 1)
     return (
         np.empty((ROWS, env.arms)),
         np.empty(SCALARS),
@@ -105,4 +111,5 @@ def workspace(env):
         np.empty(max(env.arms, env.weights.size + 1), np.int64),
         np.ones(env.arms, np.bool_),
         np.empty((3, 2), np.uint64),
+        *windows,
     )

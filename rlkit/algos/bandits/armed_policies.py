@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlkit.algos.bandits import adversarial, elimination, index_policies
+from rlkit.algos.bandits import adversarial, elimination, index_policies, rotting
 
 FINITE_POSITIVE = (1e-300, 1e300)
 
@@ -52,6 +52,7 @@ def _tuned_exp3(arms: int, horizon: int) -> tuple[float, ...]:
 
 
 _ip, _adv, _el = index_policies, adversarial, elimination
+_WINDOWS = {"alpha": (0.0, 1e300), "grid": (1.0, 1e6)}
 ARMED_POLICIES = {
     "random": ArmedPolicy(_ip.RANDOM),
     "greedy": ArmedPolicy(_ip.EPS_GREEDY, fixed=lambda arms, horizon: (0.0, 0.0)),
@@ -79,6 +80,9 @@ ARMED_POLICIES = {
     "exp3_ix": ArmedPolicy(
         _adv.EXP3_IX, fixed=lambda arms, horizon: (0.0,), bounded=True, masked=False
     ),
+    "exp3_batched": ArmedPolicy(
+        _adv.EXP3_BATCHED, {"batch": 10.0}, {"batch": (1.0, 1e9)}, bounded=True, masked=False
+    ),
     "tsallis_inf": ArmedPolicy(
         _adv.TSALLIS_INF,
         {"reduced_variance": 0.0},
@@ -91,5 +95,11 @@ ARMED_POLICIES = {
     ),
     "tallying_elimination": ArmedPolicy(
         _el.TALLYING_ELIMINATION, {"burn_in": 0.0}, {"burn_in": (0.0, 1e15)}, masked=False
+    ),
+    "raw_ucb": ArmedPolicy(
+        rotting.RAW_UCB, {"alpha": 1.4, "sigma": 0.5, "grid": 1.0}, _WINDOWS, masked=False
+    ),
+    "fewa": ArmedPolicy(
+        rotting.FEWA, {"alpha": 0.06, "sigma": 0.5, "grid": 1.0}, _WINDOWS, masked=False
     ),
 }

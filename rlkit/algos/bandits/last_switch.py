@@ -145,12 +145,13 @@ def explore_then_follow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected rewards [R, T] and choices [R, T] of the online learner; see the module's text."""
     arms, n = env.arms, env.first.shape[1]
-    script, states = exploration_script(arms, n, samples)
-    if script.size > horizon:
+    needed = samples * exploration_script(arms, n, 1)[0].size
+    if needed > horizon:
         raise ValueError(
-            f"exploring {samples} samples of each state takes {script.size} rounds, "
+            f"exploring {samples} samples of each state takes {needed} rounds, "
             f"more than the horizon {horizon}; lower samples or raise the horizon"
         )
+    script, states = exploration_script(arms, n, samples)
     gains, choices = np.empty((runs, horizon)), np.empty((runs, horizon), np.int64)
     means, memory = np.empty(arms), np.empty(arms, np.int64)
     stream, rewards = np.empty(2, np.uint64), np.empty(script.size)

@@ -76,13 +76,13 @@ class NeuralPolicy:
         self.history = History(tuple(c.seeds), (arms, dim) if c.per_arm else (dim,))
         self.tables, self.steps = 0, 0
 
-    def _widths(self, gradients: Tensor) -> Tensor:
-        """s [S, n] of gradients [S, n, P]."""
+    def _widths(self, inputs: Tensor) -> Tensor:
+        """s [S, n] at inputs [S, n, D]."""
         if self.config.full:
-            solved = torch.linalg.solve(self.precision, gradients.mT).mT
+            gradients = self.net.gradients(inputs)
+            square = (gradients * torch.linalg.solve(self.precision, gradients.mT).mT).sum(-1)
         else:
-            solved = gradients / self.precision[:, None]
-        square = (gradients * solved).sum(-1)
+            square = self.net.weighted_squares(inputs, 1.0 / self.precision)
         return (self.config.ridge * self.config.nu * square).clamp(min=0).sqrt()
 
     def _predict(self, obs: Observation) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +91,7 @@ class NeuralPolicy:
         inputs = arm_inputs(context, self.arms, self.net.per_arm)
         with torch.no_grad():
             mean = self.net.predict(context)
-        widths = self._widths(self.net.gradients(inputs.flatten(1, 2))).reshape(mean.shape)
+        widths = self._widths(inputs.flatten(1, 2)).reshape(mean.shape)
         return (
             mean.flatten(0, 1).cpu().numpy().astype(np.float64),
             widths.flatten(0, 1).cpu().numpy().astype(np.float64),
@@ -132,8 +132,12 @@ class NeuralPolicy:
             action = torch.as_tensor(actions[own], device=self.config.device)[None]
             context = self.net.tensor(rows[own])[None]
             inputs = chosen_inputs(context, action, self.arms, self.net.per_arm)
-            g = self.net.gradients(inputs, slice(lane, lane + 1))[0]
-            self.precision[lane] += g.T @ g if self.config.full else g.square().sum(0)
+            this = slice(lane, lane + 1)
+            if self.config.full:
+                g = self.net.gradients(inputs, this)[0]
+                self.precision[lane] += g.T @ g
+            else:
+                self.precision[lane] += self.net.square_sums(inputs, this)[0]
 
     def _train_step(self) -> None:
         c = self.config

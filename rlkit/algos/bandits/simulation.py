@@ -129,7 +129,7 @@ def _armed(policy, env, parameters, runs, rounds, seed, threads, paired) -> Reco
     def job(first: int, last: int) -> np.ndarray:
         path, part = np.zeros((rounds.size, flat.arms), np.int64), slice(first, last)
         options = (spec.number, par, flat, first, horizon, seed, paired, rounds)
-        run_armed(*options, regret[part], pulls[part], path, workspace(flat))
+        run_armed(*options, regret[part], pulls[part], path, workspace(spec.number, flat, horizon))
         return path
 
     path = sum(in_chunks(job, runs, threads))

@@ -140,3 +140,18 @@ def test_regret_under_switching_counts_the_best_fixed_arm_of_each_prefix():
     second = first + (played[2, 1] - played[0, 1])
     assert run.regret[:, 0].sum() == pytest.approx(3 * max(fixed[0]) - first)
     assert run.regret[:, 2].sum() == pytest.approx(3 * max(fixed[2]) - second)
+
+
+def test_batched_exp3_holds_its_arm_and_is_exp3_for_batches_of_one():
+    options = {"means": [0.7, 0.4, 0.4], "runs": 20, "horizon": 3000}
+    single = simulate("exp3_batched", batch=1, **options)
+    plain = simulate("exp3_anytime", **options)
+    np.testing.assert_array_equal(single.regret, plain.regret)
+    every = np.arange(1, 3001)
+    held = simulate("exp3_batched", batch=7, checkpoints=every, **(options | {"runs": 1}))
+    played = np.diff(held.mean_pulls, axis=0, prepend=np.zeros((1, 3))).argmax(1)
+    batches = played[: 3000 // 7 * 7].reshape(-1, 7)
+    assert (batches == batches[:, :1]).all()
+    assert len(np.unique(played)) == 3
+    # Its losses are means of 7 rounds, so that it learns from 3000 / 7 of them.
+    assert held.regret[0, -1] < 0.8 * simulate("random", **options).regret[:, -1].mean()

@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlkit.algos.bandits import context_free, linear, neural_gap, neural_ucb, oracle_policies
+from rlkit.algos.bandits import (
+    context_free,
+    ee_net,
+    linear,
+    multitask,
+    neural_gap,
+    neural_ucb,
+    oracle_policies,
+)
 from rlkit.algos.bandits.context_free import ContextFreePolicy
 from rlkit.algos.bandits.driver import play
+from rlkit.algos.bandits.ee_net import EENet
 from rlkit.algos.bandits.interface import Feedback, Observation, sampled_dist
 from rlkit.algos.bandits.linear import LinearPolicy
+from rlkit.algos.bandits.multitask import GFUCB
 from rlkit.algos.bandits.network_oracle import NetworkOracle
 from rlkit.algos.bandits.neural_gap import NeuralGapPolicy
 from rlkit.algos.bandits.neural_ucb import NeuralPolicy
@@ -41,6 +51,13 @@ def neural(rule: str, per_arm: bool = False) -> NeuralPolicy:
 
 def neural_gap_policy(rule: str) -> NeuralGapPolicy:
     return NeuralGapPolicy(ARMS, DIM, neural_gap.Config(rule, hidden=(8,), replays=1))
+
+
+def ee_net_policy(decision: str, per_arm: bool = False) -> EENet:
+    config = ee_net.Config(
+        decision, (8,), (8,), (4,), pool=5, steps=2, decider_after=60, per_arm=per_arm
+    )
+    return EENet(ARMS, DIM, config)
 
 
 # name -> (factory, kind of context: none, common [B, d], per arm [B, K, d] or one-hot [B, d])
@@ -80,10 +97,25 @@ POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: oracle_policy("square_cb", TreesOracle(ARMS, DIM, first_fit=20, max_iter=5)),
         "common",
     ),
+    "oracle.reg_cb.trees": (
+        lambda: oracle_policy("reg_cb", TreesOracle(ARMS, DIM, first_fit=20, max_iter=5)),
+        "common",
+    ),
+    "oracle.reg_cb_elim.network": (
+        lambda: oracle_policy("reg_cb_elim", NetworkOracle(ARMS, DIM, hidden=(8,), widths=True)),
+        "common",
+    ),
     "neural.ucb": (lambda: neural("ucb"), "common"),
     "neural.ts.per_arm": (lambda: neural("ts", per_arm=True), "per_arm"),
     "neural.square": (lambda: neural_gap_policy("square"), "common"),
     "neural.fast": (lambda: neural_gap_policy("fast"), "common"),
+    "neural.ee_net": (lambda: ee_net_policy("linear"), "common"),
+    "neural.ee_net.net.per_arm": (lambda: ee_net_policy("net", per_arm=True), "per_arm"),
+    "multitask.linear": (lambda: GFUCB(ARMS, DIM, multitask.Config(hidden=None)), "per_arm"),
+    "multitask.network": (
+        lambda: GFUCB(ARMS, DIM, multitask.Config(hidden=(8,), width=3, refit=1, steps=2)),
+        "per_arm",
+    ),
     "oracle.square_cb.network": (
         lambda: oracle_policy("square_cb", NetworkOracle(ARMS, DIM, hidden=(8,))),
         "common",
@@ -95,9 +127,12 @@ POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
 NOT_RELABELLED = {
     "oracle.square_cb.trees",
     "oracle.square_cb.network",
+    "oracle.reg_cb.trees",
+    "oracle.reg_cb_elim.network",
     "neural.ucb",
     "neural.square",
     "neural.fast",
+    "neural.ee_net",
 }
 
 

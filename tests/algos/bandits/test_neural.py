@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from rlkit.algos.bandits import linear, neural_gap, neural_ucb, oracle_policies
+from rlkit.algos.bandits import ee_net, linear, neural_gap, neural_ucb, oracle_policies
 from rlkit.algos.bandits.arm_nets import ArmNet, arm_inputs, chosen_inputs
 from rlkit.algos.bandits.driver import play
+from rlkit.algos.bandits.ee_net import EENet
 from rlkit.algos.bandits.history import History, by_lane
 from rlkit.algos.bandits.interface import Feedback, Observation
 from rlkit.algos.bandits.linear import LinearPolicy
@@ -17,6 +18,10 @@ from rlkit.algos.bandits.oracle_policies import OraclePolicy
 from rlkit.envs.bandits.contextual import Classification
 
 ARMS, DIM = 3, 4
+EE_SMALL = {
+    "hidden": (32,), "explorer": (32,), "pool": 5, "steps": 4, "decider_after": 100,
+    "lr": 5e-3, "lr_explorer": 5e-3, "lr_decider": 5e-3,
+}  # fmt: skip
 
 
 def arm_net(hidden=(6, 5), seeds=(0, 1), per_arm=False):
@@ -39,6 +44,11 @@ def test_row_gradients_equal_autograd(hidden, per_arm):
             direct = torch.cat([g[lane].flatten() for g in grads])
             assert torch.allclose(rows[lane, row], direct, atol=1e-12)
     assert torch.equal(net.gradients(inputs[1:], slice(1, 2))[0], rows[1])
+    # Sums of squares without the gradients themselves
+    assert torch.allclose(net.square_sums(inputs), rows.square().sum(1), atol=1e-12)
+    weights = torch.from_numpy(rng.random(rows[:, 0].shape))
+    expected = (rows.square() * weights[:, None]).sum(-1)
+    assert torch.allclose(net.weighted_squares(inputs, weights), expected, atol=1e-12)
 
 
 def test_inputs_place_the_context_in_the_block_of_the_arm():
@@ -105,7 +115,7 @@ def test_diagonal_widths_by_hand():
     assert torch.allclose(policy.precision, expected, rtol=1e-5)
     g = policy.net.gradients(inputs)
     widths = (0.3 * 2.0 * (g.square() / policy.precision[:, None]).sum(-1)).sqrt()
-    assert torch.allclose(policy._widths(g), widths)
+    assert torch.allclose(policy._widths(inputs), widths)
 
 
 def test_perturbed_loss_is_a_ridge_toward_the_start():
@@ -159,12 +169,51 @@ def test_online_steps_are_plain_gradient_steps_inside_the_ball():
     assert (tight.net.flat() - tight.net.first).norm().item() <= 0.01 + 1e-6
 
 
+def test_exploration_learns_what_exploitation_had_missed_before_training():
+    config = ee_net.Config(hidden=(6,), explorer=(5,), pool=4, weight=0.7, dtype=torch.float64)
+    policy, f = EENet(ARMS, DIM, config), rows_for(np.random.default_rng(9), 12)
+    context = torch.from_numpy(f.context)[None]
+    action = torch.from_numpy(f.action)[None]
+    inputs = chosen_inputs(context, action, ARMS, False)
+    gradients = policy.net.gradients(inputs)[0].numpy()
+    with torch.no_grad():
+        before = policy.net.net(inputs)[0, :, 0].numpy()
+    policy.learn(f)
+    size = gradients.shape[1]
+    blocks = [gradients[:, i : i + 4].sum(1) / 4 * 2 for i in range(0, size, 4)]
+    np.testing.assert_allclose(policy.residuals.context[0, :12], np.stack(blocks, 1), rtol=1e-5)
+    np.testing.assert_allclose(policy.residuals.reward[0, :12], f.reward - before, rtol=1e-5)
+    np.testing.assert_allclose(policy.pairs.context[0, :12, 0], before, rtol=1e-5)
+    obs = Observation(f.context)
+    exploit, explore = (part.flatten(0, 1).numpy() for part in policy.parts(obs))
+    assert np.abs(explore).max() > 0
+    np.testing.assert_allclose(policy.scores(obs), exploit + 0.7 * explore)
+
+
+def test_the_decider_takes_over_when_a_lane_has_its_rows():
+    config = ee_net.Config("net", (6,), (5,), (4,), decider_after=20, seeds=(0, 1))
+    policy, rng = EENet(ARMS, DIM, config), np.random.default_rng(10)
+    f = rows_for(rng, 20, lanes=2)
+    policy.learn(f.rows(np.r_[0:20, 20:25]))  # 20 rows of lane 0, 5 of lane 1
+    assert policy.pairs.count.tolist() == policy.residuals.count.tolist() == [20, 5]
+    obs = Observation(rng.standard_normal((4, DIM)))
+    exploit, explore = policy.parts(obs)
+    with torch.no_grad():
+        learned = policy.decider(torch.stack([exploit, explore], -1).flatten(1, 2))
+    scores = torch.from_numpy(policy.scores(obs)).unflatten(0, (2, 2)).float()
+    assert torch.allclose(scores[0], learned.reshape(exploit.shape)[0], atol=1e-6)
+    assert torch.allclose(scores[1], (exploit + explore)[1], atol=1e-6)
+
+
 FACTORIES = {
     "neural_ucb": lambda seeds: NeuralPolicy(
         ARMS, DIM, neural_ucb.Config(hidden=(8,), seeds=seeds, steps=3, batch=8)
     ),
     "neural_gap": lambda seeds: NeuralGapPolicy(
         ARMS, DIM, neural_gap.Config(hidden=(8,), seeds=seeds, replays=1, batch=8)
+    ),
+    "ee_net": lambda seeds: EENet(
+        ARMS, DIM, ee_net.Config(hidden=(8,), explorer=(8,), pool=3, seeds=seeds, batch=8)
     ),
     "oracle": lambda seeds: OraclePolicy(
         NetworkOracle(ARMS, DIM, hidden=(8,), seeds=seeds, batch=8)
@@ -224,9 +273,11 @@ def test_histories_keep_uneven_lanes_apart():
         lambda seeds: NeuralGapPolicy(
             2, 2, neural_gap.Config("fast", hidden=(32,), seeds=seeds, replays=4, lr=1.0)
         ),
+        lambda seeds: EENet(2, 2, ee_net.Config("linear", seeds=seeds, **EE_SMALL)),
+        lambda seeds: EENet(2, 2, ee_net.Config("net", seeds=seeds, **EE_SMALL)),
         lambda seeds: OraclePolicy(NetworkOracle(2, 2, hidden=(32,), seeds=seeds, lr=5e-3)),
     ],
-    ids=["ucb", "ts", "square", "fast", "oracle"],
+    ids=["ucb", "ts", "square", "fast", "ee_net", "ee_net with a decider", "oracle"],
 )
 def test_neural_policies_learn_what_no_linear_policy_can(policy):
     rng = np.random.default_rng(0)
@@ -248,5 +299,7 @@ def test_bad_neural_requests_are_refused():
         NeuralGapPolicy(2, 2).learn(
             Feedback(np.array([0, 1]), np.array([0.0, 2.0]), np.zeros((2, 2)))
         )
+    with pytest.raises(ValueError, match="decision is 'ucb'"):
+        EENet(2, 2, ee_net.Config("ucb"))
     with pytest.raises(ValueError, match="3 rows do not split"):
         NeuralPolicy(2, 2, neural_ucb.Config(seeds=(0, 1))).dist(Observation(np.zeros((3, 2))))

@@ -1,0 +1,15 @@
+"""Off-policy evaluation and learning from decision logs.
+
+    log = from_table(table, action="item", reward="click", prob="propensity", context=["age"])
+    print(log)                                    # how well it covers
+    print(evaluate(log, target, "dr", q=make_model))
+
+`evaluation` has the estimators by name; `slates` those for slates; `learning` trains policies;
+`importance` is adaptive importance sampling with control variates.
+"""
+
+from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, from_table
+from rlkit.algos.bandits.off_policy.evaluation import Estimate, evaluate
+from rlkit.algos.bandits.off_policy.overlap import Overlap, overlap
+
+__all__ = ["DecisionLog", "Estimate", "Overlap", "evaluate", "from_table", "overlap"]

@@ -1,0 +1,52 @@
+"""A gymnasium environment whose task a teacher chooses anew for every episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+
+class Teacher(Protocol):
+    """What `Taught` asks of a teacher, such as those of `rlkit.algos.bandits.teachers`."""
+
+    def sample(self) -> np.ndarray: ...
+
+    def update(self, task: np.ndarray, outcome: float) -> None: ...
+
+
+class Taught(gymnasium.Wrapper):
+    """`env` with a task from `teacher` in every episode.
+
+    `set_task(env, task)` puts a task into the environment before it is reset, for instance
+    `lambda env, task: setattr(env.unwrapped, "length", task[0])`. The episode's return goes to the
+    teacher when the episode ends; one that is broken off by a reset says nothing and is dropped.
+    The task is in the `info` of `reset`. Several environments may share a teacher.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env,
+        teacher: Teacher,
+        set_task: Callable[[gymnasium.Env, np.ndarray], None],
+    ) -> None:
+        super().__init__(env)
+        self.teacher, self.set_task = teacher, set_task
+        self.task: np.ndarray | None = None  # of the running episode
+        self.total = 0.0
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        self.task, self.total = self.teacher.sample(), 0.0
+        self.set_task(self.env, self.task)
+        observation, info = self.env.reset(**kwargs)
+        return observation, info | {"task": self.task.copy()}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.total += float(reward)
+        if (terminated or truncated) and self.task is not None:
+            self.teacher.update(self.task, self.total)
+            self.task = None  # told once, whatever steps follow
+        return observation, reward, terminated, truncated, info
