@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from claims import offline, online, preference
+from claims import offline, online, preference, warm_start
 from claims.claim import Claim
 
 from rlkit.data import datasets
@@ -30,7 +30,12 @@ from rlkit.run import folder as run_folder
 from rlkit.run import versions
 from rlkit.run.train import train
 
-CLAIMS: dict[str, Claim] = {**offline.CLAIMS, **online.CLAIMS, **preference.CLAIMS}
+CLAIMS: dict[str, Claim] = {
+    **offline.CLAIMS,
+    **online.CLAIMS,
+    **preference.CLAIMS,
+    **warm_start.CLAIMS,
+}
 
 
 def record(name: str, claim: Claim, runs: Path) -> dict[str, Any]:

@@ -8,14 +8,14 @@ disagree where they have not learnt is pessimistic about such states, as in EDAC
 arXiv 2110.01548):
 
     (1)  y = r + γ (min_j Q̄_j(s', a') - α log π(a'|s')),    a' ~ π(s')
-    (2)  L_Q = E Σ_j (Q_j(s, a) - y)² + η E Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (N - 1),   ĝ_j = ∇_a Q_j / |∇_a Q_j|
+    (2)  L_Q = E Σ_j (Q_j(s, a) - y)² + η E Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (N - 1),  ĝ_j along ∇_a Q_j
     (3)  L_π = E [α log π(ã|s) - min_j Q_j(s, ã)],           ã ~ π(s), reparameterised
     (4)  L_α = -log α · E [log π(ã|s) + H̄]
 
 Without rollouts (`real_ratio` 1) this is EDAC, with η 0 SAC-N, with two critics SAC as well.
 
 Differs from the authors' code: order of a step as in `sac`; weights begin as torch's (theirs: hidden
-biases 0.1, last layers within 0.003); the model is fitted as `imagination.fitting` says, without
+biases 0.1, last layers within .003); the model is fitted as `imagination.fitting` says, without
 their 350 epochs at the least and without clipped inputs; `rollouts` is 10,000, not 50,000.
 """
 
