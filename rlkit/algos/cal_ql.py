@@ -225,7 +225,7 @@ class Finished:
     def look(self) -> tuple[int, int]:
         """Gives returns to the episodes that have ended since the last look; the oldest step still
         there and the number of steps."""
-        cursor, filled = self.replay.state_dict()["cursor"].tolist()
+        cursor, filled = self.replay.cursor, self.replay.size // self.replay.envs
         if filled == 0:
             raise ValueError("the replay is empty; add transitions before drawing batches")
         before = self.added

@@ -14,9 +14,10 @@ arXiv 2110.01548):
 
 Without rollouts (`real_ratio` 1) this is EDAC, with η 0 SAC-N, with two critics SAC as well.
 
-Differs from the authors' code: order of a step as in `sac`; weights begin as torch's (theirs: hidden
-biases 0.1, last layers within .003); the model is fitted as `imagination.fitting` says, without
-their 350 epochs at the least and without clipped inputs; `rollouts` is 10,000, not 50,000.
+Differs from the authors' code: order of a step as in `sac`; weights begin as torch's (theirs have
+hidden biases of 0.1 and last layers within 0.003); the model is fitted as `imagination.fitting`
+says, without their 350 epochs at the least and without clipped inputs; `rollouts` is 10,000, not
+50,000.
 """
 
 from __future__ import annotations
