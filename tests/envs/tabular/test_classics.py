@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from rlkit.envs.tabular.classics import baird, boyan_chain, inventory, ring
+from rlkit.envs.tabular.classics import baird, boyan_chain, inventory, ring, two_theta
 from rlkit.theory import solve
 from rlkit.theory.evaluation import evaluate_policy
+from rlkit.theory.td_matrices import expected_iterates, td_system
 
 
 def test_boyan_value_is_linear_in_its_features():
@@ -37,3 +38,14 @@ def test_inventory_orders_up_to_a_level_and_counts_sales():
     assert mdp.r[row] == pytest.approx(2 * sales - 5 - 0.05 * 2)
     with pytest.raises(ValueError, match="mean_demand"):
         inventory(5, 0.0)
+
+
+def test_two_theta_diverges_beyond_five_sixths():
+    case = two_theta()
+    for gamma in (0.8, 0.9):
+        system = td_system(case.mdp, case.features, case.target, gamma, behaviour=case.behaviour)
+        assert system.A.item() == pytest.approx(0.5 * (5 - 6 * gamma))
+        after = expected_iterates(system, np.ones(1), "td", 0.1, 0.0, 1000)
+        assert (abs(after.item()) > 1) == (gamma > 5 / 6)
+        corrected = expected_iterates(system, np.ones(1), "tdc", 0.05, 0.3, 3000)
+        assert abs(corrected.item()) < 1
