@@ -59,7 +59,8 @@ def record(name: str, claim: Claim, runs: Path) -> dict[str, Any]:
         config = run_folder.read_config(result.folder)
         dataset = config["task"]["dataset"]
         results[label] = {
-            "options": {k: v for k, v in config["options"].items() if k != "out"},
+            "options": {k: v for k, v in config["options"].items() if k not in ("out", "from_run")},
+            "starts_from": claim.runs[label].from_run,
             "mean": str(bootstrap_interval(finals[label], mean)),
             "by_seed": [str(bootstrap_interval(r[:, None], mean)) for r in returns],
             "curve": curve(rows),
