@@ -79,7 +79,8 @@ def test_an_agent_traced(algo, spec: Spec, config) -> None:
 def test_every_shipped_algorithm_can_be_exported(name: str) -> None:
     algo = algorithm(name)
     config = algo.Config(hidden=(8,)) if "hidden" in algo.Config.__dataclass_fields__ else None
-    spec = Spec(OBS, Discrete(3) if name.endswith("discrete") else 2, dtype=torch.float64)
+    discrete = name == "dqn" or name.endswith("discrete")
+    spec = Spec(OBS, Discrete(3) if discrete else 2, dtype=torch.float64)
     agent = algo.Agent(spec, config or algo.Config())
     obs = observations(spec, 6)
     with torch.no_grad():
