@@ -181,64 +181,70 @@ def _ahead(
         return (reader * clipped).sum(1)
     if method == "r2pvi-kl":
         mean = (reader * np.exp(-v / strength[:, None])).sum(1)
-        return -strength * np.log(np.maximum(mean, np.exp(-horizon / strength)))
+        return -strength * _log_floored(mean, -horizon / strength)
     solve = {"r2pvi-chi2": _chi2_best, "drpvi-tv": _tv_best, "drvi-kl": _kl_best}[method]
-    return np.array([solve(w, v, x, horizon) for w, x in zip(reader, strength, strict=True)])
+    return solve(reader, v, strength, horizon)
+
+
+def _log_floored(x: Array, least: Array) -> Array:
+    """max(log x, least), finite for an x that underflowed or that ridge weights made negative."""
+    return np.maximum(np.log(np.maximum(x, np.finfo(float).tiny)), least)
 
 
 def _prefix(weights: Array, v: Array, horizon: float) -> tuple[Array, Array, Array, Array]:
-    """Breakpoints of v ^ alpha on [0, H]; per interval the sums of w v and w v^2 below, w above."""
+    """Breakpoints [n+2] of v ^ alpha on [0, H]; per interval and row of `weights` [d, n] the sums
+    of w v and w v^2 below it, of w above it, [d, n+1]."""
     order = np.argsort(v, kind="stable")
-    x, w = v[order], weights[order]
+    x, w = v[order], weights[:, order]
+    none = np.zeros((len(w), 1))
     knots = np.concatenate([[0.0], np.clip(x, 0.0, horizon), [horizon]])
-    first = np.concatenate([[0.0], np.cumsum(w * x)])
-    second = np.concatenate([[0.0], np.cumsum(w * x * x)])
-    above = np.concatenate([np.cumsum(w[::-1])[::-1], [0.0]])
+    first = np.concatenate([none, np.cumsum(w * x, 1)], 1)
+    second = np.concatenate([none, np.cumsum(w * x * x, 1)], 1)
+    above = np.concatenate([np.cumsum(w[:, ::-1], 1)[:, ::-1], none], 1)
     return knots, first, second, above
 
 
-def _chi2_best(weights: Array, v: Array, strength: float, horizon: float) -> float:
-    """max over alpha in [0, H] of E[x] + E[x]^2 / (4 lam) - E[x^2] / (4 lam), x = v ^ alpha.
+def _chi2_best(weights: Array, v: Array, strength: Array, horizon: float) -> Array:
+    """max over alpha in [0, H] of E[x] + E[x]^2 / (4 lam) - E[x^2] / (4 lam), x = v ^ alpha, [d].
 
     Ridge weights may be negative, so the objective need not be concave: every breakpoint and
     every stationary point between breakpoints is tried.
     """
     knots, first, second, above = _prefix(weights, v, horizon)
-    low, high = knots[:-1], knots[1:]
+    low, high, lam = knots[:-1], knots[1:], strength[:, None]
 
     def objective(alpha: Array) -> Array:
         mean = first + alpha * above
-        return mean + (mean**2 - second - alpha**2 * above) / (4.0 * strength)
+        return (mean + (mean**2 - second - alpha**2 * above) / (4.0 * lam)).max(1)
 
     # Derivative: above (1 + (first + alpha above) / (2 lam)) - alpha above / (2 lam) = 0.
     with np.errstate(divide="ignore", invalid="ignore"):
-        inner = (2.0 * strength + first) / (1.0 - above)
+        inner = (2.0 * lam + first) / (1.0 - above)
     inner = np.where(np.isfinite(inner), np.clip(inner, low, high), low)
-    return float(max(objective(low).max(), objective(high).max(), objective(inner).max()))
+    return np.max([objective(x) for x in (low, high, inner)], 0)
 
 
-def _tv_best(weights: Array, v: Array, radius: float, horizon: float) -> float:
-    """max over alpha in [0, H] of E[v ^ alpha] - radius alpha: piecewise linear."""
+def _tv_best(weights: Array, v: Array, radius: Array, horizon: float) -> Array:
+    """max over alpha in [0, H] of E[v ^ alpha] - radius alpha, [d]: piecewise linear."""
     knots, first, _, above = _prefix(weights, v, horizon)
-    low, high = knots[:-1], knots[1:]
-    return float(max((first + x * above - radius * x).max() for x in (low, high)))
+    ends = (knots[:-1], knots[1:])
+    return np.max([(first + x * above - radius[:, None] * x).max(1) for x in ends], 0)
 
 
-def _kl_best(weights: Array, v: Array, radius: float, horizon: float) -> float:
-    """max over beta > 0 of -beta ln E[exp(-v / beta)] - beta radius, by a refined log grid."""
-    if radius == 0.0:
-        return float(weights @ v)
-    low, high = np.log(1e-3 * horizon), np.log(1e3 * horizon)
-    best = -np.inf
+def _kl_best(weights: Array, v: Array, radius: Array, horizon: float) -> Array:
+    """max over beta > 0 of -beta ln E[exp(-v / beta)] - beta radius, [d], by a refined log grid."""
+    d, least = len(weights), float(v.min())
+    low, high = np.full(d, np.log(1e-3 * horizon)), np.full(d, np.log(1e3 * horizon))
+    best = np.zeros(d)
     for _ in range(6):
-        grid = np.exp(np.linspace(low, high, 41))
-        # Shifted by the least value, and floored by its logarithm, so that nothing underflows.
-        mean = np.exp(-(v - v.min()) / grid[:, None]) @ weights
-        logarithm = np.log(np.maximum(mean, np.finfo(float).tiny))
-        logarithm = np.maximum(logarithm, -(horizon - v.min()) / grid)
-        score = v.min() - grid * logarithm - grid * radius
-        at = int(score.argmax())
-        best = max(best, float(score[at]))
-        edges = np.log(grid[[max(at - 1, 0), min(at + 1, 40)]])
-        low, high = float(edges[0]), float(edges[1])
-    return max(best, 0.0)
+        grid = np.exp(np.linspace(low, high, 41, axis=1))  # [d, 41]
+        # Shifted by the least value, so that small beta does not underflow.
+        tilt = np.exp(-(v - least) / grid[:, :, None])
+        mean = (tilt @ weights[:, :, None])[:, :, 0]
+        logarithm = _log_floored(mean, -(horizon - least) / grid)
+        score = least - grid * (logarithm + radius[:, None])
+        at = score.argmax(1)
+        best = np.maximum(best, score.max(1))
+        edges = np.log(grid[np.arange(d)[:, None], np.clip(at[:, None] + [-1, 1], 0, 40)])
+        low, high = edges.T
+    return np.where(radius == 0.0, weights @ v, best)
