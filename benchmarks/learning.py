@@ -19,18 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from claims import offline, online, preference, warm_start
+from claims import model_based, offline, online, preference, warm_start
 from claims.claim import Claim
 
 from rlkit.data import datasets
 from rlkit.eval.comparison import compare_means
-from rlkit.eval.records import read_episodes
+from rlkit.eval.plots import learning_curve, save
+from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import bootstrap_interval, mean
 from rlkit.run import folder as run_folder
 from rlkit.run import versions
 from rlkit.run.train import train
 
 CLAIMS: dict[str, Claim] = {
+    **model_based.CLAIMS,
     **offline.CLAIMS,
     **online.CLAIMS,
     **preference.CLAIMS,
@@ -101,12 +103,28 @@ def curve(rows: np.ndarray) -> dict[str, str]:
     return found
 
 
+def picture(name: str, claim: Claim, runs: Path, path: Path) -> None:
+    """Learning curves of a claim; runs that others start from are lines to compare with."""
+    curves, references = {}, {}
+    starts = {options.from_run for options in claim.runs.values()}
+    for label in claim.runs:
+        _, steps, returns = mean_returns(read_episodes(runs / f"{name}-{label}" / "episodes.csv"))
+        if label in starts:
+            references[label] = bootstrap_interval(returns[:, -1:], mean)
+        else:
+            curves[label] = (steps, returns)
+    online = next(o for label, o in claim.runs.items() if label in curves).kind != "offline"
+    x_label = "Environment steps" if online else "Gradient updates"
+    figure = learning_curve(curves, references=references, x_label=x_label, title=name)
+    save(figure, path, ["png"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="claims, or all")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
-    parser.add_argument("--out", type=Path, help="folder for one JSON file a claim")
+    parser.add_argument("--out", type=Path, help="folder for a JSON file and a picture of each claim")
     args = parser.parse_args()
     if args.list or not args.names:
         for name, claim in CLAIMS.items():
@@ -120,6 +138,7 @@ def main() -> None:
         if args.out is not None:
             path = args.out / f"learning-{name}.json"
             path.write_text(json.dumps(outcome, indent=1) + "\n")
+            picture(name, CLAIMS[name], args.runs, path.with_suffix(""))
 
 
 if __name__ == "__main__":
