@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="claims, or all")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
-    parser.add_argument("--out", type=Path, help="folder for a JSON file and a picture of each claim")
+    parser.add_argument("--out", type=Path, help="folder for a JSON and a PNG of each claim")
     args = parser.parse_args()
     if args.list or not args.names:
         for name, claim in CLAIMS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
@@ -59,7 +60,7 @@ def against(value: float | Tensor, x: Tensor) -> float | Tensor:
     return value.reshape(-1, *[1] * (x.dim() - 1)) if isinstance(value, Tensor) else value
 
 
-def select(config: ConfigT, lanes: list[int]) -> ConfigT:
+def select(config: ConfigT, lanes: Sequence[int]) -> ConfigT:
     """`config` with the values of some lanes only, so that lanes can train in other company."""
     changed = {
         name: tuple(value[k] for k in lanes)

@@ -23,6 +23,8 @@ COMMANDS = {  # name -> where its function is, and what it does
     "dataset": ("rlkit.run.dataset_commands:dataset", "build, list, show, import, check datasets"),
     "bandit": ("rlkit.run.bandit_command:bandit", "compare policies on a bandit simulator"),
     "solve": ("rlkit.run.solve_command:solve", "solve a finite MDP exactly, methods side by side"),
+    "sweep": ("rlkit.sweep.sweep_command:sweep", "work off systems x tasks x seeds, resumable"),
+    "status": ("rlkit.sweep.sweep_command:show_status", "show where a sweep stands"),
     "list": ("rlkit.run.commands:listing", "list algorithms, recipes and local datasets"),
 }
 

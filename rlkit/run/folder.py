@@ -34,6 +34,8 @@ from rlkit.run.task import Task, make_agent
 
 CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
+CELL, STEP = "cell.json", ".step"  # of a sweep: which of its cells these are, how far they are
+_LOCK = ".lock"
 _FORMAT = 1
 _POLICY = "agent"  # the part of a checkpoint needed to act; the others are needed to continue
 
@@ -77,6 +79,11 @@ def write_json(path: Path, values: Any) -> None:
     os.replace(temporary, path)
 
 
+def is_free(folder: Path) -> bool:
+    """Whether a run may be begun there: the folder holds nothing but a lock and a sweep's notes."""
+    return all(path.name in (_LOCK, CELL, STEP) for path in folder.iterdir())
+
+
 def options(folder: str | Path) -> Options:
     """The options of a run."""
     return Options.from_json(read_config(folder)["options"])
@@ -86,7 +93,7 @@ def options(folder: str | Path) -> Options:
 def lock(folder: Path) -> Iterator[None]:
     """Held by the one process that trains in `folder`; RunError when another does."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with (folder / _LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -211,7 +218,7 @@ def restore(
             raise UsageError(f"no lane {lane}; {folder} has lanes 0 to {count - 1}")
     task = Task.from_json(config["task"])
     seeds = tuple(run_options.seeds[k] for k in wanted)
-    agent, resolved, spec = make_agent(run_options, task, seeds)
+    agent, resolved, spec = make_agent(run_options, task, wanted)
     at = tuple(choose(folder, which, lane) for lane in wanted)
     pieces = [
         lane_tensors(folder, config["groups"], lane, step)

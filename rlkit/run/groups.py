@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,8 @@ import torch
 
 from rlkit.core import errors
 from rlkit.core.errors import CheckpointError, RunError
+from rlkit.run import child, loops
 from rlkit.run import folder as run_folder
-from rlkit.run import loops
 from rlkit.run.events import Event, Note, Save, merge
 from rlkit.run.options import Options
 from rlkit.run.session import Session
@@ -94,18 +91,7 @@ class _Worker:
     """A process that trains one group, and the line to it."""
 
     def __init__(self, job: dict[str, Any], threads: int) -> None:
-        self.line, theirs = Pipe()
-        # A fresh interpreter, not a fork: torch does not survive one. Nor a multiprocessing
-        # spawn, which would import the caller's script again.
-        code = f"from rlkit.run.groups import work; work({theirs.fileno()})"
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-            "OMP_NUM_THREADS": str(threads),
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment
-        )
-        theirs.close()
+        self.process, self.line = child.start("rlkit.run.groups:work", threads)
         self.line.send(job)
 
     def receive(self, seeds: str) -> Event | None:
@@ -145,7 +131,7 @@ def work(handle: int) -> None:
     line = Connection(handle)
     job = line.recv()
     proceed = threading.Semaphore(0)
-    threading.Thread(target=_listen, args=(line, proceed), daemon=True).start()
+    child.listen(line, proceed.release)
     try:
         for event in _events(job):
             line.send(("event", event))
@@ -166,8 +152,8 @@ def _events(job: dict[str, Any]) -> Iterator[Event]:
     options = Options.from_json(config["options"])
     torch.set_num_threads(options.threads)
     task = Task.from_json(config["task"])
-    seeds = tuple(options.seeds[k] for k in config["groups"][job["group"]])
-    session = Session(options, task, rows(options, task), seeds, config["engine"])
+    lanes = config["groups"][job["group"]]
+    session = Session(options, task, rows(options, task), lanes, config["engine"])
     yield from resumed(session, folder, job["start"], job["group"])
     for event in loops.run(session, job["start"]):
         if isinstance(event, Save) and event.write is not None:
@@ -191,14 +177,6 @@ def resumed(session: Session, folder: Path, start: int, group: int) -> Iterator[
                 f"the environment's state cannot be saved ({reason}): every environment begins a "
                 f"new episode after step {start}, so this continuation is not bit for bit"
             )
-
-
-def _listen(line: Connection, proceed: threading.Semaphore) -> None:
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            line.recv()
-            proceed.release()
-    os._exit(1)  # the parent has gone
 
 
 def _cores() -> int:

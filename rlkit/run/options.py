@@ -136,8 +136,8 @@ def resolve(options: Options) -> Options:
     if options.dataset is None and options.env is None:
         raise UsageError("give a dataset (offline), an environment (online), or both")
     seeds = tuple(int(seed) for seed in options.seeds)
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise UsageError(f"seeds {seeds} must be distinct, not negative, and at least one")
+    if not seeds or min(seeds) < 0:
+        raise UsageError(f"seeds {seeds} must be at least one, and not negative")
     options = dataclasses.replace(options, **run_defaults(options))
     for name in ("steps", "keep", "log_every", "envs", "update_every", "capacity", "threads"):
         if getattr(options, name) < 1:
@@ -179,13 +179,18 @@ def resolve(options: Options) -> Options:
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)
+    laned = {}
     for field in dataclasses.fields(config):
         value, kind = getattr(config, field.name), get_type_hints(type(config))[field.name]
-        if kind is float and isinstance(value, tuple) and len(value) != len(seeds):
-            raise UsageError(
-                f"config field {field.name!r} has {len(value)} values for {len(seeds)} seeds; "
-                "give one value, or one for each seed"
-            )
+        if kind is float and isinstance(value, tuple):
+            laned[field.name] = value
+            if len(value) != len(seeds):
+                raise UsageError(
+                    f"config field {field.name!r} has {len(value)} values for {len(seeds)} seeds; "
+                    "give one value, or one for each seed"
+                )
+    if len(set(zip(seeds, *laned.values(), strict=True))) != len(seeds):
+        raise UsageError(f"seeds {seeds} must be distinct, or their lanes differ in the config")
     return dataclasses.replace(options, seeds=seeds, config=config)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _LONGEST = 10_000  # steps of an evaluation episode where the environment sets n
 
 
 class Session:
-    """One training of the lanes `seeds` (all of the options' by default), ready to run.
+    """One training of some of the options' lanes (all by default), ready to run.
 
     `for event in offline(Session(options)): ...` is a whole training. `engine` overrides the
     options' mode. Attributes: `agent`, `spec`, `config`, `task`, `replay` (online), `engine`
@@ -39,7 +40,7 @@ class Session:
         options: Options,
         task: Task | None = None,
         store: EpisodeStore | None = None,
-        seeds: tuple[int, ...] | None = None,
+        lanes: Sequence[int] | None = None,
         engine: str | None = None,
     ) -> None:
         options = resolve(options)
@@ -48,9 +49,9 @@ class Session:
             task, store = prepare(options)
             task = adapted(task, options)
         self.options, self.task = options, task
-        self.seeds = options.seeds if seeds is None else seeds
-        self.lanes = [options.seeds.index(seed) for seed in self.seeds]
-        self.agent, self.config, self.spec = make_agent(options, task, self.seeds)
+        self.lanes = list(range(len(options.seeds)) if lanes is None else lanes)
+        self.seeds = tuple(options.seeds[k] for k in self.lanes)
+        self.agent, self.config, self.spec = make_agent(options, task, self.lanes)
         self.streams = Streams(self.spec.seeds)
         mode = options.engine if engine is None else engine
         fed = feeding(options, task, self.agent, self.config, self.spec, self.streams, store)

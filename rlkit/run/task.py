@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,11 +196,10 @@ def fingerprint(store: EpisodeStore) -> str:
     return digest.hexdigest()[:16]
 
 
-def make_agent(options: Options, task: Task, seeds: tuple[int, ...]) -> tuple[Any, Any, Spec]:
-    """A fresh agent for lanes `seeds` (some of the options'), its resolved Config, its Spec."""
-    where = [options.seeds.index(seed) for seed in seeds]
-    spec = task.spec(seeds, options.device)
-    config = core_lanes.resolve(core_lanes.select(options.config, where), spec)
+def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any, Any, Spec]:
+    """A fresh agent for some of the options' lanes, its resolved Config, its Spec."""
+    spec = task.spec(tuple(options.seeds[k] for k in lanes), options.device)
+    config = core_lanes.resolve(core_lanes.select(options.config, lanes), spec)
     return algorithm(options.algo).Agent(spec, config), config, spec
 
 

@@ -52,14 +52,14 @@ def train(options: Options, report: Reporter | None = None) -> Result:
     options = inherited(resolve(options))
     folder = options.folder()
     if folder.exists() and not (folder / run_folder.CONFIG).exists():
-        if any(path.name != ".lock" for path in folder.iterdir()):
+        if not run_folder.is_free(folder):
             raise RunError(f"{folder} exists and is not a run folder; choose another with --out")
     elif folder.exists():
         _check_same(folder, options)
         return _continue(folder, options, report)
     task, store = prepare(options)
     task = adapted(task, options)
-    make_agent(options, task, options.seeds[:1])  # so that it complains before anything is written
+    make_agent(options, task, [0])  # so that it complains before anything is written
     groups = split(options)
     engine = choose(options.engine, options.device, options.updates_ahead)
     with run_folder.lock(folder):

@@ -101,6 +101,8 @@ def _lane(theirs: Options, seed: int, folder: str) -> int:
         return 0
     if seed not in theirs.seeds:
         raise UsageError(f"{folder} has seeds {theirs.seeds}, none for seed {seed}")
+    if theirs.seeds.count(seed) > 1:
+        raise UsageError(f"{folder} has several lanes of seed {seed}: {theirs.seeds}")
     return theirs.seeds.index(seed)
 
 

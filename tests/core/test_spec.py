@@ -38,7 +38,6 @@ def test_is_a_frozen_value() -> None:
         ((3, 0), "at least one action"),
         ((3, Discrete(0)), "at least one action"),
         ((3, 2, ()), "seeds"),
-        ((3, 2, (1, 1)), "distinct"),
         ((3, 2, (0, -1)), "not negative"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_group_of_lanes_numbers_them_as_the_whole_does(offline: Build) -> None
     options = offline(
         steps=10, seeds=(5, 7, 8), config={"hidden": (8,), "tau": (0.6, 0.7, 0.9)}, eval_every=0
     )
-    whole, part = Session(options), Session(options, seeds=(7, 8))
+    whole, part = Session(options), Session(options, lanes=(1, 2))
     assert part.config.tau.flatten().tolist() == pytest.approx([0.7, 0.9])
     ended = [list(loops.run(session))[-2] for session in (whole, part)]
     assert isinstance(ended[0], Evaluated)

@@ -97,8 +97,8 @@ def test_a_killed_run_of_several_groups_resumes_bit_for_bit(
     got = digests(options.folder())
     # each group is what one session of its lanes is, bit for bit
     episodes: list[Episode] = []
-    for group, seeds in enumerate(((0, 1), (2,))):
-        session = Session(options, seeds=seeds)
+    for group, lanes in enumerate(((0, 1), (2,))):
+        session = Session(options, lanes=lanes)
         for event in loops.run(session):
             if isinstance(event, Evaluated):
                 episodes += event.episodes

@@ -63,7 +63,7 @@ def test_an_actor_takes_environment_units_and_gives_them(offline: Build) -> None
     options = resolve(offline(seeds=(0, 1), normalise_obs=True))
     task, store = prepare(options)
     assert store is not None
-    agent, _, spec = make_agent(options, task, options.seeds)
+    agent, _, spec = make_agent(options, task, (0, 1))
     act = actor(agent, spec, task)
     obs = store.obs[:6].reshape(2, 3, 4)
     actions = act(obs)
