@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "algos": {"core", "nets", "data", "envs"},
     "testing": {"core", "nets", "data", "envs", "algos", "eval", "theory"},
     "run": {"core", "nets", "data", "envs", "eval", "algos", "theory"},
+    "sweep": {"core", "eval", "run"},
 }
 # module or room -> packages beside the standard library that its tops may import
 PACKAGES = {
@@ -48,7 +49,9 @@ HEAVY = {
     "minari",
     "minigrid",
     "mujoco",
+    "optuna",
     "pandas",
+    "pyarrow",
     "ray",
     "rich",
     "sklearn",

@@ -1,0 +1,15 @@
+"""What a cell may be: one module a kind of system, all with the same functions.
+
+    TASK                      keys of which a task must have one
+    KNOWN                     every option of a cell
+    resolve(given, seed)      -> every option that decides a cell's result, checked, as JSON
+    lanes(options)            -> most cells that one process should hold as lanes
+    alike(options)            -> what cells must have in common to share a run
+    stacked(many)             -> options of a run whose lanes have these ones
+    measured(options)         -> name of the score, and unit of the steps it is measured at
+    datasets(options)         -> datasets that must be there before it starts
+    work(folder, options, seeds, steps, told) -> None; trains on what stands in `folder`
+
+`resolve` raises UsageError naming what is wrong. `work` calls `told(step)` as it goes, writes
+`config.json` and `episodes.csv`, and may be killed at any moment and called again.
+"""

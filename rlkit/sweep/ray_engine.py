@@ -1,0 +1,110 @@
+"""Runs of a sweep on a Ray cluster (`pip install rlkit[ray]`).
+
+The sweep's folder must lie on a file system that every node sees under the same path: a run whose
+node is lost goes on from its last checkpoint elsewhere. State and decisions stay with the driver.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from rlkit.core.errors import RlkitError
+from rlkit.sweep.engines import Outcome
+from rlkit.sweep.store import FILE
+
+
+class Cluster:
+    """One Ray task with one processor for each job, each in a process of its own.
+
+    `address` is what `ray.init` takes: None begins a cluster on this machine, "auto" finds one.
+    Raises RlkitError when Ray is not installed or the cluster cannot be reached.
+    """
+
+    def __init__(self, address: str | None = None, slots: int | None = None) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise RlkitError("--engine ray needs Ray: pip install 'rlkit[ray]'")
+        self.ray: Any = importlib.import_module("ray")
+        ray = self.ray
+        self.ours = not ray.is_initialized()
+        if self.ours:
+            _knock(address)
+            given: dict[str, Any] = {} if address else {"include_dashboard": False}
+            try:
+                ray.init(address, log_to_driver=False, logging_level="error", **given)
+            except (OSError, RuntimeError, ValueError) as error:
+                raise RlkitError(f"no Ray cluster at {address}: {error}") from error
+        self.most = slots
+        self.task = ray.remote(num_cpus=1, max_calls=1, max_retries=0)(work)
+        self.active: dict[int, tuple[Any, float]] = {}
+
+    @property
+    def slots(self) -> int:
+        """Processors of the cluster now, or fewer if asked for."""
+        there = int(self.ray.cluster_resources().get("CPU", 0))
+        return there if self.most is None else min(self.most, there)
+
+    def room(self) -> bool:
+        return len(self.active) < self.slots
+
+    def start(self, id: int, job: dict[str, Any]) -> None:
+        environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+        reference = self.task.options(runtime_env=environment).remote(job)
+        self.active[id] = reference, time.monotonic()
+
+    def poll(self, seconds: float) -> list[Outcome]:
+        if not self.active:
+            time.sleep(seconds)  # a cluster without processors may get some
+            return []
+        references = [reference for reference, _ in self.active.values()]
+        ready, _ = self.ray.wait(references, num_returns=len(references), timeout=seconds)
+        found = []
+        for id, (reference, began) in list(self.active.items()):
+            if reference not in ready:
+                continue
+            del self.active[id]
+            spent = time.monotonic() - began
+            try:
+                text = self.ray.get(reference)
+            except self.ray.exceptions.RayTaskError as error:
+                found.append(Outcome(id, "failed", spent, str(error)))
+            except self.ray.exceptions.RayError as error:
+                found.append(Outcome(id, "lost", spent, f"{type(error).__name__}: node lost"))
+            else:
+                found.append(Outcome(id, "done" if text is None else "failed", spent, text or ""))
+        return found
+
+    def close(self) -> None:
+        for reference, _ in self.active.values():
+            self.ray.cancel(reference, force=True)
+        self.active.clear()
+        if self.ours:
+            self.ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raises RlkitError where nobody listens at HOST:PORT; Ray would try for a minute."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as error:
+            raise RlkitError(f"no Ray cluster at {address}: {error}") from error
+
+
+def work(job: dict[str, Any]) -> str | None:
+    """What a node does: None when the job is done, else the text of its failure."""
+    from rlkit.sweep import job as jobs
+
+    home = Path(job["folder"]).parent.parent
+    if not (home / FILE).exists():
+        return f"{home} is not seen by every node: a Ray sweep needs a shared file system"
+    try:
+        jobs.work(job)
+    except Exception as error:
+        return jobs.failure(error)
+    return None
