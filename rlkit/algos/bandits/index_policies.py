@@ -35,9 +35,13 @@ _GRID = 1.01  # a KL-UCB bound is solved for this multiple of the current round
 @inlined()
 def argmax_random_tie(score, stream):
     """First the largest value, then one of the arms holding it, uniformly."""
-    best = score[0]
-    for a in range(1, score.size):
+    # Two maxima side by side, so that each step waits for fewer of those before it.
+    half = score.size // 2
+    best, other = score[score.size - 1], score[0]
+    for a in range(half):
         best = max(best, score[a])
+        other = max(other, score[a + half])
+    best = max(best, other)
     arm, ties = 0, 0
     for a in range(score.size):
         if score[a] == best:
@@ -211,6 +215,13 @@ def select_index(policy, par, t, st, sc, score, available, masked, stream):
 
 
 @inlined()
+def _moss_width(pulls, horizon, arms):
+    share = horizon / (arms * pulls)
+    # From T / K pulls on the width is 0; the test saves the best arm its logarithm.
+    return math.sqrt(math.log(share) / pulls) if share > 1.0 else 0.0
+
+
+@inlined()
 def update_index(policy, par, horizon, arm, reward, st, sc, stream):
     """Refresh the statistics of the pulled arm and the caches its policy keeps."""
     if policy == TS_BETA and reward != 0.0 and reward != 1.0:
@@ -220,14 +231,17 @@ def update_index(policy, par, horizon, arm, reward, st, sc, stream):
     mean = total / pulls
     st[PULLS, arm], st[TOTAL, arm], st[MEAN, arm] = pulls, total, mean
     if policy == UCB:
-        st[CACHE, arm] = 1.0 / math.sqrt(pulls)
+        # Roots are taken one pull ahead, so that the next choice does not wait for them.
+        st[CACHE, arm] = st[CACHE_2, arm] if pulls > 1.0 else 1.0
+        st[CACHE_2, arm] = 1.0 / math.sqrt(pulls + 1.0)
     elif policy == MOSS:
-        share = horizon / (st.shape[1] * pulls)
-        # From T / K pulls on the width is 0; the test saves the best arm its logarithm.
-        st[CACHE, arm] = mean + math.sqrt(math.log(share) / pulls) if share > 1.0 else mean
+        width = st[CACHE_2, arm] if pulls > 1.0 else _moss_width(1.0, horizon, st.shape[1])
+        st[CACHE, arm] = mean + width
+        st[CACHE_2, arm] = _moss_width(pulls + 1.0, horizon, st.shape[1])
     elif policy == TS_GAUSS:
         st[CACHE, arm] = total / (pulls + 1.0)
-        st[CACHE_2, arm] = par[0] / math.sqrt(pulls + 1.0)
+        st[CACHE_2, arm] = st[CACHE_3, arm] if pulls > 1.0 else par[0] / math.sqrt(2.0)
+        st[CACHE_3, arm] = par[0] / math.sqrt(pulls + 2.0)
     elif policy == TS_BETA:
         st[CACHE, arm] = 1.0 + total - 1.0 / 3.0
         st[CACHE_2, arm] = 1.0 / math.sqrt(9.0 * st[CACHE, arm])
