@@ -9,6 +9,7 @@ from rlkit.algos import cal_ql, cql
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
+from rlkit.data import monte_carlo
 from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
@@ -84,13 +85,13 @@ def test_returns_of_sparse_episodes_by_hand() -> None:
     gamma = 0.9
     r = np.array([-5.0, -5, 5, -5, -5, -5, -5])
     cont, last = np.array([1.0, 1, 0, 1, 1, 1, 1]), np.array([0, 0, 1, 0, 0, 0, 1.0])
-    got = cal_ql.returns(r, cont, last, gamma, -5.0)
+    got = monte_carlo.returns(r, cont, last, gamma, -5.0)
     success = [-5 - 4.5 + 0.81 * 5, -5 + 4.5, 5]
     np.testing.assert_allclose(got, [*success, *[-5 / (1 - gamma)] * 4], rtol=1e-12)
 
 
 def test_a_timeout_never_promises_more_than_going_on_at_the_lowest_reward() -> None:
-    got = cal_ql.returns(np.array([2.0, 3]), np.ones(2), np.array([0.0, 1]), 0.5, -1.0)
+    got = monte_carlo.returns(np.array([2.0, 3]), np.ones(2), np.array([0.0, 1]), 0.5, -1.0)
     np.testing.assert_allclose(got, [2 + 0.5 * 3 - 0.25 * 2, 3 - 0.5 * 2])
 
 
@@ -125,11 +126,11 @@ def add(ring: Replay, r: list[float], ended: list[bool], cut: bool = False) -> N
     ring.add(obs, np.zeros((*shape, 1)), lanes, first, second, obs)
 
 
-def finished(ring: Replay, batch: int = 400) -> cal_ql.Finished:
-    return cal_ql.Finished(ring, batch, Streams(SPEC.seeds), "replay", [0.5], 0.0)
+def finished(ring: Replay, batch: int = 400) -> monte_carlo.Finished:
+    return monte_carlo.Finished(ring, batch, Streams(SPEC.seeds), "replay", [0.5], 0.0)
 
 
-def drawn(source: cal_ql.Finished, step: int = 0) -> tuple[Tensor, Tensor]:
+def drawn(source: monte_carlo.Finished, step: int = 0) -> tuple[Tensor, Tensor]:
     """Rows drawn and their returns, each lane's as a mapping from one to the other."""
     index = source.indices(step)[0]
     return index, source.batch(index).mc
