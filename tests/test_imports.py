@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "testing": {"core", "nets", "data", "envs", "algos", "eval", "theory"},
     "run": {"core", "nets", "data", "envs", "eval", "algos", "theory"},
     "sweep": {"core", "eval", "run"},
+    "report": {"core", "eval", "run"},
 }
 # module or room -> packages beside the standard library that its tops may import
 PACKAGES = {

@@ -12,7 +12,7 @@ task: 0.92, 0.83, 0.76 and 0.50).  `rlkit.eval.comparison` uses Student's t, whi
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,24 @@ def bootstrap_interval(
     table = _checked(scores, 2, "scores")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     return _interval(statistic(table), draws, level)
+
+
+def bootstrap_intervals(
+    scores: Array,
+    statistics: Mapping[str, Callable[[Array], Array]],
+    *,
+    level: float = 0.95,
+    reps: int = 50_000,
+    rng: Rng = 0,
+) -> dict[str, Interval]:
+    """`bootstrap_interval` of several statistics on the same draws, which are made once."""
+    table = _checked(scores, 2, "scores")
+
+    def every(tables: Array) -> Array:
+        return np.stack([statistic(tables) for statistic in statistics.values()], -1)
+
+    band = _band(every(table), _replicates(every, [table], reps, rng), level)
+    return {name: band[k] for k, name in enumerate(statistics)}
 
 
 def bootstrap_two_sample(

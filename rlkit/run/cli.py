@@ -25,6 +25,8 @@ COMMANDS = {  # name -> where its function is, and what it does
     "solve": ("rlkit.run.solve_command:solve", "solve a finite MDP exactly, methods side by side"),
     "sweep": ("rlkit.sweep.sweep_command:sweep", "work off systems x tasks x seeds, resumable"),
     "status": ("rlkit.sweep.sweep_command:show_status", "show where a sweep stands"),
+    "report": ("rlkit.report.report_command:report", "tables and pictures of a sweep, one page"),
+    "compare": ("rlkit.report.report_command:compare", "say what moved between two sweeps"),
     "list": ("rlkit.run.commands:listing", "list algorithms, recipes and local datasets"),
 }
 

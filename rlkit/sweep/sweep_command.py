@@ -104,7 +104,7 @@ def sweep(argv: Sequence[str]) -> None:
         say(f"note   {finished.elsewhere} runs are being worked on by another process")
     if error := failures(finished):
         raise error
-    say(f"done   {folder}   (rlkit report {form.file} writes tables and pictures)")
+    say(f"done   {folder}   (rlkit report {folder} writes tables and pictures)")
 
 
 def show_status(argv: Sequence[str]) -> None:

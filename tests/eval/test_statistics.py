@@ -1,5 +1,6 @@
 """Estimates against hand values and scipy, intervals against simulation and exact facts."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -25,6 +26,44 @@ def test_iqm_of_one_to_eight_drops_two_on_each_side():
     assert st.iqm(RNG.permutation(np.arange(1.0, 9.0)).reshape(4, 2)) == 4.5
     outlier = np.array([[1.0], [2.0], [3.0], [1e9]])
     assert st.iqm(outlier) == 2.5
+
+
+def test_published_definitions_on_a_table_worked_out_by_hand():
+    """Agarwal et al. (2021) and their rliable, three runs of two tasks against two runs.
+
+    Means of tasks 0.5 and 1.2. All scores in order: 0, .5, .6, 1, 1, 2; a quarter of six is one
+    (rounded down), so that the IQM is (.5 + .6 + 1 + 1) / 4. Below 1 they fall short by 1, .5, .4.
+    """
+    x = np.array([[0.0, 1.0], [0.5, 2.0], [1.0, 0.6]])
+    y = np.array([[0.5, 1.0], [0.0, 0.6]])
+    assert_allclose(st.mean(x), 0.85)
+    assert_allclose(st.median(x), 0.85)
+    assert_allclose(st.median(np.c_[x, [9.0, 9.0, 9.0]]), 1.2)  # not 3.57, the mean of means
+    assert_allclose(st.iqm(x), 0.775)
+    assert_allclose(st.optimality_gap(x), 1.9 / 6)
+    assert_allclose(st.optimality_gap(x, 0.5), 0.5 / 6)
+    taus = np.array([-1.0, 0.0, 0.5, 0.6, 1.0, 2.0])
+    assert_allclose(st.performance_profile(x, taus), np.array([6, 5, 4, 3, 1, 0]) / 6)
+    assert_allclose(st.average_score_profile(x, [0.4, 0.5, 1.1, 1.2]), [1, 0.5, 0.5, 0])
+    # Task 1: 0 loses and ties, 0.5 ties and wins, 1 wins twice: U = 4 of 6. Task 2: 1 ties and
+    # wins, 2 wins twice, 0.6 loses and ties: U = 4 of 6.
+    assert_allclose(st.probability_of_improvement(x, y), 4 / 6)
+    assert_allclose(st.probability_of_improvement(y, x), 2 / 6)
+
+
+def test_stratified_bootstrap_has_the_law_of_all_its_draws():
+    """Two runs of two tasks can be drawn in 16 ways, each as likely: every value, every share."""
+    table = np.array([[0.0, 10.0], [1.0, 40.0]])
+    every = [
+        np.array([[table[a, 0], table[c, 1]], [table[b, 0], table[d, 1]]])
+        for a, b, c, d in itertools.product((0, 1), repeat=4)
+    ]
+    for estimate in (st.mean, st.median, st.iqm, st.optimality_gap):
+        values, counts = np.unique([estimate(one).round(9) for one in every], return_counts=True)
+        drawn = st._replicates(estimate, [table], 40_000, 3).round(9)
+        found, times = np.unique(drawn, return_counts=True)
+        assert_allclose(found, values)
+        assert_allclose(times / 40_000, counts / 16, atol=0.01)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 1), (10, 7), (5, 3), (4, 25)])
@@ -113,6 +152,19 @@ def test_interval_equals_a_plain_loop():
     # Two quantiles of 4,000 draws stray by about 0.04 standard deviations.
     assert_allclose([interval.low, interval.high], np.quantile(draws, [0.025, 0.975]), atol=0.02)
     assert interval.low < interval.point < interval.high
+
+
+def test_several_statistics_share_their_draws():
+    """And are what each would be alone."""
+    estimates = {"iqm": st.iqm, "median": st.median, "gap": st.optimality_gap}
+    together = st.bootstrap_intervals(SCORES, estimates, level=0.9, reps=9_000, rng=4)
+    for name, estimate in estimates.items():
+        alone = st.bootstrap_interval(SCORES, estimate, level=0.9, reps=9_000, rng=4)
+        assert together[name] == alone
+    with pytest.warns(st.TooFewRunsWarning):
+        one = st.bootstrap_intervals(SCORES[:1], estimates)
+    assert one["iqm"].point == st.iqm(SCORES[:1])
+    assert np.isnan([one["gap"].low, one["gap"].high]).all()
 
 
 def test_mean_of_one_task_of_two_runs_has_exactly_three_values():

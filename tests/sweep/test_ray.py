@@ -17,7 +17,8 @@ from rlkit.run.progress import Silent
 from rlkit.sweep import plan
 from rlkit.sweep.ray_engine import Cluster, work
 from rlkit.sweep.runner import sweep
-from tests.sweep.sweep_files import MIXED, TRAININGS, Inside, records, write
+
+from .sweep_files import MIXED, TRAININGS, Inside, records, write
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 

@@ -20,7 +20,8 @@ from rlkit.sweep import plan
 from rlkit.sweep.engines import Engine, Local
 from rlkit.sweep.runner import Finished, failures, sweep
 from rlkit.sweep.store import Store
-from tests.sweep.sweep_files import BANDITS, MIXED, TRAININGS, Inside, records, write
+
+from .sweep_files import BANDITS, MIXED, TRAININGS, Inside, records, write
 
 
 def run(path: Path, folder: Path, engine: Engine | None = None, **options: Any) -> Finished:

@@ -7,7 +7,8 @@ import pytest
 from rlkit.core.errors import RunError, UsageError
 from rlkit.sweep import plan
 from rlkit.sweep.search import search
-from tests.sweep.sweep_files import BANDITS, Inside, write
+
+from .sweep_files import BANDITS, Inside, write
 
 
 def test_a_sweep_without_search_is_refused(tmp_path: Path) -> None:

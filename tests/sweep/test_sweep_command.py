@@ -8,7 +8,8 @@ from rlkit.run.cli import main
 from rlkit.sweep import plan
 from rlkit.sweep.probe import estimate
 from rlkit.sweep.store import Store
-from tests.sweep.sweep_files import BANDITS, records, write
+
+from .sweep_files import BANDITS, records, write
 
 
 def test_a_sweep_from_the_command_line(

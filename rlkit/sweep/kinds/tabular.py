@@ -49,6 +49,8 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
         if name not in known:
             raise UsageError(f"unknown option {name!r}{suggestion(name, known)}")
     options = defaults | {"config": {}} | given
+    if "solver" in options:
+        options["steps"] = 1  # whatever the sweep's learners are given
     for name in options["config"]:
         if name not in own:
             raise UsageError(f"unknown config field {name!r}{suggestion(name, own)}")
