@@ -45,7 +45,7 @@ def _holes(results: Results) -> list[str]:
         f"{system.label} on {task}"
         for system in results.systems
         for task in results.tasks
-        if not results.all(system, task)
+        if not results.all(system, task) and results.asked(system, task)
     ]
     if missing:
         found.append(f"There is no run of {_names(missing)}.")

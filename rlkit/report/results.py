@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ class Results:
     repeated: tuple[Cell, ...]  # left out: another run folder has the same cell, further on
     systems: tuple[System, ...]
     tasks: tuple[str, ...]
+    only: Mapping[str, list[str]]  # tasks of a system whose sweep file names them
 
     @cached_property
     def _index(self) -> dict[tuple[System, str], list[Cell]]:
@@ -43,6 +44,10 @@ class Results:
     def all(self, system: System, task: str) -> list[Cell]:
         """Cells of a system on a task, finished or not, by seed."""
         return self._index.get((system, task), [])
+
+    def asked(self, system: System, task: str) -> bool:
+        """Whether the sweep file wants the system on the task."""
+        return task in self.only.get(system.name, self.tasks)
 
     def finished(self, system: System, task: str) -> list[Cell]:
         """Finished cells of a system on a task, by seed."""
@@ -124,7 +129,8 @@ def read(folder: str | Path, remember: bool = True) -> Results:
     if not found:
         why = f": {damaged[0][0]}: {damaged[0][1]}" if damaged else " yet"
         raise RunError(f"no run under {folder / RUNS} can be reported{why}")
-    systems, tasks = _orders(folder, found)
+    text = _sweep_file(folder)
+    systems, tasks = _orders(text, found)
     place = (
         {system: i for i, system in enumerate(systems)},
         {task: i for i, task in enumerate(tasks)},
@@ -140,8 +146,13 @@ def read(folder: str | Path, remember: bool = True) -> Results:
     for cell in sorted(found, key=order):
         same = cells and order(cells[-1])[:3] == order(cell)[:3]
         (repeated if same else cells).append(cell)
+    only = {
+        name: one["tasks"]
+        for name, one in _table(text, "systems").items()
+        if isinstance(one, dict) and isinstance(one.get("tasks"), list)
+    }
     return Results(
-        folder, tuple(cells), tuple(damaged), tuple(repeated), tuple(systems), tuple(tasks)
+        folder, tuple(cells), tuple(damaged), tuple(repeated), tuple(systems), tuple(tasks), only
     )
 
 
@@ -157,16 +168,22 @@ def _known(folder: Path, before: cache.Known | None, shared: Shared) -> cache.Kn
     return cache.Known(key, None, cells)
 
 
-def _orders(folder: Path, cells: list[Cell]) -> tuple[list[System], list[str]]:
-    """Systems and tasks as the sweep file lists them; by name where it does not."""
+def _sweep_file(folder: Path) -> dict[str, Any]:
+    """The copy of the sweep file; empty without a readable one."""
     try:
-        text = tomllib.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+        return tomllib.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        text = {}
-    first = [
-        list(text[name]) if isinstance(text.get(name), dict) else []
-        for name in ("systems", "tasks")
-    ]
+        return {}
+
+
+def _table(text: dict[str, Any], name: str) -> dict[str, Any]:
+    found = text.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _orders(text: dict[str, Any], cells: list[Cell]) -> tuple[list[System], list[str]]:
+    """Systems and tasks as the sweep file lists them; by name where it does not."""
+    first = [list(_table(text, name)) for name in ("systems", "tasks")]
 
     def place(name: str, listed: list[str]) -> tuple[int, str]:
         return (listed.index(name) if name in listed else len(listed)), name

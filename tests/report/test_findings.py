@@ -352,3 +352,11 @@ def test_many_systems_are_tabled_and_the_best_are_drawn(tmp_path: Path) -> None:
     names = [system.name for system in found.drawn]
     assert names == ["s00", *(f"s{k:02d}" for k in range(5, count))]
     assert len(found.improvement) == DRAWN * (DRAWN - 1)
+
+
+def test_pairs_the_sweep_file_leaves_out_are_not_missed(tmp_path: Path) -> None:
+    run_folder(tmp_path, "a", "x", {0: [1.0]})
+    run_folder(tmp_path, "b", "y", {0: [1.0]})
+    (tmp_path / "sweep.toml").write_text('systems.a.tasks = ["x"]\nsystems.b = {}\n')
+    text = " ".join(notices(read(tmp_path)))
+    assert "There is no run of b on x." in text
