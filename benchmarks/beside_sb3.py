@@ -47,14 +47,14 @@ PAIRS = {
     name: Pair(
         Options(
             name,
-            env="InvertedPendulum-v5",
-            steps=12_000,
-            warmup=1_000,
+            env="Pendulum-v1",
+            steps=4_000,
+            warmup=500,
             config={"lr": 1e-3, "lr_q": 1e-3, "hidden": (64, 64)}
             | ({"lr_alpha": 1e-3} if name == "sac" else {}),
         ),
         {
-            "learning_starts": 1_000,
+            "learning_starts": 500,
             "learning_rate": 1e-3,
             "batch_size": 256,
             "policy_kwargs": {"net_arch": [64, 64]},
@@ -67,7 +67,7 @@ PAIRS = {
         Options(
             "dqn",
             env="CartPole-v1",
-            steps=50_000,
+            steps=30_000,
             warmup=1_000,
             update_every=256,
             utd=0.5,
@@ -87,7 +87,7 @@ PAIRS = {
             "target_update_interval": 10,
             "train_freq": 256,
             "gradient_steps": 128,
-            "exploration_fraction": 0.16,
+            "exploration_fraction": 0.27,
             "exploration_final_eps": 0.04,
             "policy_kwargs": {"net_arch": [256, 256]},
         },

@@ -28,7 +28,7 @@ def pendulum(algo: str, utd: float = 10.0, **config: Any) -> Options:
 def hopper(algo: str, utd: float = 5.0, **config: Any) -> Options:
     """Hopper-v5 with a quarter of the paper's ratio."""
     config = {"entropy": -1 / 3, **config}
-    return online(algo, "Hopper-v5", 12_000, 2_000, warmup=2_000, utd=utd, config=config)
+    return online(algo, "Hopper-v5", 6_000, 1_000, warmup=2_000, utd=utd, config=config)
 
 
 CLAIMS = {
