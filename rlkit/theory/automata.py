@@ -16,6 +16,7 @@ import numpy as np
 from rlkit.theory.end_components import end_components
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.solvers import solve
+from rlkit.theory.validate import check_gamma
 
 
 class Automaton(NamedTuple):
@@ -166,7 +167,7 @@ def learn_counterfactual(
     The dynamics do not depend on the machine state, so one transition says what would have
     happened in all of them (CRM). `counterfactual` False updates the visited one only.
     """
-    machine = _checked(machine)
+    machine, gamma = _checked(machine), check_gamma(gamma)
     if machine.jumps or not mdp.is_complete:
         raise ValueError("needs a machine without jumps and an MDP with all actions everywhere")
     p = mdp.dense()[0].cumsum(2)

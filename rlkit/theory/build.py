@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rlkit.theory.mdp import MAX_STATES, Array, FiniteMDP
+from rlkit.theory.validate import as_integers
 
 FIELDS = ("sa_ptr", "row_ptr", "col", "val", "r", "a_id", "stop", "mu0", "exo")
 
@@ -62,7 +63,7 @@ def from_sparse(
         if s is None or a is None:
             raise ValueError("one [L, S] matrix needs the state `s` and action `a` of each row")
         rows, rewards = sp.csr_array(P), np.asarray(R, np.float64)
-        s, a = np.asarray(s, np.int64), np.asarray(a, np.int64)
+        s, a = as_integers("s", s).astype(np.int64), as_integers("a", a).astype(np.int64)
     else:
         blocks = [sp.csr_array(p) for p in P]
         n = blocks[0].shape[0]
@@ -75,6 +76,12 @@ def from_sparse(
         s, a = np.tile(np.arange(n), len(blocks)), np.repeat(np.arange(len(blocks)), n)
         keep = ~np.isneginf(rewards)
         rows, rewards, s, a = rows[np.flatnonzero(keep)], rewards[keep], s[keep], a[keep]
+    if rows.shape[1] > MAX_STATES:
+        raise ValueError(f"{rows.shape[1]} states do not fit int32 successors")
+    if (bad := np.flatnonzero((s < 0) | (s >= rows.shape[1]))).size:
+        raise ValueError(
+            f"row {bad[0]}: state {s[bad[0]]} lies outside 0..{rows.shape[1] - 1}, the columns of P"
+        )
     if not rows.shape[0] == rewards.size == s.size == a.size:
         raise ValueError(
             f"P has {rows.shape[0]} rows, R {rewards.size}, s {s.size}, a {a.size}: must agree"
@@ -101,7 +108,9 @@ def from_coo(
     Duplicates of (s, a, s2) are summed. An entry with s2 = -1 is termination: its mass and
     reward count, and it declares the row's deficit.
     """
-    s, a, s2 = (np.asarray(x, np.int64) for x in (s, a, s2))
+    s, a, s2 = (
+        as_integers(name, x).astype(np.int64) for name, x in (("s", s), ("a", a), ("s2", s2))
+    )
     p, r = np.asarray(p, np.float64), np.asarray(r, np.float64)
     if not s.size == a.size == s2.size == p.size == r.size or s.size == 0:
         raise ValueError(
@@ -111,7 +120,7 @@ def from_coo(
     if n > MAX_STATES:
         raise ValueError(f"{n} states do not fit int32 successors")
     for name, x, low in (("s", s, 0), ("s2", s2, -1), ("a", a, 0)):
-        high = np.inf if name == "a" else n - 1
+        high = MAX_STATES if name == "a" else n - 1
         if (bad := np.flatnonzero((x < low) | (x > high))).size:
             raise ValueError(f"{name}[{bad[0]}] = {x[bad[0]]} lies outside {low}..{high}")
     width = int(a.max()) + 1
@@ -171,6 +180,8 @@ def from_function(
     `step(s, a)` returns a list of (probability, next state, reward, terminated); `actions` is
     the number of actions or a callable s -> iterable of feasible action ids.
     """
+    if not 1 <= num_states <= MAX_STATES:
+        raise ValueError(f"num_states must lie in 1..{MAX_STATES} (int32), got {num_states}")
     feasible = actions if callable(actions) else (lambda s: range(actions))
     lists: list[list[Any]] = [[], [], [], [], []]
     for s in range(num_states):

@@ -128,8 +128,10 @@ def occupancy(mdp: FiniteMDP, policy: Array, gamma: float, mu0: Array | None = N
 
     `mu0` defaults to the MDP's initial law. Sums to 1 when no row terminates.
     """
+    if check_gamma(gamma) == 1.0:
+        raise ValueError("a discounted occupancy needs gamma < 1")
     law = policy_law(mdp, policy)
     p, _ = policy_model(mdp, policy)
     start = mdp.initial_law() if mu0 is None else np.asarray(mu0, np.float64)
-    states = solve_linear(sp.csr_array(p.T), (1.0 - check_gamma(gamma)) * start, gamma)
+    states = solve_linear(sp.csr_array(p.T), (1.0 - gamma) * start, gamma)
     return law * states[mdp.state_of_row()]

@@ -57,7 +57,7 @@ def evaluate_stages(
     gamma: float = 1.0,
 ) -> Array:  # fmt: skip
     """Value [H+1, S] of a policy [H, S] of action ids or [H, S, A] of probabilities."""
-    models = stages(mdp, len(policy))
+    models, gamma = stages(mdp, len(policy)), check_gamma(gamma)
     value = np.zeros((len(policy) + 1, models[0].num_states))
     if v_term is not None:
         value[-1] = v_term

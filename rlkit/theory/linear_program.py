@@ -12,6 +12,7 @@ from rlkit.theory.backup import Backup
 from rlkit.theory.iterations import Iterate, Watch
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.policy_iteration import _dense_value, _krylov_value
+from rlkit.theory.validate import check_gamma
 
 
 class LinearProgram(NamedTuple):
@@ -35,8 +36,10 @@ def solve_lp(mdp: FiniteMDP, gamma: float, mu: Array | None = None) -> LinearPro
     """Optimum of min (1-gamma) mu.v subject to v(s) >= r(s,a) + gamma P(s,a) v.
 
     `mu` must be positive everywhere (default uniform), or states it misses get arbitrary
-    actions: ValueError. The occupancy is the dual solution.
+    actions: ValueError, as for gamma = 1. The occupancy is the dual solution.
     """
+    if check_gamma(gamma) == 1.0:
+        raise ValueError("the linear program needs gamma < 1; solve() takes gamma = 1")
     law = np.full(mdp.num_states, 1.0 / mdp.num_states) if mu is None else np.asarray(mu, float)
     if law.shape != (mdp.num_states,) or not (law > 0).all():
         raise ValueError("mu must be a positive weight for every state")

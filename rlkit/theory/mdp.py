@@ -13,6 +13,8 @@ import scipy.sparse as sp
 from rlkit.theory.validate import (
     ROW_SUM_TOLERANCE,
     ROW_SUM_TOLERANCE_F32,
+    as_integers,
+    check_index,
     explain,
     first_decrease,
     scan_rows,
@@ -54,9 +56,10 @@ class FiniteMDP:
 
     def __post_init__(self) -> None:
         keep = "float32" if np.asarray(self.val).dtype == np.float32 else "float64"
-        columns = np.asarray(self.col)
-        if columns.dtype != np.int32 and columns.size and int(columns.max()) > MAX_STATES:
-            raise ValueError(f"successor {int(columns.max())} does not fit int32")
+        for name in ("sa_ptr", "row_ptr", "col", "a_id"):
+            object.__setattr__(self, name, as_integers(name, getattr(self, name)))
+        check_index("successor", self.col)
+        check_index("action", self.a_id)
         for name, dtype in (
             ("sa_ptr", "int64"), ("row_ptr", "int64"), ("col", "int32"), ("val", keep),
             ("r", "float64"), ("a_id", "int32"), ("mu0", "float64"), ("exo", "float64"),
@@ -212,7 +215,7 @@ class FiniteMDP:
 
         Raises ValueError naming the first state whose action is infeasible.
         """
-        actions = np.asarray(policy)
+        actions = as_integers("policy", policy)
         if actions.shape != (self.num_states,):
             raise ValueError(f"policy has shape {actions.shape}, expected ({self.num_states},)")
         table = self.row_table()
@@ -272,7 +275,10 @@ class FiniteMDP:
         """r + gamma P v for every row, [L]."""
         from rlkit.theory.kernels import row_values
 
-        w = np.ascontiguousarray(self.lookahead(np.array(v, np.float64)))
+        v = np.array(v, np.float64)
+        if v.shape != (self.num_states,):
+            raise ValueError(f"v has shape {v.shape}, expected ({self.num_states},)")
+        w = np.ascontiguousarray(self.lookahead(v))
         out = np.empty(self.num_rows)
         row_values(self.row_ptr, self.col, self.val, self.r, float(gamma), w, out)
         return out

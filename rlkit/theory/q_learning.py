@@ -16,6 +16,7 @@ from numba import njit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.q_kernels import METHODS, run_control
 from rlkit.theory.streams import categorical, stream
+from rlkit.theory.validate import check_gamma
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def learn_control(
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    gamma = check_gamma(gamma)
     if alpha is None and not 0.5 < omega <= 1.0:
         raise ValueError(f"omega must lie in (.5, 1], got {omega}")
     if not 0.0 <= epsilon <= 1.0 or n < 1 or planning < 0:
@@ -91,7 +93,7 @@ def speedy_q(
     """
     if form not in ("increments", "average"):
         raise ValueError(f"form must be 'increments' or 'average', got {form!r}")
-    m = mdp.expanded()
+    m, gamma = mdp.expanded(), check_gamma(gamma)
     out = np.empty((replicates, m.num_rows))
     kernel: Any = _speedy
 

@@ -17,6 +17,7 @@ from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.trajectories import first_above
+from rlkit.theory.validate import check_gamma
 
 TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC = range(5)
 METHODS = {
@@ -52,7 +53,7 @@ def td_learn(
         raise ValueError(f"{method} is implemented for lam = 0, got {lam}")
     if method == "true-online" and behaviour is not None:
         raise ValueError("true-online TD is on-policy: leave behaviour out")
-    m = mdp.expanded()
+    m, gamma = mdp.expanded(), check_gamma(gamma)
     phi = np.ascontiguousarray(features, np.float64)
     if phi.ndim != 2 or phi.shape[0] != m.num_states:
         raise ValueError(f"features must have shape ({m.num_states}, k), got {phi.shape}")

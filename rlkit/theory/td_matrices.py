@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from rlkit.theory.evaluation import policy_model
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.structure import stationary_law
+from rlkit.theory.validate import check_gamma
 
 
 class TDSystem(NamedTuple):
@@ -39,6 +40,7 @@ def td_system(
     `law` overrides the weights [S]; else they are the stationary law of the behaviour policy
     (default: the target itself).
     """
+    gamma = check_gamma(gamma)
     p, r = policy_model(mdp, target)
     if law is None:
         chain = p if behaviour is None else policy_model(mdp, behaviour)[0]
@@ -58,6 +60,7 @@ def emphatic_system(
     mdp: FiniteMDP, features: Array, target: Array, behaviour: Array, gamma: float
 ) -> TDSystem:
     """The system of emphatic TD(0): D replaced by f = (I - gamma P')^-1 d_mu."""
+    gamma = check_gamma(gamma)
     p, r = policy_model(mdp, target)
     law = stationary_law(policy_model(mdp, behaviour)[0])
     n = mdp.num_states

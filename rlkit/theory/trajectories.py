@@ -10,6 +10,7 @@ from numba import njit
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
+from rlkit.theory.validate import check_gamma
 
 
 class Transitions(NamedTuple):
@@ -108,6 +109,7 @@ def lstd(
     data: Transitions, features: Array, gamma: float, lam: float = 0.0, ridge: float = 1e-8
 ) -> Array:
     """LSTD(lambda) weights [k]: (sum z (phi - gamma phi') + ridge I)^-1 sum z r."""
+    gamma = check_gamma(gamma)
     z = traces(data, features, gamma * lam)
     change = features[data.s] - gamma * next_features(data, features)
     a = z.T @ change + ridge * np.eye(features.shape[1])
@@ -118,6 +120,7 @@ def recursive_lstd(
     data: Transitions, features: Array, gamma: float, lam: float = 0.0, ridge: float = 1e-8
 ) -> Array:
     """The same weights by Sherman-Morrison updates, O(k^2) a step."""
+    gamma = check_gamma(gamma)
     z = traces(data, features, gamma * lam)
     change = features[data.s] - gamma * next_features(data, features)
     inverse = np.eye(features.shape[1]) / ridge
@@ -149,12 +152,14 @@ def offline_td(
     data: Transitions, features: Array, theta: Array, gamma: float, lam: float, alpha: float
 ) -> Array:
     """Weights after one offline TD(lambda) pass: theta + alpha sum_t delta_t z_t."""
+    gamma = check_gamma(gamma)
     delta = data.r + (gamma * next_features(data, features) - features[data.s]) @ theta
     return theta + alpha * traces(data, features, gamma * lam).T @ delta
 
 
 def monte_carlo_returns(data: Transitions, gamma: float) -> Array:
     """Discounted return from every step to the end of its episode, [n] (truncation cuts it)."""
+    gamma = check_gamma(gamma)
     out, ahead = np.empty(data.r.size), 0.0
     for t in range(data.r.size - 1, -1, -1):
         ahead = data.r[t] + (0.0 if data.last[t] else gamma * ahead)
@@ -164,7 +169,7 @@ def monte_carlo_returns(data: Transitions, gamma: float) -> Array:
 
 def certainty_equivalence(data: Transitions, mdp: FiniteMDP, gamma: float) -> Array:
     """Value [S] of the chain estimated by the transitions; NaN for states never visited."""
-    n = mdp.num_states
+    n, gamma = mdp.num_states, check_gamma(gamma)
     visits = np.bincount(data.s, minlength=n).astype(float)
     p = np.zeros((n, n))
     live = data.s2 >= 0

@@ -1,11 +1,14 @@
 """Validation of finite-MDP arrays: one pass, first offender named, no copies."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 ROW_SUM_TOLERANCE = 1e-9  # times the number of successors: honest long rows round more
 ROW_SUM_TOLERANCE_F32 = 1e-6
 NEGATIVE_TOLERANCE = 1e-12
+INT32_MAX = 2**31 - 1
 
 _OK, _PTR, _COLUMN, _ORDER, _NUMBER, _NEGATIVE, _SUM, _REWARD, _ACTION, _STOP = range(10)
 
@@ -68,7 +71,31 @@ def explain(code: int, where: str, k: int, value: float, num_states: int) -> str
 
 def check_gamma(gamma: float) -> float:
     """`gamma` as a float; ValueError outside [0, 1] or when it is not a number."""
-    number = float(gamma)
+    try:
+        number = float(gamma)
+    except (TypeError, ValueError):
+        number = float("nan")
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"gamma must lie in [0, 1], got {gamma!r}")
     return number
+
+
+def as_integers(name: str, values: Any) -> np.ndarray:
+    """`values` as an integer array, never by rounding or wrapping; ValueError naming the entry."""
+    x = np.asarray(values)
+    if x.dtype.kind in "iu":
+        return x
+    if x.dtype.kind not in "bf":
+        raise ValueError(f"{name} must hold integers, got {x.dtype}")
+    if (bad := np.flatnonzero(~np.isfinite(x) | (x != np.floor(x)))).size:
+        raise ValueError(f"{name}[{bad[0]}] = {x.ravel()[bad[0]]} is not an integer")
+    return x.astype(np.int64)
+
+
+def check_index(name: str, values: np.ndarray) -> None:
+    """ValueError naming the first entry that does not fit int32."""
+    if values.dtype == np.int32 or values.size == 0:
+        return
+    if int(values.max()) > INT32_MAX or int(values.min()) < -INT32_MAX:
+        i = int(np.argmax((values > INT32_MAX) | (values < -INT32_MAX)))
+        raise ValueError(f"{name} {int(values[i])} (entry {i}) does not fit int32")

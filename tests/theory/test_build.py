@@ -110,3 +110,73 @@ def test_counts_become_frequencies_and_unseen_pairs_need_a_decision():
 def test_factored_constructor_checks_its_moves():
     with pytest.raises(ValueError, match=r"move\(0, 0, 0\) = 5"):
         FiniteMDP.factored(np.full((2, 1, 1), 5), np.ones((1, 1)), np.zeros((2, 1, 1)))
+
+
+def spoilt(where, value):
+    p, r = garnet(4, 2, 2, seed=1).dense()
+    if where == "r":
+        r[1, 1] = value
+    elif where == "sum":
+        p[1, 1] *= value
+    else:
+        p[1, 1] = np.array([value, 1 - value, 0, 0])
+    return p, r
+
+
+def from_coo(p, r):
+    s, a, s2 = np.indices(p.shape).reshape(3, -1)
+    return FiniteMDP.from_coo(s, a, s2, p.ravel(), np.repeat(r.ravel(), 4))
+
+
+def outcomes(p, r, s, a):
+    return [(p[s, a, t], t, r[s, a], False) for t in range(4) if p[s, a, t] != 0]
+
+
+class Table:
+    """What gymnasium's toy-text environments carry."""
+
+    def __init__(self, p, r):
+        self.unwrapped = self
+        self.P = {s: {a: outcomes(p, r, s, a) for a in range(2)} for s in range(4)}
+
+
+BUILDERS = {
+    "dense": FiniteMDP.from_dense,
+    "sparse": lambda p, r: FiniteMDP.from_sparse([sp.csr_matrix(p[:, a]) for a in range(2)], r),
+    "coo": from_coo,
+    "function": lambda p, r: FiniteMDP.from_function(lambda s, a: outcomes(p, r, s, a), 4, 2),
+    "gymnasium": lambda p, r: FiniteMDP.from_gymnasium(Table(p, r)),
+}
+
+
+@pytest.mark.parametrize("form", BUILDERS)
+@pytest.mark.parametrize(
+    ("where", "value"), [("sum", 0.9), ("p", np.nan), ("p", 1.5), ("p", np.inf), ("r", np.nan)]
+)
+def test_every_constructor_names_the_row_of_a_bad_number(form, where, value):
+    BUILDERS[form](*garnet(4, 2, 2, seed=1).dense())
+    with pytest.raises(ValueError, match="state 1, action 1"):
+        BUILDERS[form](*spoilt(where, value))
+
+
+def test_sizes_beyond_int32_are_refused_before_they_are_made():
+    big = 2**31
+    wide = sp.csr_matrix(([1.0], ([0], [big])), shape=(1, big + 1))
+    for build in (
+        lambda: FiniteMDP.from_coo([0], [0], [big], [1.0], [0.0]),
+        lambda: FiniteMDP.from_coo([0], [0], [0], [1.0], [0.0], num_states=big),
+        lambda: FiniteMDP.from_coo([0], [2**32], [0], [1.0], [0.0]),
+        lambda: FiniteMDP.from_sparse(wide, np.zeros(1), s=[0], a=[0]),
+        lambda: FiniteMDP.from_function(lambda s, a: [(1.0, 0, 0.0, True)], big, 1),
+        lambda: garnet(big, 1, 1),
+    ):
+        with pytest.raises(ValueError, match=r"int32|2147483647"):
+            build()
+
+
+def test_lists_of_states_must_be_integers_inside_the_model():
+    with pytest.raises(ValueError, match=r"s\[0\] = 0.7 is not an integer"):
+        FiniteMDP.from_coo([0.7], [0], [0], [1.0], [0.0])
+    for state in (2, -1):
+        with pytest.raises(ValueError, match=rf"row 1: state {state} lies outside 0..1"):
+            FiniteMDP.from_sparse(sp.eye_array(2), np.zeros(2), s=[0, state], a=[0, 0])

@@ -3,16 +3,26 @@ import pytest
 
 from rlkit.envs.tabular.chains import deep_sea, lock, river_swim
 from rlkit.envs.tabular.garnet import garnet
+from rlkit.envs.tabular.grids import frozen_lake
 from rlkit.theory import FiniteMDP
 from rlkit.theory.episodic import METHODS, learn
-from rlkit.theory.episodic_plans import UCBVI_CH, UCBVI_SIMPLE, optimistic_plan, sampled_plan
+from rlkit.theory.episodic_plans import (
+    UCBVI_CH,
+    UCBVI_SIMPLE,
+    bonus,
+    optimistic_plan,
+    sampled_plan,
+)
 from rlkit.theory.finite_horizon import backward_induction
 from rlkit.theory.streams import stream
 
 SMALL = garnet(4, 2, 2, seed=1)
 
 
-@pytest.mark.parametrize(("n", "first", "mean"), [(8, (30, 120), 0.90), (12, (90, 350), 0.80)])
+@pytest.mark.parametrize(
+    ("n", "first", "mean"),
+    [(8, (30, 120), 0.90), (12, (90, 350), 0.80), (16, (350, 650), 0.58)],
+)
 def test_deep_sea_is_found_in_a_polynomial_number_of_episodes(n, first, mean):
     found = learn(deep_sea(n, seed=3), n, 1500, scale=0.1, v_max=1.0, stage_counts=True)
     assert first[0] < np.argmax(found.returns[0] > 0.5) < first[1]
@@ -25,6 +35,48 @@ def test_greedy_exploration_fails_where_optimism_succeeds():
     assert plain.regret()[:, -1].min() > 1900
     for method, scale in (("ucbvi-simple", 0.1), ("psrl", 1.0), ("rlsvi", 1.0)):
         assert learn(mdp, 10, 2000, method, scale=scale).regret()[0, -1] < 900, method
+
+
+def test_dithering_never_crosses_a_deep_sea():
+    found = learn(deep_sea(15), 15, 10_000, "eps-greedy-q", replicates=2)
+    assert found.returns.max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("method", "scale"),
+    [("ucbvi-simple", 0.1), ("ucbvi-bf", 0.003), ("psrl", 1.0), ("rlsvi", 0.1)],
+)
+def test_slippery_lake_is_planned_as_by_dynamic_programming(method, scale):
+    """After 80 000 steps; Q-learning, optimistic or not, has seen too little by then."""
+    found = learn(frozen_lake(), 20, 4000, method, scale=scale, v_max=1.0)
+    assert found.value[0, -200:].mean() > 0.97 * found.optimal
+
+
+@pytest.mark.parametrize(
+    ("mdp", "horizon", "method", "scale"),
+    [(SMALL, 5, "ucbvi-simple", 3.0), (garnet(20, 4, 3), 10, "ucbvi-bf", 0.1)],
+)
+def test_regret_grows_like_a_root_while_the_bonus_rules(mdp, horizon, method, scale):
+    regret = learn(mdp, horizon, 20_000, method, scale=scale, replicates=2).regret().mean(0)
+    assert 0.3 <= np.log(regret[-1] / regret[1999]) / np.log(10) <= 0.7
+
+
+def test_bonus_and_noise_of_practice():
+    """kappa / sqrt(n) + cap / n, as a bonus (UCBVI) and as a standard deviation (RLSVI)."""
+    assert bonus(UCBVI_SIMPLE, 25.0, 9.9, 9.9, 7, 4.0, 9.9, 0.5) == pytest.approx(0.5 / 5 + 4 / 25)
+    arm = FiniteMDP.from_dense(np.ones((1, 1, 1)), [[0.3]])
+    total, one = np.full((1, 1), 100.0), np.zeros(1)
+    q, v, policy, seen = np.zeros((1, 1)), np.zeros((2, 1)), np.zeros((1, 1), np.int64), []
+    rng = stream(0, 0, 0)
+    for _ in range(4000):
+        sampled_plan(
+            METHODS["rlsvi"], arm.sa_ptr, arm.row_ptr, arm.col, total, 0 * total, total,
+            0.3 * total, 0.0, 1.0, 1.0, False, np.inf, 0.5, rng, q, v, policy, one,
+            np.zeros((1, 1)), one,
+        )  # fmt: skip
+        seen.append(q[0, 0])
+    assert np.mean(seen) == pytest.approx(0.3, abs=0.004)
+    assert np.std(seen) == pytest.approx(0.5 / 10 + 1 / 100, rel=0.05)
 
 
 def test_river_swim_ranking():

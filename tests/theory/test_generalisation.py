@@ -23,6 +23,14 @@ def negate(b, a):
     return 1 - a
 
 
+def keep(b, a):
+    return b
+
+
+def compare(b, a):
+    return int(a == b)
+
+
 def test_class_sizes():
     assert len(BITS.moves) == 256
     assert len(BITS.values) == 146
@@ -74,13 +82,24 @@ def test_no_data_leave_everything_open():
 
 
 def test_an_unfactored_class_gains_nothing_once_everything_is_seen():
-    """All 3-state models: with every pair observed both routes leave the one true value."""
-    models = all_models(3, 2, np.array([[0.0, 0.5], [1, 0], [0, 0.2]]))
-    s, a = np.divmod(np.arange(6), 2)
-    for truth in range(0, len(models.moves), 97):
+    """All 4-state models: with every pair observed both routes leave the one true value."""
+    models = all_models(4, 2, np.array([[0.0, 0.5], [1, 0], [0, 0.2], [0.3, 0.1]]))
+    s, a = np.divmod(np.arange(8), 2)
+    assert len(models.moves) == 4**8
+    for truth in range(0, len(models.moves), 3001):
         found = candidates(models, truth, s, a)
         assert found.models.tolist() == [truth]
         assert found.model_values.tolist() == found.bellman_values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "count"),
+    [(copy, copy, 3), (negate, negate, 3), (copy, keep, 4), (copy, compare, 2)],
+)
+def test_values_left_by_simple_truths(first, second, count):
+    found = candidates(BITS, index(first, second), STATES, ACTIONS)
+    assert found.model_values.size == 1
+    assert found.bellman_values.size == count
 
 
 def test_errors():

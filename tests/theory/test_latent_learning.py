@@ -8,7 +8,7 @@ from rlkit.theory.latent_learning import _optimism, learn_latent, value_bonus
 
 def test_bonus_keeps_the_operator_monotone():
     rng = np.random.default_rng(0)
-    for _ in range(4000):
+    for _ in range(20_000):
         p = rng.dirichlet(np.ones(3))
         low, high = np.sort(rng.random((2, 3)), axis=0)
         n, iota = rng.uniform(1, 500), rng.uniform(0.1, 20)

@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 
 from rlkit.envs.tabular.chains import jao, river_swim
+from rlkit.envs.tabular.garnet import garnet
+from rlkit.theory import FiniteMDP
+from rlkit.theory.average_reward import relative_value_iteration
 from rlkit.theory.loop import loop_finite, loop_linear_mixture
 
 MODELS = [jao(8, which=k) for k in range(8)]
@@ -18,6 +21,33 @@ def test_jao_eight_switches_five_times_and_locks_on(loss):
     curve = found.regret[:, [0, 1, 3, 7, 15]]
     assert (curve >= low).all()
     assert (curve <= high).all()
+
+
+def test_switches_do_not_grow_with_time():
+    for horizon in (40_000, 160_000):
+        assert loop_finite(MODELS[5], MODELS, horizon, 5).switches[0] == 5
+
+
+@pytest.mark.parametrize("truth", [0, 6, 9])
+def test_what_is_played_promises_at_least_the_true_gain(truth):
+    base, rng = garnet(4, 3, 2, seed=3), np.random.default_rng(0)
+    p, r = base.dense()
+    near = [0.5 * p + 0.5 * rng.dirichlet(np.ones(4), (4, 3)) for _ in range(9)]
+    models = [base, *(FiniteMDP.from_dense(x, r) for x in near)]
+    gains = np.array([relative_value_iteration(m, 1e-11).gain[0] for m in models])
+    found = loop_finite(models[truth], models, 20_000, truth, replicates=3)
+    assert found.in_set.all()
+    assert (gains[found.held] >= gains[truth] - 1e-9).all()
+
+
+def test_tabular_is_the_mixture_of_all_transitions():
+    one_hot = np.zeros((2, 8, 2, 32))
+    for i, (s, a, t) in enumerate(np.ndindex(2, 8, 2)):
+        one_hot[s, a, t, i] = 1.0
+    found = loop_linear_mixture(MODELS[5], one_hot, 12_000, 1.43, norm=4.0, scale=0.1)
+    assert found.switches[0] < 16 * np.log2(12_000)
+    late = found.regret[0, -1] - found.regret[0, 7]
+    assert late < 0.4 * found.regret[0, 7]
 
 
 def test_smaller_set_is_quicker():

@@ -22,7 +22,13 @@ def two_states(**changes):
         ({"r": [5.0, np.nan, -1.0]}, r"state 0, action 1 .*reward nan"),
         ({"r": [5.0, -np.inf, -1.0]}, r"state 0, action 1 .*leave infeasible"),
         ({"col": [0, 1, 1, 2]}, r"state 1, action 0 .*successor 2 lies outside 0..1"),
-        ({"col": [0, 1, 1, 2**31]}, r"does not fit int32"),
+        ({"col": [0, 1, 1, 2**31]}, r"successor 2147483648 \(entry 3\) does not fit int32"),
+        ({"col": [0, 1, -(2**32), 1]}, r"successor -4294967296 \(entry 2\) does not fit int32"),
+        ({"col": [0.5, 1, 1, 1]}, r"col\[0\] = 0.5 is not an integer"),
+        ({"col": [0, 1, 1, -1]}, r"state 1, action 0 .*successor -1 lies outside"),
+        ({"a_id": [0, 2**32 + 1, 0]}, r"action 4294967297 \(entry 1\) does not fit int32"),
+        ({"a_id": [-1, 1, 0]}, r"state 0, action -1 .*negative action id"),
+        ({"sa_ptr": ["0", "2", "3"]}, r"sa_ptr must hold integers"),
         ({"col": [1, 0, 1, 1]}, r"state 0, action 0 .*out of order"),
         ({"col": [0, 0, 1, 1]}, r"state 0, action 0 .*repeated"),
         ({"sa_ptr": [0, 3, 3]}, r"state 1 has no feasible action"),
@@ -103,6 +109,16 @@ def test_q_table_marks_infeasible_actions_and_matches_dense():
     np.testing.assert_allclose(mdp.q_table(v, 0.5), [[5.75, 11.0], [0.0, -np.inf]])
     with pytest.raises(ValueError, match="policy takes action 1 in state 1"):
         mdp.rows(np.array([0, 1]))
+
+
+def test_values_and_policies_must_fit_the_states():
+    mdp = two_states()
+    for v in (np.zeros(1), np.zeros(3), np.zeros((2, 1))):
+        with pytest.raises(ValueError, match=r"v has shape .*, expected \(2,\)"):
+            mdp.q(v, 0.9)
+    with pytest.raises(ValueError, match=r"policy\[1\] = 0.5 is not an integer"):
+        mdp.rows(np.array([0.0, 0.5]))
+    np.testing.assert_array_equal(mdp.rows(np.array([1.0, 0.0])), [1, 2])
 
 
 def test_relabelling_states_permutes_the_value():

@@ -3,6 +3,7 @@ import pytest
 
 from rlkit.envs.tabular.chains import deep_sea, jao, river_swim
 from rlkit.envs.tabular.garnet import garnet
+from rlkit.theory import FiniteMDP
 from rlkit.theory.optimistic_q import learn_optimistic_q
 
 SWIM, SPAN = river_swim(), 6.32
@@ -44,6 +45,22 @@ def test_replicates_do_not_depend_on_company_or_threads():
     np.testing.assert_array_equal(many.regret[0], one.regret[0])
     np.testing.assert_array_equal(many.q[0], one.q[0])
     assert not np.array_equal(many.q[0], many.q[1])
+
+
+def test_one_arm_follows_the_published_recursion():
+    """H, the bonus 4 sp sqrt(H / n ln(2 T / delta)) and the step (H + 1) / (H + n), by hand."""
+    arm, steps, span, delta = FiniteMDP.from_dense(np.ones((1, 1, 1)), [[0.3]]), 4000, 0.02, 0.05
+    run = learn_optimistic_q(arm, steps, span, delta=delta)
+    horizon = min(np.sqrt(span * steps), (steps / np.log(4 * steps / delta)) ** (1 / 3))
+    assert run.horizon == pytest.approx(horizon)
+    q = least = horizon
+    for n in range(1, steps + 1):
+        alpha = (horizon + 1) / (horizon + n)
+        extra = 4 * span * np.sqrt(horizon / n * np.log(2 * steps / delta))
+        q = (1 - alpha) * q + alpha * (0.3 + (1 - 1 / horizon) * least + extra)
+        least = min(least, q)
+    np.testing.assert_allclose(run.q, least, rtol=1e-12)
+    assert least < 0.9 * horizon
 
 
 def test_bad_requests():

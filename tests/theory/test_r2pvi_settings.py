@@ -1,5 +1,7 @@
 """The experiments of the R2PVI paper: exact worlds, data, variance weights, what is robust."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,27 @@ def test_features_are_laws_and_data_follow_the_world():
     assert good.mean() == pytest.approx(0.3, abs=0.03)
     np.testing.assert_allclose(data.r[1:], data.phi[1:, :, 3])
     assert (data.r[0] == 0).all()
+
+
+def test_settings_are_those_of_the_authors():
+    assert NOMINAL.phi.shape == (5, 16, 4)
+    assert NOMINAL.theta.shape == (3, 4)
+    xi = np.full(4, 0.05)  # of l1 norm .2
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=4)))
+    np.testing.assert_allclose(NOMINAL.phi[0, :, 0], 1 - 0.3 - signs @ xi)
+    np.testing.assert_allclose(NOMINAL.phi[0, :, 3], 0.3 + signs @ xi)
+    option = PutOption()
+    assert (option.horizon, option.strike, option.spread, option.size) == (20, 100.0, 5.0, 30)
+    prices = np.array([76.6, 76.7, 80.0, 80 + 100 / 60, 80 + 29 * 100 / 30])
+    phi = option.features(prices)
+    assert phi[0].sum() == 0  # below 76.7 nothing is known, and waiting is thought worthless
+    assert phi[1].sum() > 0
+    np.testing.assert_allclose(phi[[2, 4]], np.eye(30)[[0, 29]], atol=1e-9)
+    np.testing.assert_allclose(phi[3, :2], 0.5)
+    assert 95 * 0.98**20 < 76.7
+    data = option.collect(4000, seed=0)
+    assert data.exit_next[0].mean() == pytest.approx(option.exercise(
+        np.linspace(95, 105, 2001)[:, None] * [1.02, 0.98]).mean(), abs=0.1)  # fmt: skip
 
 
 def test_value_is_the_mean_of_simulated_returns():

@@ -129,6 +129,11 @@ def test_distance_zero_means_the_same_greedy_actions_and_no_regret():
     assert worst_case_regret(MODEL, rewards(0), -rewards(0), GAMMA) == pytest.approx(1)
     assert optimality_regret(MODEL, rewards(0), -rewards(0), GAMMA) == pytest.approx(1)
     assert optimality_regret(MODEL, rewards(0), shaped(0, True), GAMMA) == pytest.approx(0)
+    # Under a reward that ranks nothing there is nothing to regret, and no division by zero.
+    zero = np.zeros(P.shape)
+    assert optimality_regret(MODEL, zero, rewards(0), GAMMA) == 0
+    assert worst_case_regret(MODEL, zero, rewards(0), GAMMA) == 0
+    assert worst_case_regret(MODEL, rewards(0), zero, GAMMA) == pytest.approx(1)
 
 
 def test_worst_case_regret_is_at_least_every_pair_of_policies_and_bounded_both_ways():

@@ -84,3 +84,15 @@ def test_constants_and_single_atoms_are_unmoved():
             assert value == pytest.approx(2.0, abs=1e-15)
             one = worst_value(kind, constrained, 0.3, np.array([2.0]), np.array([1.0]), 1, 2.0)
             assert one == pytest.approx(2.0, abs=1e-15)
+
+
+def test_a_wide_enough_kl_ball_reaches_the_worst_atom():
+    """From a radius of -ln p(argmin) on nature puts all mass there; just below, almost all."""
+    for seed in range(10):
+        values, p = atoms(seed)
+        limit = -np.log(p[0])
+        for radius in (limit, 1.5 * limit):
+            assert worst_value(KL, True, radius, values, p, 5, values[0]) == pytest.approx(
+                values[0]
+            )
+        assert worst_value(KL, True, 0.9 * limit, values, p, 5, values[0]) > values[0] + 1e-6

@@ -17,8 +17,11 @@ from rlkit.theory.structure import (
 
 @pytest.mark.parametrize(
     ("n", "variant", "value"),
-    [(6, "ucrl", 14.722338), (12, "ucrl", 34.722222), (6, "strong_current", 22.510288)],
-)
+    [
+        (6, "ucrl", 14.722338), (12, "ucrl", 34.722222), (6, "calm_end", 14.722338),
+        (12, "calm_end", 34.722222), (6, "strong_current", 22.510288),
+    ],
+)  # fmt: skip
 def test_river_swim_diameter(n, variant, value):
     assert diameter(river_swim(n, variant)) == pytest.approx(value, abs=1e-6)
 

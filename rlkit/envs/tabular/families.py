@@ -17,7 +17,8 @@ FAMILIES = {  # name -> module of this folder
     "river_swim": "chains", "deep_sea": "chains", "chain": "chains", "lock": "chains",
     "jao": "chains", "forest": "classics", "inventory": "classics", "ring": "classics",
     "baird": "classics", "boyan_chain": "classics", "garnet": "garnet", "banded_garnet": "garnet",
-    "factored_garnet": "garnet", "frozen_lake": "grids", "maze": "grids", "pendulum": "control",
+    "factored_garnet": "garnet", "two_theta": "classics", "frozen_lake": "grids", "maze": "grids",
+    "pendulum": "control",
 }  # fmt: skip
 EXAMPLE = "garnet:states=100,actions=4,successors=5"
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from rlkit.theory.evaluation import policy_model
-from rlkit.theory.mdp import FiniteMDP
+from rlkit.theory.mdp import MAX_STATES, FiniteMDP
 from rlkit.theory.streams import integer, stream, uniform
 from rlkit.theory.structure import recurrent_classes
 
@@ -51,6 +51,8 @@ def _check(states: int, actions: int, successors: int, room: int) -> None:
             f"need states, actions >= 1 and 1 <= successors <= {min(states, room)}, "
             f"got {states, actions, successors}"
         )
+    if states > MAX_STATES:
+        raise ValueError(f"{states} states do not fit int32 successors")
 
 
 def _random_mdp(
