@@ -75,7 +75,7 @@ def net(rule: str) -> neural_ucb.Config:
 
 def gap(rule: str, perturbation: float) -> neural_gap.Config:
     lr = 0.3 if rule == "square" else 0.6
-    draws = 4 if perturbation else 1
+    draws = 16 if perturbation else 1
     return neural_gap.Config(
         rule, gamma=50.0, perturbation=perturbation, draws=draws, lr=lr, replays=2, seeds=LANES
     )

@@ -97,8 +97,14 @@ class ContextFreePolicy:
                 row = int(np.flatnonzero(bad)[0])
                 raise ValueError(f"reward of row {row} is {reward[row]}; it must lie in [0, 1]")
         if c.rule == "exp3_ix":
-            if feedback.prob is None or np.isnan(feedback.prob).any():
-                raise ValueError("exp3_ix learns from the probabilities its actions had")
+            if feedback.prob is None:
+                raise ValueError("exp3_ix learns from the probabilities its actions had: set prob")
+            unknown = np.isnan(np.asarray(feedback.prob, np.float64))
+            if unknown.any():
+                raise ValueError(
+                    f"prob of row {int(np.flatnonzero(unknown)[0])} is missing: exp3_ix learns "
+                    "from the probabilities its actions had"
+                )
             eta = np.sqrt(np.log(max(self.arms, 2)) / (self.arms * (self.pulls.sum() + 1)))
             np.add.at(self.loss, action, (1 - reward) / (feedback.prob + eta / 2))
         np.add.at(self.pulls, action, 1.0)

@@ -113,7 +113,10 @@ def check_context(obs: Observation, arms: int, dim: int, per_arm: bool) -> np.nd
 
 
 def check_feedback(feedback: Feedback, arms: int) -> Feedback:
-    """The feedback, after refusing unknown or masked arms, NaN rewards, impossible propensities."""
+    """The feedback, after refusing unknown or masked arms, NaN rewards, impossible propensities.
+
+    The ValueError names the row; so does that of an empty mask. A NaN propensity is one unknown.
+    """
     action, reward = np.asarray(feedback.action), np.asarray(feedback.reward, np.float64)
     if not np.issubdtype(action.dtype, np.integer):
         raise ValueError(f"actions must be integers, got {action.dtype}")
@@ -128,12 +131,14 @@ def check_feedback(feedback: Feedback, arms: int) -> Feedback:
         raise ValueError(f"reward of row {_first_bad(bad)} is not a finite number")
     if feedback.prob is not None:
         prob = np.asarray(feedback.prob, np.float64)
+        if len(prob) != len(action):
+            raise ValueError(f"{len(prob)} probabilities for {len(action)} actions")
         bad = (prob <= 0) | (prob > 1 + 1e-9)
         if bad.any():
             row = _first_bad(bad)
             raise ValueError(f"prob of row {row} is {prob[row]}; it must lie in (0, 1]")
     if feedback.mask is not None and action.ndim == 1:
-        bad = ~np.asarray(feedback.mask, bool)[np.arange(len(action)), action]
+        bad = ~available(feedback.observation, arms)[np.arange(len(action)), action]
         if bad.any():
             row = _first_bad(bad)
             raise ValueError(f"action of row {row} is {action[row]}, which its mask rules out")

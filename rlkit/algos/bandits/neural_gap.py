@@ -73,6 +73,14 @@ class NeuralGapPolicy:
         size = self.net.first.shape[1]
         signs = [generator(s, "signs").integers(0, 2, (c.draws, size)) * 2 - 1 for s in c.seeds]
         width = c.hidden[-1] if c.hidden else dim
+        # Along a draw the squared loss is at least this curved, whatever the data.
+        curvature = c.perturbation**2 * size / (c.draws * width**0.5)
+        if c.rule == "square" and c.lr * curvature > 2.0:
+            raise ValueError(
+                f"lr {c.lr:g} diverges: {c.draws} draws of a perturbation {c.perturbation:g} of "
+                f"{size} parameters need lr below {2.0 / curvature:.3g}; lower lr or the "
+                "perturbation, or raise draws"
+            )
         self.noise = self.net.tensor(np.stack(signs)) * c.perturbation / width**0.25
         self.history = History(tuple(c.seeds), (arms, dim) if c.per_arm else (dim,))
         self.steps = 0

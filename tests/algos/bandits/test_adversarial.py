@@ -103,6 +103,39 @@ def test_stochastic_growth_of_tsallis_inf_is_logarithmic_and_of_exp3_ix_is_not()
     assert 2.3 < exp3_regret[1] / exp3_regret[0] < 3.7  # sqrt(10) = 3.16
 
 
+def test_exp3_tuned_to_its_horizon_grows_like_the_root():
+    # With steps of sqrt(ln K / (t K)) it adapts to such easy arms: its ratio is near 2.
+    growth = {}
+    for policy in ("exp3", "exp3_anytime"):
+        short, long = (
+            simulate(policy, [0.5, 0.4], runs=30, horizon=horizon).mean()[-1]
+            for horizon in (10_000, 100_000)
+        )
+        growth[policy] = long / short
+    assert 2.7 < growth["exp3"] < 3.7  # sqrt(10) = 3.16
+    assert growth["exp3_anytime"] < 2.4
+
+
+def test_a_flip_halfway_defeats_neither_ucb1_nor_tsallis_inf():
+    """Means .6 and .4 change places at half time.
+
+    It is sometimes told as an adversary that costs UCB1 a linear regret. It does not: what UCB1
+    knows of the worse arm are few pulls, so that the arm's mean rises as soon as it is better, and
+    the regret even against the best arm of each half grows like a logarithm. Tsallis-INF stays
+    below the best fixed arm too. The adversary of the next test does defeat UCB1.
+    """
+    against_both_halves = []
+    for horizon in (10_000, 40_000):
+        env = Switching([[0.6, 0.4], [0.4, 0.6]], [1, horizon // 2 + 1])
+        ucb = simulate("ucb1", env=env, runs=40, horizon=horizon).mean()[-1]
+        against_both_halves.append(ucb + 0.1 * horizon)  # .6 T instead of the best fixed arm's .5 T
+        leader = simulate("tsallis_inf", env=env, runs=40, horizon=horizon)
+        assert leader.mean()[-1] < 2 * np.sqrt(2 * horizon)
+    short, long = against_both_halves
+    assert 0 < short < 0.02 * 10_000
+    assert long < 2.5 * short  # four times the rounds
+
+
 def rewards_against_ucb1(horizon: int) -> np.ndarray:
     """An oblivious sequence [T, 2] that pays UCB1's choice (next to) nothing in every round."""
     low = np.array([0.0, 0.001])  # different, so that UCB1 never has to break a tie

@@ -51,6 +51,19 @@ def test_gap_weighting_limits_ties_and_masks(weights):
     np.testing.assert_allclose(square_cb(rewards + 3.0, mask, 9.0), square_cb(rewards, mask, 9.0))
 
 
+@pytest.mark.parametrize("rule", ["square_cb", "fast_cb"])
+def test_gap_weighting_starts_uniform_and_counts_in_learn_only(rule):
+    policy = OraclePolicy(NetworkOracle(3, 2), oracle_policies.Config(rule))
+    obs = Observation(np.random.default_rng(0).standard_normal((4, 2)))
+    assert np.ptp(policy.oracle.predict(obs), axis=1).min() > 1e-3  # its first weights differ
+    for _ in range(3):
+        policy.act(obs, np.random.default_rng(0))
+    np.testing.assert_allclose(policy.dist(obs), 1 / 3)
+    policy.learn(Feedback(np.zeros(4, int), np.zeros(4), obs.context))
+    assert policy.gamma() == 10.0 * 4**0.5
+    assert np.ptp(policy.dist(obs), axis=1).min() > 1e-3
+
+
 def test_first_order_weights_stop_exploring_at_a_perfect_arm():
     p = fast_cb(np.array([[1.0, 0.9, 0.2]]), ALL, 10.0)
     assert p[0, 0] > 1 - 1e-6

@@ -97,6 +97,14 @@ POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: oracle_policy("square_cb", TreesOracle(ARMS, DIM, first_fit=20, max_iter=5)),
         "common",
     ),
+    "oracle.fast_cb.trees": (
+        lambda: oracle_policy("fast_cb", TreesOracle(ARMS, DIM, first_fit=20, max_iter=5)),
+        "common",
+    ),
+    "oracle.fast_cb.network": (
+        lambda: oracle_policy("fast_cb", NetworkOracle(ARMS, DIM, hidden=(8,))),
+        "common",
+    ),
     "oracle.reg_cb.trees": (
         lambda: oracle_policy("reg_cb", TreesOracle(ARMS, DIM, first_fit=20, max_iter=5)),
         "common",
@@ -127,6 +135,8 @@ POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
 NOT_RELABELLED = {
     "oracle.square_cb.trees",
     "oracle.square_cb.network",
+    "oracle.fast_cb.trees",
+    "oracle.fast_cb.network",
     "oracle.reg_cb.trees",
     "oracle.reg_cb_elim.network",
     "neural.ucb",
@@ -324,7 +334,7 @@ def test_delayed_feedback_is_learned_on_arrival(case):
 
 
 def test_bad_rows_are_named(case):
-    _, factory, kind = case
+    name, factory, kind = case
     policy, rng = factory(), np.random.default_rng(0)
     obs = observe(kind, 6, rng)
     empty = obs.mask.copy()
@@ -348,13 +358,26 @@ def test_bad_rows_are_named(case):
     ):
         with pytest.raises(ValueError, match=message):
             policy.learn(change(column, row, value))
+    before = policy.state_dict()
+    empty = good.mask.copy()
+    empty[4] = False
+    with pytest.raises(ValueError, match="mask of row 4 is empty"):
+        policy.learn(change("mask", np.arange(6), empty))
+    if name == "context_free.exp3_ix":
+        with pytest.raises(ValueError, match="prob of row 2 is missing"):
+            policy.learn(change("prob", 2, np.nan))
     hidden = change("mask", np.arange(6), np.eye(ARMS, dtype=bool)[(good.action + 1) % ARMS])
     with pytest.raises(ValueError, match="which its mask rules out"):
         policy.learn(hidden)
-    if kind in ("common", "per_arm"):
+    if kind != "none":
         broken = obs.context.copy()
         broken[3] = np.nan
         with pytest.raises(ValueError, match="context of row 3"):
             policy.act(Observation(broken, obs.mask), rng)
         with pytest.raises(ValueError, match="context has shape"):
             policy.act(Observation(obs.context[..., :1], obs.mask), rng)
+        with pytest.raises(ValueError, match="context of row 5"):
+            policy.learn(change("context", 5, np.nan))
+        with pytest.raises(ValueError, match="needs a context"):
+            policy.learn(Feedback(good.action, good.reward, None, good.mask, good.prob))
+    assert same_state(before, policy.state_dict())  # nothing was learned from any of them

@@ -83,6 +83,22 @@ def test_reference_complete_policy_regret():
         assert run.mean()[-1] == pytest.approx(value, abs=4 * run.standard_error()[-1] + 10)
 
 
+def test_under_coin_flips_a_memoryless_policy_stumbles_on_repetition_or_does_not():
+    # With Bernoulli losses UCB1 sometimes repeats arm 0 by luck and learns its worth, so that its
+    # regret has two modes. The 887 and 1939 that two runs of a reference program gave are ordinary
+    # means of two runs; the means over all runs are near 550 and 900.
+    env, spread = Tallying(**HARD), {}
+    for horizon, value in ((4000, 887.0), (16_000, 1939.0)):
+        regret = simulate("ucb1", env=env, runs=400, horizon=horizon, seed=3).regret[:, -1]
+        low, high = np.quantile(regret.reshape(-1, 2).mean(1), [0.05, 0.95])
+        assert low < value < high
+        spread[horizon] = regret
+    assert spread[16_000].mean() > 1.4 * spread[4000].mean()
+    assert spread[16_000].std() > 2 * spread[4000].std()  # elimination: 1.29 and no such spread
+    ours = simulate("tallying_elimination", env=env, runs=60, horizon=16_000, burn_in=25).regret
+    assert ours[:, -1].max() < 0.5 * spread[16_000].max()
+
+
 def test_elimination_beats_memoryless_policies_whose_regret_is_linear():
     env = Tallying(**HARD, noise="gaussian", sigma=0.1)
     regret = {

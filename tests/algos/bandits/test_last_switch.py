@@ -75,6 +75,18 @@ def test_cycle_policy_keeps_its_share_of_the_relaxation(arms, n):
         assert rewards.mean() > 0.7 * value
 
 
+def test_a_real_state_below_its_virtual_one_is_noticed():
+    # Every run of the policy checks it; a plan for longer rests than the arm can have breaks it.
+    rested, played = np.array([[0.1, 0.5, 0.9]]), np.array([[0.05, 0.02, 0.01]])
+    plan = relaxation(rested, played)
+    assert plan.rest[0, 0] == 3
+    right = LastSwitch(rested, played, noise="none").tables(1)
+    follow_plan(right, plan, (rested, played), 0, 2, 100, 0)
+    wrong = LastSwitch(rested[:, :1], played[:, :1], noise="none").tables(1)
+    with pytest.raises(RuntimeError, match="below its virtual one"):
+        follow_plan(wrong, plan, (rested, played), 0, 2, 100, 0)
+
+
 def test_constant_rewards_are_simply_the_best_mean():
     means = np.array([[0.3], [0.8], [0.5]])
     rested = played = np.repeat(means, 3, axis=1)

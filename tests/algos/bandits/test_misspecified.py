@@ -143,6 +143,34 @@ def test_needle_hides_from_a_linear_learner_and_not_from_a_sparse_one():
     assert out.arm == 3
 
 
+def test_a_linear_learner_finds_a_needle_only_by_its_own_order():
+    """Until it asks for the needle, all answers are zero: it goes through the arms as if there were
+    no needle. A needle put at random is therefore at a uniform place of that order, and finding it
+    takes half of the arms in the mean."""
+    rng = np.random.default_rng(6)
+    dim, arms, delta = 40, 300, 0.9
+    phi = unit_rows(rng, arms, dim)
+    eps = delta * np.abs(phi @ phi.T - np.eye(arms)).max()
+
+    def order(needle):
+        asked: list[int] = []
+
+        def query(arm, times):
+            asked.append(arm)
+            return delta * (arm == needle)
+
+        phased_elimination(phi, query, eps=eps, phases=2)
+        return asked
+
+    blind = order(None)
+    assert len(set(blind)) < 0.6 * arms  # the others are never asked for
+    for needle in range(0, arms, 10):
+        asked = order(needle)
+        until = asked.index(needle) if needle in asked else len(asked)
+        assert asked[:until] == blind[:until]
+        assert (needle in asked) == (needle in blind)
+
+
 def test_bad_requests_are_refused():
     phi = np.eye(3)
     with pytest.raises(ValueError, match="sparsity is 4"):

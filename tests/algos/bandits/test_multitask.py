@@ -132,6 +132,24 @@ def test_tasks_that_share_a_representation_predict_better_together():
     assert together < 0.5 * unrelated
 
 
+def test_duplicate_tasks_predict_as_well_as_one_task_with_all_their_rows():
+    errors = []
+    for seed in range(2):
+        env = SharedRepresentation(1, arms=1, dim=6, sigma=0.05, seed=seed)
+        rng = np.random.default_rng(seed)
+        obs, means = env.draw(0, 120, rng)
+        reward, (fresh, truth) = env.sample(means, rng)[:, 0], env.draw(1, 1000, rng)
+        for tasks in (1, 4):
+            c = multitask.Config(tasks=tasks, width=4, refit=1, steps=400, batch=64 // tasks)
+            policy = GFUCB(1, 6, c)
+            copies, run = np.tile(obs.context, (4, 1, 1)), np.repeat(np.arange(tasks), 480 // tasks)
+            policy.learn(Feedback(np.zeros(480, int), np.tile(reward, 4), copies, run=run))
+            asked = Observation(np.tile(fresh.context, (tasks, 1, 1)))
+            errors.append(np.square(policy.predict(asked)[0] - np.tile(truth, (tasks, 1))).mean())
+    one, together = np.mean(errors[::2]), np.mean(errors[1::2])
+    assert together < 1.2 * one < 0.1  # rewards have variance 1
+
+
 @pytest.mark.slow
 def test_regret_of_a_task_falls_with_the_number_of_tasks():
     regret = {}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from rlkit.algos.bandits import ee_net, linear, neural_gap, neural_ucb, oracle_policies
 from rlkit.algos.bandits.arm_nets import ArmNet, arm_inputs, chosen_inputs
@@ -290,6 +291,33 @@ def test_neural_policies_learn_what_no_linear_policy_can(policy):
     assert late.max() < 0.3  # chance is .5
 
 
+DIGITS = {
+    "ucb": lambda d: NeuralPolicy(10, d, neural_ucb.Config(ridge=0.1, nu=0.01, lr=0.01, steps=4)),
+    "ts": lambda d: NeuralPolicy(
+        10, d, neural_ucb.Config("ts", ridge=0.1, nu=0.01, lr=0.01, steps=4)
+    ),
+    "square": lambda d: NeuralGapPolicy(
+        10, d, neural_gap.Config(gamma=200.0, draws=20, lr=0.2, replays=2)
+    ),
+    "fast": lambda d: NeuralGapPolicy(
+        10, d, neural_gap.Config("fast", gamma=400.0, draws=20, lr=0.6, replays=2)
+    ),
+    "ee_net": lambda d: EENet(10, d, ee_net.Config("linear", lr=0.01, steps=4)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DIGITS)
+def test_neural_policies_halve_the_regret_of_uniform_play_on_digits(name):
+    x, y = load_digits(return_X_y=True)
+    x = x - x.mean(0)
+    x = np.column_stack([x / np.linalg.norm(x, axis=1, keepdims=True), np.ones(len(x))])
+    env = Classification(x, y)
+    regret = play(DIGITS[name](x.shape[1]), env, 600, batch=5).regret
+    assert regret.sum() < 0.5 * 0.9 * 3000
+    assert regret[-500:].mean() < 0.2
+
+
 def test_bad_neural_requests_are_refused():
     with pytest.raises(ValueError, match="rule is 'greedy'"):
         NeuralPolicy(2, 2, neural_ucb.Config("greedy"))
@@ -299,6 +327,12 @@ def test_bad_neural_requests_are_refused():
         NeuralGapPolicy(2, 2).learn(
             Feedback(np.array([0, 1]), np.array([0.0, 2.0]), np.zeros((2, 2)))
         )
+    # Few draws of many parameters: the frozen noise alone curves the loss more than 2 / lr.
+    few = {"hidden": (100,), "draws": 4, "lr": 0.3}
+    with pytest.raises(ValueError, match=r"lr 0.3 diverges: 4 draws .* of 62201 parameters"):
+        NeuralGapPolicy(10, 62, neural_gap.Config(**few))
+    NeuralGapPolicy(10, 62, neural_gap.Config(**few | {"draws": 16}))
+    NeuralGapPolicy(10, 62, neural_gap.Config(**few | {"perturbation": 0.0}))
     with pytest.raises(ValueError, match="decision is 'ucb'"):
         EENet(2, 2, ee_net.Config("ucb"))
     with pytest.raises(ValueError, match="3 rows do not split"):

@@ -52,7 +52,8 @@ def test_a_tied_best_arm_has_no_finite_time():
 
 @pytest.mark.parametrize("rule", ["lucb", "track_and_stop", "top_two_ts", "oracle", "uniform"])
 def test_error_probability_is_kept(rule):
-    runs = identify(rule, MEANS, delta=0.1, runs=1000 if rule == "lucb" else 300, seed=3)
+    count = 1000 if rule in ("lucb", "track_and_stop") else 300
+    runs = identify(rule, MEANS, delta=0.1, runs=count, threads=2, seed=3)
     assert runs.stopped.all()
     assert (runs.chosen != 0).mean() <= 0.1
 

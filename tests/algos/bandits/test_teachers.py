@@ -107,6 +107,16 @@ def test_tasks_on_which_returns_change_are_sought(make, reward, random_share, le
     assert guided(quadrant_share(make(), 1500, reward), random_share) > least
 
 
+def test_seven_tenths_of_guided_tasks_lie_in_the_half_where_the_student_improves():
+    teacher, inside = AlpGmm(*UNIT), []
+    for e in range(1500):
+        task = teacher.sample()
+        inside.append(task[0] > 0.5)
+        teacher.update(task, e / 1500 if inside[-1] else 0.0)
+    share = float(np.mean(inside[750:]))
+    assert (share - 0.5 * 0.2) / 0.8 >= 0.7
+
+
 def test_covariance_does_not_seek_what_gets_worse():
     assert guided(quadrant_share(CovarGmm(*UNIT), 1500, lambda t: 1 - t)) < 0.5
 

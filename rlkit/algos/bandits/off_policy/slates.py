@@ -75,6 +75,23 @@ def _check(prob: np.ndarray, name: str, shape: tuple[int, ...], logged: bool) ->
     return p
 
 
+def _known(slates: np.ndarray, items: int) -> np.ndarray:
+    """Slates [n, m] of items 0 to K - 1; any other raises with its row."""
+    shown = np.asarray(slates)
+    bad = ((shown < 0) | (shown >= items)).any(1)
+    if bad.any():
+        row = _first(bad)
+        raise ValueError(
+            f"slate of row {row} is {shown[row].tolist()}; there are items 0 to {items - 1}"
+        )
+    return shown
+
+
+def _indicators(slates: np.ndarray, items: int) -> np.ndarray:
+    """[n, m K] with a one at (slot, item) of every item of slates [n, m]."""
+    return np.eye(items)[_known(slates, items)].reshape(len(slates), -1)
+
+
 def slate_values(
     log: SlateLog,
     name: str,
@@ -129,7 +146,7 @@ def pseudo_inverse_values(
     wanted = np.asarray(target, np.float64)
     if wanted.shape != (n, m, items):
         raise ValueError(f"target has shape {wanted.shape}; needed is {(n, m, items)}")
-    shown = np.eye(items)[log.items].reshape(n, -1)
+    shown = _indicators(log.items, items)
     inverse = np.linalg.pinv(np.asarray(moments, np.float64), hermitian=True)
     solved = np.einsum("...ij,...j->...i", inverse, shown)
     return np.asarray(log.reward, np.float64).sum(1) * (wanted.reshape(n, -1) * solved).sum(1)
@@ -140,7 +157,7 @@ def slate_moments(slates: np.ndarray, prob: np.ndarray, items: int) -> np.ndarra
     prob = np.asarray(prob, np.float64)
     if abs(prob.sum() - 1.0) > 1e-6:
         raise ValueError(f"the probabilities of the slates sum to {prob.sum():.6g}, not to one")
-    shown = np.eye(items)[slates].reshape(len(slates), -1)
+    shown = _indicators(slates, items)
     return (shown * prob[:, None]).T @ shown
 
 
@@ -150,6 +167,7 @@ def plackett_luce(scores: np.ndarray, slates: np.ndarray) -> np.ndarray:
     Slot k takes an item not yet shown with a probability proportional to exp(score).
     """
     logits = np.array(scores, np.float64)
+    _known(slates, logits.shape[1])
     rows, logs = np.arange(len(logits)), np.empty(np.shape(slates))
     for k in range(np.shape(slates)[1]):
         chosen = np.asarray(slates)[:, k]

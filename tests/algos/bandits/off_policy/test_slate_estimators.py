@@ -202,3 +202,18 @@ def test_bad_slate_requests_are_refused(name, options, message):
     log = SlateLog(np.array([[0, 1], [1, 0]]), np.zeros((2, 2)), np.full((2, 2), 0.5))
     with pytest.raises(ValueError, match=message):
         slate_values(log, name, **options)
+
+
+@pytest.mark.parametrize("item", [-1, ITEMS])
+def test_unknown_items_are_named_with_their_row(item):
+    slates = SLATES.copy()
+    slates[4, 1] = item
+    log = SlateLog(slates, np.zeros(slates.shape), np.full(slates.shape, 0.5))
+    wanted, square = np.zeros((len(slates), SLOTS, ITEMS)), np.eye(SLOTS * ITEMS)
+    for call in (
+        lambda: pseudo_inverse_values(log, wanted, square, ITEMS),
+        lambda: slate_moments(slates, np.full(len(slates), 1 / len(slates)), ITEMS),
+        lambda: plackett_luce(np.zeros((len(slates), ITEMS)), slates),
+    ):
+        with pytest.raises(ValueError, match=r"slate of row 4 is .*there are items 0 to 2"):
+            call()
