@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
-from rlkit.sweep.kinds.records import begin, finish
+from rlkit.sweep.kinds.whole import (
+    alike,
+    begin,
+    check_counts,
+    check_known,
+    datasets,
+    finish,
+    stacked,
+)
+
+__all__ = ["KNOWN", "TASK", "alike", "datasets", "lanes", "measured", "resolve", "stacked", "work"]
 
 TASK = ("bandit",)
 _DEFAULTS = {"steps": 10_000, "runs": 100, "checkpoints": 20}
@@ -24,13 +33,9 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     from rlkit.algos.bandits.simulation import simulate
     from rlkit.run.bandit_environments import read_environment, read_policies
 
-    for name in given:
-        if name not in KNOWN:
-            raise UsageError(f"unknown option {name!r}{suggestion(name, KNOWN)}")
+    check_known(given, KNOWN)
     options = _DEFAULTS | given
-    for name in _DEFAULTS:
-        if not isinstance(options[name], int) or options[name] < 1:
-            raise UsageError(f"{name} is {options[name]!r}; it must be an integer of at least 1")
+    check_counts(options, _DEFAULTS)
     if len(policies := read_policies(options["policy"])) != 1:
         raise UsageError(f"policy {options['policy']!r} names {len(policies)} policies, not one")
     name, arguments = policies[0]
@@ -46,20 +51,8 @@ def lanes(options: dict[str, Any]) -> int:
     return 64
 
 
-def alike(options: dict[str, Any]) -> dict[str, Any]:
-    return options
-
-
-def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return many[0]
-
-
 def measured(options: dict[str, Any]) -> tuple[str, str]:
     return "-regret", "Rounds"
-
-
-def datasets(options: dict[str, Any]) -> list[str]:
-    return []
 
 
 def work(

@@ -14,7 +14,17 @@ from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
-from rlkit.sweep.kinds.records import begin, finish
+from rlkit.sweep.kinds.whole import (
+    alike,
+    begin,
+    check_counts,
+    check_known,
+    datasets,
+    finish,
+    stacked,
+)
+
+__all__ = ["KNOWN", "TASK", "alike", "datasets", "lanes", "measured", "resolve", "stacked", "work"]
 
 TASK = ("env",)
 _DEFAULTS = {"steps": 100_000, "eval_every": 5_000, "eval_episodes": 10, "envs": 1}
@@ -29,9 +39,7 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
 
     from rlkit.envs.make import make
 
-    for name in given:
-        if name not in KNOWN:
-            raise UsageError(f"unknown option {name!r}{suggestion(name, KNOWN)}")
+    check_known(given, KNOWN)
     options = _DEFAULTS | {"config": {}} | given
     if options["sb3"] not in _AGENTS:
         near = suggestion(options["sb3"], _AGENTS)
@@ -40,9 +48,7 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     for name in options["config"]:
         if name not in own:
             raise UsageError(f"unknown config field {name!r}{suggestion(name, own)}")
-    for name in _DEFAULTS:
-        if not isinstance(options[name], int) or options[name] < 1:
-            raise UsageError(f"{name} is {options[name]!r}; it must be an integer of at least 1")
+    check_counts(options, _DEFAULTS)
     make(options["env"]).close()
     return options
 
@@ -51,20 +57,8 @@ def lanes(options: dict[str, Any]) -> int:
     return 1
 
 
-def alike(options: dict[str, Any]) -> dict[str, Any]:
-    return options
-
-
-def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return many[0]
-
-
 def measured(options: dict[str, Any]) -> tuple[str, str]:
     return "return", "Environment steps"
-
-
-def datasets(options: dict[str, Any]) -> list[str]:
-    return []
 
 
 def work(

@@ -19,7 +19,17 @@ import numpy as np
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
-from rlkit.sweep.kinds.records import begin, finish
+from rlkit.sweep.kinds.whole import (
+    alike,
+    begin,
+    check_counts,
+    check_known,
+    datasets,
+    finish,
+    stacked,
+)
+
+__all__ = ["KNOWN", "TASK", "alike", "datasets", "lanes", "measured", "resolve", "stacked", "work"]
 
 TASK = ("mdp",)
 _CONTROL: dict[str, Any] = {"gamma": 0.99, "steps": 100_000, "checkpoints": 20}
@@ -45,18 +55,14 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
         fixed = {"mdp", "method", "replicates", "seed", "threads", "episodes", *defaults}
         own = set(inspect.signature(function).parameters) - fixed
     known = {"mdp", "solver" if "solver" in given else "learner", "config", *defaults}
-    for name in given:
-        if name not in known:
-            raise UsageError(f"unknown option {name!r}{suggestion(name, known)}")
+    check_known(given, known)
     options = defaults | {"config": {}} | given
     if "solver" in options:
         options["steps"] = 1  # whatever the sweep's learners are given
     for name in options["config"]:
         if name not in own:
             raise UsageError(f"unknown config field {name!r}{suggestion(name, own)}")
-    for name in ("steps", "horizon", "checkpoints"):
-        if name in options and (not isinstance(options[name], int) or options[name] < 1):
-            raise UsageError(f"{name} is {options[name]!r}; it must be an integer of at least 1")
+    check_counts(options, ("steps", "horizon", "checkpoints"))
     if "gamma" in options and not 0 <= options["gamma"] <= 1:
         raise UsageError(f"gamma is {options['gamma']}; it must lie in [0, 1]")
     find_model(options["mdp"])
@@ -72,22 +78,10 @@ def lanes(options: dict[str, Any]) -> int:
     return 64
 
 
-def alike(options: dict[str, Any]) -> dict[str, Any]:
-    return options
-
-
-def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return many[0]
-
-
 def measured(options: dict[str, Any]) -> tuple[str, str]:
     if "solver" in options:
         return "-backups", "Solutions"
     return ("value", "Environment steps") if "gamma" in options else ("-regret", "Episodes")
-
-
-def datasets(options: dict[str, Any]) -> list[str]:
-    return []
 
 
 def work(

@@ -1,0 +1,55 @@
+"""What kinds share whose cells are computed whole, without checkpoints or lanes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from rlkit.core import checkpoint
+from rlkit.core.errors import UsageError
+from rlkit.core.nearest import suggestion
+from rlkit.eval.records import Episode, append_episodes
+from rlkit.run import folder as run_folder
+from rlkit.run import versions
+
+
+def check_known(given: Iterable[str], known: Set[str]) -> None:
+    """Raises UsageError for an option that is not among the known ones."""
+    for name in given:
+        if name not in known:
+            raise UsageError(f"unknown option {name!r}{suggestion(name, known)}")
+
+
+def check_counts(options: dict[str, Any], names: Iterable[str]) -> None:
+    """Raises UsageError for an option that is there and no integer of at least 1."""
+    for name in names:
+        if name in options and (not isinstance(options[name], int) or options[name] < 1):
+            raise UsageError(f"{name} is {options[name]!r}; it must be an integer of at least 1")
+
+
+def alike(options: dict[str, Any]) -> dict[str, Any]:
+    return options
+
+
+def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return many[0]
+
+
+def datasets(options: dict[str, Any]) -> list[str]:
+    return []
+
+
+def begin(folder: Path, kind: str, options: dict[str, Any], seeds: Sequence[int]) -> None:
+    """`config.json` and `versions.json`; records of an earlier attempt are dropped."""
+    (folder / run_folder.EPISODES).unlink(missing_ok=True)
+    config = {"format": 1, "kind": kind, "options": options | {"seeds": list(seeds)}}
+    run_folder.write_json(folder / run_folder.CONFIG, config)
+    run_folder.write_json(folder / run_folder.VERSIONS, versions.collect("cpu"))
+
+
+def finish(folder: Path, episodes: Iterable[Episode]) -> None:
+    """`episodes.csv`, whole or not at all, ordered by step."""
+    temporary = checkpoint.temporary_name(folder / run_folder.EPISODES)
+    append_episodes(temporary, sorted(episodes, key=lambda e: (e.step, e.lane, e.episode)))
+    temporary.rename(folder / run_folder.EPISODES)
