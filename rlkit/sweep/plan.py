@@ -59,7 +59,7 @@ class Variant:
     task: str
     configuration: dict[str, Any]  # what sets it apart from the system's others
     kind: str
-    options: dict[str, Any]  # all that decides the result but seed and steps
+    options: dict[str, Any]  # all but seed and steps
     steps: int
     reference: tuple[float, float] | None
     given: dict[str, Any]  # options as the file says them
@@ -67,7 +67,9 @@ class Variant:
     @property
     def hash(self) -> str:
         """Eight hexadecimal digits of all that decides the result but seed and steps."""
-        text = json.dumps([self.kind, self.options], sort_keys=True)
+        incidental = kind_of(self.kind).INCIDENTAL
+        deciding = {name: x for name, x in self.options.items() if name not in incidental}
+        text = json.dumps([self.kind, deciding], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property

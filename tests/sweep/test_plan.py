@@ -69,6 +69,16 @@ def test_a_budget_is_laid_over_the_file(file: Path) -> None:
     assert {v.hash for v in asked.variants} == full, "neither seeds nor steps are in the hash"
 
 
+def test_how_a_run_is_kept_decides_nothing(file: Path) -> None:
+    before = {v.hash for v in plan.read(file).variants}
+    file.write_text(FILE.replace("steps = 300", "steps = 300\nlog_every = 7\ncheckpoint_every = 9"))
+    found = plan.read(file).variants
+    assert {v.hash for v in found} == before
+    assert found[0].options["log_every"] == 7
+    file.write_text(FILE.replace("steps = 300", "steps = 300\neval_every = 7"))
+    assert {v.hash for v in plan.read(file).variants} != before
+
+
 def test_folders(file: Path) -> None:
     assert plan.folder_of(file) == Path("runs/sweeps/small")
     assert plan.folder_of(file, "smoke") == Path("runs/sweeps/small-smoke")

@@ -2,7 +2,9 @@
 
     TASK                      keys of which a task must have one
     KNOWN                     every option of a cell
-    resolve(given, seed)      -> every option that decides a cell's result, checked, as JSON
+    INCIDENTAL                options that say how a cell is kept, and may change later
+    resolve(given, seed)      -> the options of a cell, checked, as JSON; among them all that decide
+                                 its result
     lanes(options)            -> most cells that one process should hold as lanes
     alike(options)            -> what cells must have in common to share a run
     stacked(many)             -> options of a run whose lanes have these ones

@@ -11,6 +11,7 @@ import numpy as np
 from rlkit.core.errors import UsageError
 from rlkit.eval.records import Episode
 from rlkit.sweep.kinds.whole import (
+    INCIDENTAL,
     alike,
     begin,
     check_counts,
@@ -20,7 +21,18 @@ from rlkit.sweep.kinds.whole import (
     stacked,
 )
 
-__all__ = ["KNOWN", "TASK", "alike", "datasets", "lanes", "measured", "resolve", "stacked", "work"]
+__all__ = [
+    "INCIDENTAL",
+    "KNOWN",
+    "TASK",
+    "alike",
+    "datasets",
+    "lanes",
+    "measured",
+    "resolve",
+    "stacked",
+    "work",
+]
 
 TASK = ("bandit",)
 _DEFAULTS = {"steps": 10_000, "runs": 100, "checkpoints": 20}

@@ -15,6 +15,7 @@ from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.sweep.kinds.whole import (
+    INCIDENTAL,
     alike,
     begin,
     check_counts,
@@ -24,7 +25,18 @@ from rlkit.sweep.kinds.whole import (
     stacked,
 )
 
-__all__ = ["KNOWN", "TASK", "alike", "datasets", "lanes", "measured", "resolve", "stacked", "work"]
+__all__ = [
+    "INCIDENTAL",
+    "KNOWN",
+    "TASK",
+    "alike",
+    "datasets",
+    "lanes",
+    "measured",
+    "resolve",
+    "stacked",
+    "work",
+]
 
 TASK = ("env",)
 _DEFAULTS = {"steps": 100_000, "eval_every": 5_000, "eval_episodes": 10, "envs": 1}
@@ -45,9 +57,7 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
         near = suggestion(options["sb3"], _AGENTS)
         raise UsageError(f"unknown sb3 {options['sb3']!r}{near} (one of {', '.join(_AGENTS)})")
     own = set(inspect.signature(getattr(stable_baselines3, options["sb3"])).parameters) - _OURS
-    for name in options["config"]:
-        if name not in own:
-            raise UsageError(f"unknown config field {name!r}{suggestion(name, own)}")
+    check_known(options["config"], own, "config field")
     check_counts(options, _DEFAULTS)
     make(options["env"]).close()
     return options

@@ -20,6 +20,7 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
 from rlkit.sweep.kinds.whole import (
+    INCIDENTAL,
     alike,
     begin,
     check_counts,
@@ -29,7 +30,18 @@ from rlkit.sweep.kinds.whole import (
     stacked,
 )
 
-__all__ = ["KNOWN", "TASK", "alike", "datasets", "lanes", "measured", "resolve", "stacked", "work"]
+__all__ = [
+    "INCIDENTAL",
+    "KNOWN",
+    "TASK",
+    "alike",
+    "datasets",
+    "lanes",
+    "measured",
+    "resolve",
+    "stacked",
+    "work",
+]
 
 TASK = ("mdp",)
 _CONTROL: dict[str, Any] = {"gamma": 0.99, "steps": 100_000, "checkpoints": 20}
@@ -59,9 +71,7 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     options = defaults | {"config": {}} | given
     if "solver" in options:
         options["steps"] = 1  # whatever the sweep's learners are given
-    for name in options["config"]:
-        if name not in own:
-            raise UsageError(f"unknown config field {name!r}{suggestion(name, own)}")
+    check_known(options["config"], own, "config field")
     check_counts(options, ("steps", "horizon", "checkpoints"))
     if "gamma" in options and not 0 <= options["gamma"] <= 1:
         raise UsageError(f"gamma is {options['gamma']}; it must lie in [0, 1]")

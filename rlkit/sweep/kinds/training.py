@@ -12,7 +12,8 @@ from rlkit.run.train import train
 
 TASK = ("dataset", "env")
 KNOWN = {field.name for field in dataclasses.fields(Options)} - {"seeds", "out", "quiet"}
-_LEFT_OUT = NOT_HASHED - {"steps", "checkpoint_every", "keep", "log_every"} | {"seeds"}
+INCIDENTAL = frozenset({"checkpoint_every", "keep", "log_every"})
+_LEFT_OUT = NOT_HASHED - INCIDENTAL - {"steps"} | {"seeds"}
 _WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
 
 

@@ -14,11 +14,11 @@ from rlkit.run import folder as run_folder
 from rlkit.run import versions
 
 
-def check_known(given: Iterable[str], known: Set[str]) -> None:
-    """Raises UsageError for an option that is not among the known ones."""
+def check_known(given: Iterable[str], known: Set[str], what: str = "option") -> None:
+    """Raises UsageError for a name that is not among the known ones."""
     for name in given:
         if name not in known:
-            raise UsageError(f"unknown option {name!r}{suggestion(name, known)}")
+            raise UsageError(f"unknown {what} {name!r}{suggestion(name, known)}")
 
 
 def check_counts(options: dict[str, Any], names: Iterable[str]) -> None:
@@ -26,6 +26,9 @@ def check_counts(options: dict[str, Any], names: Iterable[str]) -> None:
     for name in names:
         if name in options and (not isinstance(options[name], int) or options[name] < 1):
             raise UsageError(f"{name} is {options[name]!r}; it must be an integer of at least 1")
+
+
+INCIDENTAL: frozenset[str] = frozenset()  # every option decides the result
 
 
 def alike(options: dict[str, Any]) -> dict[str, Any]:
