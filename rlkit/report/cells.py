@@ -124,7 +124,7 @@ def read_run(folder: Path, shared: Shared) -> list[Cell]:
         options = {}
     rows = records.read_episodes(folder / EPISODES)
     seeds = _seeds_of_lanes(rows)
-    lanes = _lanes(card, options, seeds)
+    lanes = _lanes(card)
     kept = {name: value for name, value in options.items() if name not in _INCIDENTAL}
     kept |= {name: config[name] for name in ("kind", "engine") if name in config}
     versions = shared(_json(folder / VERSIONS) or {})
@@ -156,20 +156,13 @@ def read_run(folder: Path, shared: Shared) -> list[Cell]:
     return cells
 
 
-def _lanes(
-    card: dict[str, Any], options: dict[str, Any], seeds: dict[int, int]
-) -> list[tuple[str, int]]:
-    """Configuration (as JSON) and seed of each lane: of the card, or one configuration for all
-    seeds of the run's options, or for those that have been evaluated."""
+def _lanes(card: dict[str, Any]) -> list[tuple[str, int]]:
+    """Configuration (as JSON) and seed of each lane."""
     lanes = card.get("lanes")
-    if lanes is None:
-        listed = options.get("seeds")
-        named = listed if isinstance(listed, list) else [seeds[lane] for lane in sorted(seeds)]
-        lanes = [{"configuration": card.get("configuration"), "seed": seed} for seed in named]
-        if not lanes:
-            raise ValueError("it has no episodes yet, and nothing says which seeds it is for")
+    if not isinstance(lanes, list) or not lanes:
+        raise ValueError(f"{CARD} has lanes {lanes!r}, which name no cell")
     found = []
-    for lane in lanes if isinstance(lanes, list) else [lanes]:
+    for lane in lanes:
         setting, seed = (
             (lane.get("configuration"), lane.get("seed"))
             if isinstance(lane, dict)

@@ -45,12 +45,13 @@ def run_folder(
         "budget": "full",
         "system": system,
         "task": task,
-        "configuration": {},
         "measure": "return",
         "unit": "Environment steps",
         "reference": None,
         "steps": every * max((len(of_seed) for of_seed in returns.values()), default=1),
     }
+    configuration = card.pop("configuration", {})
+    fields["lanes"] = [{"configuration": configuration, "seed": seed} for seed in returns]
     fields |= card
     digits = f"{sum(map(ord, json.dumps([fields, options], sort_keys=True))):08x}"
     folder = sweep / "runs" / (name or f"{system}-{task}-{digits}")

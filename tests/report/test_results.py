@@ -136,15 +136,14 @@ def spoil(folder: Path, what: str) -> None:
             file.write("0,0,10,x,1.0,3,1\n")
     elif what == "lane too many":
         append_episodes(folder / "episodes.csv", [Episode(7, 0, 10, 0, 1.0, 3, True)])
+    elif what == "no lanes":
+        (folder / "cell.json").write_text(json.dumps(card | {"lanes": []}))
     elif what == "no configuration":
-        (folder / "cell.json").write_text(json.dumps(card | {"configuration": None}))
+        (folder / "cell.json").write_text(json.dumps(card | {"lanes": [{"seed": 0}]}))
     elif what in ("other seed", "seed twice", "odd lane"):
         lane = {"configuration": {}, "seed": 8 if what == "other seed" else 0}
         lanes = {"other seed": [lane], "seed twice": [lane, lane], "odd lane": [3]}[what]
         (folder / "cell.json").write_text(json.dumps(card | {"lanes": lanes}))
-    elif what == "nothing yet":
-        (folder / "episodes.csv").unlink()
-        (folder / "config.json").unlink()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def spoil(folder: Path, what: str) -> None:
         ("seed twice", "it has a seed in two lanes"),
         ("odd lane", "cell.json has a lane 3, without configuration or seed"),
         ("no configuration", "without configuration or seed"),
-        ("nothing yet", "no episodes yet"),
+        ("no lanes", "cell.json has lanes [], which name no cell"),
     ],
 )
 def test_a_damaged_folder_is_named_and_the_others_are_read(
@@ -313,3 +312,16 @@ def test_a_sweep_that_cannot_be_written_to_is_read(tmp_path: Path) -> None:
     (tmp_path / cache.NAME).mkdir()  # a rename onto it fails
     assert len(read(tmp_path).cells) == 1
     assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_run_that_has_only_just_begun_is_unfinished_not_damaged(tmp_path: Path) -> None:
+    run_folder(tmp_path, "iql", "hopper", {0: [1.0]})
+    begun = run_folder(tmp_path, "bc", "hopper", {0: [1.0], 1: [1.0]})
+    (begun / "episodes.csv").unlink()
+    (begun / "config.json").unlink()
+    found = read(tmp_path)
+    assert not found.damaged
+    assert [(cell.run.system.name, cell.seed) for cell in found.unfinished] == [
+        ("bc", 0),
+        ("bc", 1),
+    ]
