@@ -23,16 +23,22 @@ needs no number of its own for a_∞; a_∞ takes no part in the penalty.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos.imitation.absorbing import Rows, with_end
+from rlkit.algos.imitation.discriminator import (
+    Discriminator,
+    classification_loss,
+    coin_entropy,
+    slope_penalty,
+    slopes,
+)
 from rlkit.algos.td3 import target_action
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
@@ -42,12 +48,10 @@ from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
-from rlkit.data.samplers import Uniform
+from rlkit.data.samplers import Paired, Uniform
 from rlkit.data.stock import Stock
-from rlkit.nets.affine import affine
 
 _CLIP = 40.0  # largest norm of the policy's and the critics' gradients
-_LEAK = 0.1  # slope of the discriminator's units below 0
 
 
 @dataclass(frozen=True)
@@ -78,93 +82,9 @@ class Config:
     norm: nets.Norm = "before"  # LayerNorm in policy and critics
 
 
-class Discriminator(nn.Module):
-    """Logit `[S, B]` of "this row is the expert's"; leaky units, a head that starts near 0.
-
-    With `spectral` each hidden weight is divided by an estimate of its largest singular value,
-    which `sharpen` improves by one step of power iteration.
-    """
-
-    def __init__(self, init: nets.Init, n_in: int, hidden: tuple[int, ...], spectral: bool) -> None:
-        super().__init__()
-        self.spectral = spectral
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for k, (i, o) in enumerate(pairwise((n_in, *hidden))):
-            self.weights.append(init.uniform((i, o), 1 / math.sqrt(i)))
-            self.biases.append(init.uniform((1, o), 1 / math.sqrt(i)))
-            if spectral:  # unit vectors [S, 1, in] and [S, 1, out]
-                self.register_buffer(f"left{k}", init.uniform((1, i), 1.0).detach())
-                self.register_buffer(f"right{k}", init.uniform((1, o), 1.0).detach())
-        self.head = nets.Linear(init, (n_in, *hidden)[-1], 1, scale=0.01)
-        self.sharpen()
-
-    @torch.no_grad()
-    def sharpen(self) -> None:
-        """One step of power iteration, to be taken before a loss is built, not after."""
-        for k, weight in enumerate(self.weights if self.spectral else ()):
-            left, right = self.get_buffer(f"left{k}"), self.get_buffer(f"right{k}")
-            left.copy_(F.normalize(right @ weight.mT, dim=-1))
-            right.copy_(F.normalize(left @ weight, dim=-1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if self.spectral:
-                left, right = self.get_buffer(f"left{k}"), self.get_buffer(f"right{k}")
-                weight = weight / (left @ weight @ right.mT)
-            x = F.leaky_relu(affine(x, weight, bias), _LEAK)
-        return self.head(x).squeeze(-1)
-
-
-class Rows(NamedTuple):
-    """Transitions whose states say in one more number whether the episode is over. The last row
-    is a_∞'s; `w` sums to 1."""
-
-    s: Tensor  # [S, B + 1, obs + 1]
-    a: Tensor  # [S, B + 1, A]
-    s2: Tensor  # [S, B + 1, obs + 1], a_∞ after a terminal step
-    w: Tensor  # [S, B + 1], 1 each but for the last, which counts once a terminal step
-
-
-def with_end(b: Batch, absorbing: bool) -> Rows:
-    """The rows of a batch and that of a_∞, whose weight is 0 without `absorbing`."""
-    over = (1 - b.cont).unsqueeze(-1) if absorbing else torch.zeros_like(b.cont).unsqueeze(-1)
-    zero, one = torch.zeros_like(over), torch.ones_like(over)
-    end = torch.cat([torch.zeros_like(b.s), one], -1)[:, :1]  # [S, 1, obs + 1]
-    w = torch.cat([one, over.sum(1, keepdim=True)], 1).squeeze(-1)
-    return Rows(
-        torch.cat([torch.cat([b.s, zero], -1), end], 1),
-        torch.cat([b.a, torch.zeros_like(b.a[:, :1])], 1),
-        torch.cat([torch.cat([(1 - over) * b.s2, over], -1), end], 1),
-        w / w.sum(-1, keepdim=True),
-    )
-
-
 def reward(logit: Tensor, form: str) -> Tensor:
     """r of eq. (2); -log(1 - σ(x)) is log(1 + e^x)."""
     return F.softplus(logit) if form == "survival" else logit
-
-
-def classification_loss(logit: Tensor, label: float | Tensor, w: Tensor) -> Tensor:
-    """Binary cross-entropy of logits to labels, weighed by `w`; `[..., B] -> [...]`."""
-    return (w * (F.softplus(logit) - label * logit)).sum(-1)
-
-
-def coin_entropy(logit: Tensor, w: Tensor) -> Tensor:  # [..., B] -> [...]
-    """Entropy of σ(logit), weighed by `w`."""
-    return (w * (F.softplus(logit) - logit.sigmoid() * logit)).sum(-1)
-
-
-def slopes(d: nn.Module, x: Tensor) -> Tensor:
-    """|∇_x D| `[S, B]` at rows `x` `[S, B, n]`, differentiable by D's parameters."""
-    x = x.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
-    return torch.linalg.vector_norm(slope, dim=-1)
-
-
-def slope_penalty(norm: Tensor, k: float | Tensor, one_sided: bool) -> Tensor:  # [..., B] -> [...]
-    """Mean square of how far slopes exceed k, or differ from it."""
-    excess = norm - k
-    return (excess.clamp(min=0) if one_sided else excess).square().mean(-1)
 
 
 class Agent:
@@ -264,17 +184,3 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
         Uniform(stock.replay, c.batch_size, stock.streams, "replay"),
         Uniform(stock.data, c.batch_size, stock.streams, "expert"),
     )
-
-
-class Paired:
-    """Minibatches of `first` whose `other` is a minibatch of `second`; an index holds both."""
-
-    def __init__(self, first: Uniform, second: Uniform) -> None:
-        self.first, self.second, self.batch_size = first, second, first.batch_size
-
-    def indices(self, step: int, count: int = 1) -> Tensor:
-        return torch.cat([self.first.indices(step, count), self.second.indices(step, count)], -1)
-
-    def batch(self, index: Tensor) -> Batch:
-        first, second = index[..., : self.batch_size], index[..., self.batch_size :]
-        return self.first.batch(first)._replace(other=self.second.batch(second))

@@ -203,3 +203,17 @@ def _joined(name: str, first: Tensor | None, second: Tensor | None) -> Tensor | 
     if first is None or second is None:
         raise ValueError(f"only one of the mixed sources has {name!r}; give both its column")
     return torch.cat((first, second), 1)
+
+
+class Paired:
+    """Minibatches of `first` whose `other` is a minibatch of `second`; an index holds both."""
+
+    def __init__(self, first: Uniform, second: Uniform) -> None:
+        self.first, self.second, self.batch_size = first, second, first.batch_size
+
+    def indices(self, step: int, count: int = 1) -> Tensor:
+        return torch.cat([self.first.indices(step, count), self.second.indices(step, count)], -1)
+
+    def batch(self, index: Tensor) -> Batch:
+        first, second = index[..., : self.batch_size], index[..., self.batch_size :]
+        return self.first.batch(first)._replace(other=self.second.batch(second))

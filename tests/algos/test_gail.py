@@ -9,6 +9,14 @@ from torch import Tensor, nn
 
 from rlkit import nets
 from rlkit.algos import gail
+from rlkit.algos.imitation.absorbing import with_end
+from rlkit.algos.imitation.discriminator import (
+    Discriminator,
+    classification_loss,
+    coin_entropy,
+    slope_penalty,
+    slopes,
+)
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
 from rlkit.core.optim import Adam
@@ -34,9 +42,9 @@ def test_losses_by_hand() -> None:
     d, w = torch.tensor([0.0, 2.0]).double(), torch.tensor([0.25, 0.75]).double()
     p = d.sigmoid()
     bce = -(0.9 * p.log() + 0.1 * (1 - p).log())
-    torch.testing.assert_close(gail.classification_loss(d, 0.9, w), (w * bce).sum())
+    torch.testing.assert_close(classification_loss(d, 0.9, w), (w * bce).sum())
     entropy = -(p * p.log() + (1 - p) * (1 - p).log())
-    torch.testing.assert_close(gail.coin_entropy(d, w), (w * entropy).sum())
+    torch.testing.assert_close(coin_entropy(d, w), (w * entropy).sum())
     torch.testing.assert_close(gail.reward(d, "survival"), -(1 - p).log())
     torch.testing.assert_close(gail.reward(d, "logit"), p.log() - (1 - p).log())
     assert gail.reward(torch.tensor(500.0), "survival") == 500  # no overflow, no floor
@@ -49,7 +57,7 @@ def test_penalty_of_a_linear_discriminator(size: float, one_sided: bool) -> None
     with torch.no_grad():
         d.weight.mul_(size / d.weight.norm())
     x = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(0)).double()
-    cost = gail.slope_penalty(gail.slopes(d, x), 1.0, one_sided)
+    cost = slope_penalty(slopes(d, x), 1.0, one_sided)
     excess = size - 1 if not one_sided else max(0.0, size - 1)
     torch.testing.assert_close(cost, torch.full((2,), excess**2, dtype=torch.float64))
     (slope,) = torch.autograd.grad(cost.sum(), d.weight)
@@ -58,9 +66,9 @@ def test_penalty_of_a_linear_discriminator(size: float, one_sided: bool) -> None
 
 def test_slopes_are_those_of_the_net() -> None:
     init = nets.Init(Spec(3, 1, (0, 1), torch.float64))
-    d = gail.Discriminator(init, 3, (16,), spectral=True)
+    d = Discriminator(init, 3, (16,), spectral=True)
     x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)).double()
-    found = gail.slopes(d, x).detach()
+    found = slopes(d, x).detach()
     for lane in range(2):
         for row in range(5):
             moved = [x.clone() for _ in range(6)]
@@ -74,14 +82,14 @@ def test_slopes_are_those_of_the_net() -> None:
 
 def test_spectral_estimate_finds_the_largest_singular_value() -> None:
     init = nets.Init(Spec(3, 1, (0, 1), torch.float64))
-    d = gail.Discriminator(init, 6, (20, 9), spectral=True)
+    d = Discriminator(init, 6, (20, 9), spectral=True)
     for _ in range(300):
         d.sharpen()
     for k, weight in enumerate(d.weights):
         left, right = d.get_buffer(f"left{k}"), d.get_buffer(f"right{k}")
         found = (left @ weight @ right.mT).flatten()
         torch.testing.assert_close(found, torch.linalg.matrix_norm(weight, 2), rtol=1e-6, atol=0)
-    plain = gail.Discriminator(init, 6, (20, 9), spectral=False)
+    plain = Discriminator(init, 6, (20, 9), spectral=False)
     assert not list(plain.buffers())
 
 
@@ -112,7 +120,7 @@ def fitted(ours: Tensor, expert: Tensor, steps: int, **options: object) -> gail.
     agent = gail.Agent(spec, c)
     n, one = ours.shape[1], torch.ones_like(ours)
     rows = [
-        gail.with_end(Batch(x[..., None], 0 * x[..., None], one, one, x[..., None]), True)
+        with_end(Batch(x[..., None], 0 * x[..., None], one, one, x[..., None]), True)
         for x in (ours, expert)
     ]
     streams = Streams(spec.seeds)
@@ -169,7 +177,7 @@ def test_terminal_steps_lead_to_the_absorbing_state() -> None:
     b = make_batch(spec, agent, 0)
     cont = torch.ones_like(b.cont)
     cont[0, :3], cont[1, 5] = 0, 0
-    rows = gail.with_end(b._replace(cont=cont), absorbing=True)
+    rows = with_end(b._replace(cont=cont), absorbing=True)
     end = torch.tensor([0.0, 0, 0, 0, 0, 1]).double()
     torch.testing.assert_close(rows.s[:, :-1, :-1], b.s)
     assert (rows.s[:, :-1, -1] == 0).all()
@@ -179,7 +187,7 @@ def test_terminal_steps_lead_to_the_absorbing_state() -> None:
     assert (rows.a[:, -1] == 0).all()
     torch.testing.assert_close(rows.w[:, 0], 1 / torch.tensor([15.0, 13]).double())
     torch.testing.assert_close(rows.w[:, -1], torch.tensor([3 / 15, 1 / 13]).double())
-    plain = gail.with_end(b._replace(cont=cont), absorbing=False)
+    plain = with_end(b._replace(cont=cont), absorbing=False)
     assert (plain.w[:, -1] == 0).all()
     torch.testing.assert_close(plain.s2[:, :-1, :-1], b.s2)
 
@@ -189,7 +197,7 @@ def test_states_may_be_told_by_their_successors() -> None:
     spec, c = CASE.spec(), CASE.make_config(inputs="ss")
     agent = CASE.agent(spec, c)
     b = make_batch(spec, agent, 0)
-    rows = gail.with_end(b._replace(cont=torch.zeros_like(b.cont)), True)
+    rows = with_end(b._replace(cont=torch.zeros_like(b.cont)), True)
     seen = agent.seen(rows, c)
     assert seen.shape == (2, 13, 12)
     assert (seen[..., 6:11] == 0).all()
@@ -221,7 +229,7 @@ def test_a_constant_added_to_the_reward_matters_without_absorbing_states_only(
     noise = noise_of(agent, Streams(spec.seeds), 0, 2)
     for _ in range(300):
         agent.update(b._replace(noise=noise, other=b), c)
-    rows = gail.with_end(b, absorbing)
+    rows = with_end(b, absorbing)
     q = agent.q(rows.s, rows.a).detach().mean(1)[0]
     ending = 1.4 if absorbing else 0.7
     assert q[:2].tolist() == pytest.approx([ending, 1.4], abs=0.02)
