@@ -33,6 +33,7 @@ class Backup:
         self.best = np.zeros(mdp.num_states, np.int64)  # greedy row of each state
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self.sum_low, self.sum_high = mdp.row_sum_range
+        self.nearly_stochastic = max(1.0 - self.sum_low, self.sum_high - 1.0) < 1e-5
         longest = int(np.diff(mdp.row_ptr).max())
         if mdp.exo is not None:
             longest += 2 * mdp.exo.shape[0]
@@ -45,8 +46,12 @@ class Backup:
     def __call__(self, v: Array, out: Array) -> tuple[float, float]:
         """out = T v; `best` becomes the greedy rows. Returns min and max of out - v."""
         m = self.mdp
-        self.touched += m.nnz
-        arrays = (m.sa_ptr, m.row_ptr, m.col, m.val, m.r, self.gamma, m.lookahead(v), v)
+        if v.any():
+            ends, w = m.row_ptr, m.lookahead(v)
+            self.touched += m.nnz
+        else:  # the usual start: T 0 is the best reward, no successor need be read
+            ends, w = np.zeros_like(m.row_ptr), v
+        arrays = (m.sa_ptr, ends, m.col, m.val, m.r, self.gamma, w, v)
         return self.run(_sweep, arrays, out, self.best)
 
     def run(self, kernel: Any, arrays: tuple[Any, ...], *out: Array) -> tuple[float, float]:
@@ -66,7 +71,7 @@ class Backup:
         There is one such block, so a new policy takes the place of the last.
         """
         if self._packed is None:
-            self._packed = PackedPolicy(self)
+            self._packed = PackedPolicy(self, self.mdp.val.dtype)
         self._packed.take(rows)
         return self._packed
 
@@ -112,7 +117,7 @@ class Backup:
         A constant is no news to a stochastic model, and the bracket knows it. Float32 rows miss
         one by 1e-7, and then the bracket stays wide for as long as the values still drift.
         """
-        if 1e-12 < self.sum_high - self.sum_low < 1e-5:
+        if self.nearly_stochastic and self.sum_high - self.sum_low > 1e-12:
             value += 0.5 * (low + high)
 
     def rounding_floor(self, v: Array) -> float:
@@ -127,32 +132,33 @@ class Backup:
 
 
 class PackedPolicy:
-    """T of one policy on packed rows; same call as `Backup`, same threads, same counter."""
+    """T of one policy on packed rows of `dtype`; the call, threads and counter of `Backup`."""
 
-    def __init__(self, parent: Backup) -> None:
+    def __init__(self, parent: Backup, dtype: Any) -> None:
         m = parent.mdp
         self.parent = parent
         self.ptr, self.r = np.zeros(m.num_states + 1, np.int64), np.empty(m.num_states)
-        self.col, self.val = np.empty(0, np.int32), np.empty(0, m.val.dtype)
+        size = int(kernels.widest_rows(m.sa_ptr, m.row_ptr))  # whatever the policy
+        self.col, self.val = np.empty(size, np.int32), np.empty(size, dtype)
         self._held = np.full(m.num_states, -1)
 
-    def take(self, rows: Array) -> None:
-        """Become the operator of the policy `rows` [S]; rows it had already are not copied."""
+    def take(self, rows: Array) -> int:
+        """Become the operator of the policy `rows` [S]; the number of its rows that are new."""
         m = self.parent.mdp
-        size = int(kernels.packed_size(m.row_ptr, rows))
-        if self.col.size < size:
-            del self.col, self.val  # the old block must go before a larger one is taken
-            self.col, self.val = np.empty(size, np.int32), np.empty(size, m.val.dtype)
-            self._held[:] = -1
-        kernels.pack_rows(
+        return kernels.pack_rows(
             m.row_ptr, m.col, m.val, m.r, rows, self._held, self.ptr, self.col, self.val, self.r
         )
 
-    def __call__(self, v: Array, out: Array) -> tuple[float, float]:
+    def __call__(self, v: Array, out: Array, r: Array | None = None) -> tuple[float, float]:
+        """out = r + gamma P v, with the policy's own rewards unless others [S] are given.
+
+        Returns min and max of out - v.
+        """
         parent = self.parent
         parent.touched += int(self.ptr[-1])
-        w = parent.mdp.lookahead(v)
-        arrays = (self.ptr, self.col, self.val, self.r, parent.gamma, w, v)
+        w = parent.mdp.lookahead(v).astype(v.dtype, copy=False)
+        rewards = self.r if r is None else r
+        arrays = (self.ptr, self.col, self.val, rewards, parent.gamma, w, v)
         return parent.run(_policy_sweep, arrays, out)
 
 

@@ -103,12 +103,14 @@ def policy_sweep(ptr, col, val, r, gamma, w, v, first, last, out):
 
 
 @njit(cache=True, nogil=True)
-def packed_size(row_ptr, rows):
-    """Successors of the chosen rows together."""
+def widest_rows(sa_ptr, row_ptr):
+    """Successors of the longest row of each state together: no policy has more."""
     total = 0
-    for n in range(_INDEX(rows.size)):
-        row = _INDEX(rows[n])
-        total += row_ptr[row + _ONE] - row_ptr[row]
+    for s in range(_INDEX(sa_ptr.size - 1)):
+        longest = 0
+        for i in range(_INDEX(sa_ptr[s]), _INDEX(sa_ptr[s + _ONE])):
+            longest = max(longest, row_ptr[i + _ONE] - row_ptr[i])
+        total += longest
     return total
 
 
@@ -117,23 +119,28 @@ def pack_rows(row_ptr, col, val, r, rows, held, ptr, out_col, out_val, out_r):
     """Copy the chosen rows into one contiguous CSR, so that policy sweeps read memory in line.
 
     `held` [S] are the rows that lie there already (-1: none): what stays in place is not copied.
+    Returns how many states changed their row.
     """
-    target, in_place = _INDEX(0), True
+    target, in_place, changed = _INDEX(0), True, 0
     for s in range(_INDEX(rows.size)):
         row = _INDEX(rows[s])
-        k, end = _INDEX(row_ptr[row]), _INDEX(row_ptr[row + _ONE])
-        if in_place and held[s] == rows[s]:
-            target += end - k
-        else:
+        same = held[s] == rows[s]
+        if same and in_place:
+            target = _INDEX(ptr[s + _ONE])
+            continue
+        if not same:
+            changed += 1
             held[s] = rows[s]
             out_r[s] = r[row]
-            while k < end:
-                out_col[target] = col[k]
-                out_val[target] = val[k]
-                target += _ONE
-                k += _ONE
+        k, end = _INDEX(row_ptr[row]), _INDEX(row_ptr[row + _ONE])
+        while k < end:
+            out_col[target] = col[k]
+            out_val[target] = val[k]
+            target += _ONE
+            k += _ONE
         in_place = ptr[s + _ONE] == np.int64(target)
         ptr[s + _ONE] = target
+    return changed
 
 
 @njit(cache=True, nogil=True)
