@@ -18,7 +18,7 @@ Cappe 2011, Honda & Takemura 2015, Agrawal & Goyal 2012 and 2013.
 import math
 
 from rlkit.envs.bandits.jit import inlined, kernel
-from rlkit.envs.bandits.streams import below, gamma, normal, uniform
+from rlkit.envs.bandits.streams import below, gamma, normals, uniform
 
 RANDOM, EPS_GREEDY, UCB, UCB_TUNED, MOSS, MOSS_ANYTIME = range(6)
 KL_UCB, IMED, TS_BETA, TS_GAUSS = range(6, 10)
@@ -182,8 +182,7 @@ def select_index(policy, par, t, st, sc, score, available, masked, stream):
         for a in range(arms):
             score[a] = st[CACHE, a]
     elif policy == TS_GAUSS:
-        for a in range(arms):
-            score[a] = st[CACHE, a] + st[CACHE_2, a] * normal(stream)
+        normals(stream, st[CACHE], st[CACHE_2], score)
     elif policy == TS_BETA:
         for a in range(arms):
             x = gamma(stream, st[CACHE, a], st[CACHE_2, a])
@@ -239,9 +238,10 @@ def update_index(policy, par, horizon, arm, reward, st, sc, stream):
         st[CACHE, arm] = mean + width
         st[CACHE_2, arm] = _moss_width(pulls + 1.0, horizon, st.shape[1])
     elif policy == TS_GAUSS:
-        st[CACHE, arm] = total / (pulls + 1.0)
+        st[CACHE, arm] = total * (st[CACHE_4, arm] if pulls > 1.0 else 0.5)
         st[CACHE_2, arm] = st[CACHE_3, arm] if pulls > 1.0 else par[0] / math.sqrt(2.0)
         st[CACHE_3, arm] = par[0] / math.sqrt(pulls + 2.0)
+        st[CACHE_4, arm] = 1.0 / (pulls + 2.0)
     elif policy == TS_BETA:
         st[CACHE, arm] = 1.0 + total - 1.0 / 3.0
         st[CACHE_2, arm] = 1.0 / math.sqrt(9.0 * st[CACHE, arm])

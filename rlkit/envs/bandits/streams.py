@@ -118,6 +118,27 @@ def normal(stream):
     return _slow_normal(stream, layer, signed)
 
 
+@inlined()
+def normals(stream, mean, scale, out):
+    """out = mean + scale z with independent standard normal z, all [K]; draws as `normal` does.
+
+    The state stays in a register: `out` might be the stream itself, for all the compiler knows.
+    """
+    state, step = stream[0], stream[1]
+    for a in range(out.size):
+        state += step
+        word = mix(state)
+        layer = np.int64(word & _LAYER_MASK)
+        signed = np.float64(np.int64(word) >> 11) * _UNIT53 * 2.0
+        z = signed * _EDGE[layer]
+        if abs(z) >= _EDGE[layer + 1]:
+            stream[0] = state
+            z = _slow_normal(stream, layer, signed)
+            state = stream[0]
+        out[a] = mean[a] + scale[a] * z
+    stream[0] = state
+
+
 @kernel()
 def gamma(stream, d, c):
     """A Gamma(shape, 1) number for shape >= 1, given d = shape - 1/3 and c = 1/sqrt(9 d)."""

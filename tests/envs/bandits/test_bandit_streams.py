@@ -12,6 +12,7 @@ from rlkit.envs.bandits.streams import (
     below,
     gamma,
     normal,
+    normals,
     open_stream,
     open_substream,
     uniform,
@@ -33,6 +34,13 @@ def fill(law, seed, run, purpose, stream, out):
             out[i] = gamma(stream, d, 1.0 / np.sqrt(9.0 * d))
         else:
             out[i] = below(stream, 7)
+
+
+@kernel()
+def fill_by_rows(seed, stream, mean, scale, out):
+    open_stream(stream, seed, 0, ENVIRONMENT)
+    for i in range(out.shape[0]):
+        normals(stream, mean, scale, out[i])
 
 
 def numbers(law: int, n: int, seed: int = 0, run: int = 0, purpose=ENVIRONMENT) -> np.ndarray:
@@ -61,6 +69,14 @@ def test_normal_tail_beyond_the_ziggurat_base():
         assert (np.abs(x) > edge).sum() == pytest.approx(expected, abs=5 * np.sqrt(expected))
     assert (x > 3.7).any()
     assert (x < -3.7).any()
+
+
+def test_normals_of_many_arms_are_those_drawn_one_by_one():
+    out = np.empty((20_000, 10))  # thousands of them go the slow way
+    mean, scale = np.arange(10.0), np.linspace(0.5, 2.0, 10)
+    fill_by_rows(3, np.empty(2, np.uint64), mean, scale, out)
+    alone = numbers(1, out.size, seed=3).reshape(out.shape)
+    np.testing.assert_allclose(out, mean + scale * alone, rtol=1e-15, atol=1e-15)
 
 
 def test_integers_are_uniform():
