@@ -214,7 +214,8 @@ def select_index(policy, par, t, st, sc, score, available, masked, stream):
 
 
 @inlined()
-def _moss_width(pulls, horizon, arms):
+def moss_width(pulls, horizon, arms):
+    """Width of MOSS: sqrt(max(0, ln(T / (K N))) / N)."""
     share = horizon / (arms * pulls)
     # From T / K pulls on the width is 0; the test saves the best arm its logarithm.
     return math.sqrt(math.log(share) / pulls) if share > 1.0 else 0.0
@@ -234,9 +235,9 @@ def update_index(policy, par, horizon, arm, reward, st, sc, stream):
         st[CACHE, arm] = st[CACHE_2, arm] if pulls > 1.0 else 1.0
         st[CACHE_2, arm] = 1.0 / math.sqrt(pulls + 1.0)
     elif policy == MOSS:
-        width = st[CACHE_2, arm] if pulls > 1.0 else _moss_width(1.0, horizon, st.shape[1])
+        width = st[CACHE_2, arm] if pulls > 1.0 else moss_width(1.0, horizon, st.shape[1])
         st[CACHE, arm] = mean + width
-        st[CACHE_2, arm] = _moss_width(pulls + 1.0, horizon, st.shape[1])
+        st[CACHE_2, arm] = moss_width(pulls + 1.0, horizon, st.shape[1])
     elif policy == TS_GAUSS:
         st[CACHE, arm] = total * (st[CACHE_4, arm] if pulls > 1.0 else 0.5)
         st[CACHE_2, arm] = st[CACHE_3, arm] if pulls > 1.0 else par[0] / math.sqrt(2.0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rlkit.algos.bandits import lockstep_kernel as lockstep
 from rlkit.algos.bandits.armed_kernel import run_armed, workspace
 from rlkit.algos.bandits.armed_policies import ARMED_POLICIES, check_parameters
 from rlkit.algos.bandits.dueling_kernel import DOUBLE_TS, RUCB, SPARRING, UNIFORM_DUELS, run_dueling
@@ -127,9 +128,20 @@ def _armed(policy, env, parameters, runs, rounds, seed, threads, paired) -> Reco
     regret, pulls = _empty(runs, rounds, flat.arms)
 
     def job(first: int, last: int) -> np.ndarray:
-        path, part = np.zeros((rounds.size, flat.arms), np.int64), slice(first, last)
-        options = (spec.number, par, flat, first, horizon, seed, paired, rounds)
-        run_armed(*options, regret[part], pulls[part], path, workspace(spec.number, flat, horizon))
+        path = np.zeros((rounds.size, flat.arms), np.int64)
+        rest = first
+        if lockstep.fits(spec.number, flat, paired):
+            rest = last - (last - first) % lockstep.RUNS
+            part = slice(first, rest)
+            lockstep.run_in_step(
+                spec.number, par, flat, first, horizon, seed, rounds,
+                regret[part], pulls[part], path, lockstep.workspace(flat),
+            )  # fmt: skip
+        part = slice(rest, last)
+        run_armed(
+            spec.number, par, flat, rest, horizon, seed, paired, rounds,
+            regret[part], pulls[part], path, workspace(spec.number, flat, horizon),
+        )  # fmt: skip
         return path
 
     path = sum(in_chunks(job, runs, threads))

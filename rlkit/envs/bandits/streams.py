@@ -78,6 +78,14 @@ def uniform(stream):
 
 
 @inlined()
+def uniforms(streams, out):
+    """One draw of each of the streams [2, W], as `uniform` draws it."""
+    for w in range(out.size):
+        streams[0, w] += streams[1, w]
+        out[w] = np.float64(mix(streams[0, w]) >> _S11) * _UNIT53
+
+
+@inlined()
 def below(stream, n):
     """An integer in 0..n-1 (n far below 2**53, where the bias is below n / 2**53)."""
     return int(uniform(stream) * n)
