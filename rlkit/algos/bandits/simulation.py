@@ -129,19 +129,20 @@ def _armed(policy, env, parameters, runs, rounds, seed, threads, paired) -> Reco
 
     def job(first: int, last: int) -> np.ndarray:
         path = np.zeros((rounds.size, flat.arms), np.int64)
-        rest = first
-        if lockstep.fits(spec.number, flat, paired):
-            rest = last - (last - first) % lockstep.RUNS
+        together = last - first if lockstep.fits(spec.number, flat, paired) else 0
+        rest = first + together - together % lockstep.RUNS
+        if rest > first:
             part = slice(first, rest)
             lockstep.run_in_step(
                 spec.number, par, flat, first, horizon, seed, rounds,
                 regret[part], pulls[part], path, lockstep.workspace(flat),
             )  # fmt: skip
-        part = slice(rest, last)
-        run_armed(
-            spec.number, par, flat, rest, horizon, seed, paired, rounds,
-            regret[part], pulls[part], path, workspace(spec.number, flat, horizon),
-        )  # fmt: skip
+        if last > rest:
+            part = slice(rest, last)
+            run_armed(
+                spec.number, par, flat, rest, horizon, seed, paired, rounds,
+                regret[part], pulls[part], path, workspace(spec.number, flat, horizon),
+            )  # fmt: skip
         return path
 
     path = sum(in_chunks(job, runs, threads))
