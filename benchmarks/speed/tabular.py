@@ -60,7 +60,7 @@ PATIENCE = 20.0  # seconds: who takes longer is timed once on models that are no
 def certified_width(mdp: FiniteMDP, value: Array) -> float:
     """Width of the bounds that one backup of `value` certifies."""
     op = Backup(mdp, GAMMA)
-    v = np.array(value, np.float64)
+    v = np.array(value[: mdp.num_states], np.float64)  # without the state that ends are led to
     low, high = op.bracket(v, *op(v, np.empty_like(v)))
     return high - low
 

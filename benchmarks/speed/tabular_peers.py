@@ -41,13 +41,30 @@ def rlkit(label: str, method: str = "mpi", float32: bool = False, **options: Any
     return Contestant(f"rlkit {label}", setup, run)
 
 
+def closed(mdp: FiniteMDP) -> FiniteMDP:
+    """The plain form of a model, its terminations as steps to a last state that pays nothing."""
+    m = mdp.expanded()
+    missing = 1.0 - m.matrix().sum(1)
+    if missing.max() < 1e-12:
+        return m
+    n, last = m.num_states, m.num_rows
+    ends = sp.csr_array(missing[:, None])
+    stay = sp.csr_array((np.ones(m.num_actions), (range(m.num_actions), [n] * m.num_actions)))
+    matrix = sp.vstack([sp.hstack([m.matrix(), ends]), stay], format="csr")
+    states = np.concatenate([m.state_of_row(), np.full(m.num_actions, n)])
+    actions = np.concatenate([m.a_id, np.arange(m.num_actions)])
+    assert matrix.shape == (last + m.num_actions, n + 1)
+    rewards = np.concatenate([m.r, np.zeros(m.num_actions)])
+    return FiniteMDP.from_sparse(matrix, rewards, None, None, states, actions)
+
+
 def quantecon(label: str, method: str, heavy: bool = False, **options: Any) -> Contestant:
     """DiscreteDP in its sparse state-action form; the same stopping rule and precision."""
 
     def setup(mdp: FiniteMDP) -> Any:
         from quantecon.markov import DiscreteDP
 
-        m = mdp.expanded()
+        m = closed(mdp)
         p = sp.csr_matrix((m.val, m.col, m.row_ptr), shape=(m.num_rows, m.num_states))
         return DiscreteDP(m.r, p, GAMMA, m.state_of_row(), m.a_id)
 
@@ -69,7 +86,7 @@ def mdptoolbox() -> Contestant:
     def setup(mdp: FiniteMDP) -> Any:
         from mdptoolbox import mdp as toolbox
 
-        m = mdp.expanded()
+        m = closed(mdp)
         rows, table = m.matrix(), m.row_table()
         matrices = [sp.csr_matrix(rows[table[:, a]]) for a in range(m.num_actions)]
         with warnings.catch_warnings():
@@ -90,7 +107,7 @@ def mdpsolver(label: str, **options: Any) -> Contestant:
     def setup(mdp: FiniteMDP) -> Any:
         import mdpsolver as package
 
-        m = mdp.expanded()
+        m = closed(mdp)
         rows = [slice(a, b) for a, b in zip(m.row_ptr[:-1], m.row_ptr[1:], strict=True)]
         states = [range(a, b) for a, b in zip(m.sa_ptr[:-1], m.sa_ptr[1:], strict=True)]
         problem = package.model()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from rlkit.theory.mdp import Array
+from rlkit.theory.mdp import Array, FiniteMDP
 
 # ahead(context, state, action, alpha of that context at the next states [S]) -> expectation
 Ahead = Callable[[int, int, int, Array], float]
@@ -65,6 +66,11 @@ class LatentMDP:
     def shape(self) -> tuple[int, int, int]:
         """(M, S, A)."""
         return self.P.shape[0], self.P.shape[1], self.P.shape[2]
+
+    @cached_property
+    def mdp(self) -> FiniteMDP:
+        """What an agent faces that is not told the context: `belief_process`."""
+        return belief_process(self)
 
     def largest_return(self) -> float:
         """Largest total reward of any path in any context; horizon-free bounds want it <= 1."""
@@ -199,3 +205,38 @@ def evaluate_plan(truth: LatentMDP, planner: BeliefPlanner) -> float:
         if mass.sum() > 0:
             total += float(mass @ alpha(0, s, planner.start(s)))
     return total
+
+
+def belief_process(model: LatentMDP) -> FiniteMDP:
+    """The process of (stage, state, belief) as a FiniteMDP that terminates after the horizon.
+
+    Its optimal value at gamma = 1 and its `mu0` give `optimal_value`. States are numbered as they
+    are met, stage by stage; they grow like (S A)^H.
+    """
+    planner, numbers = BeliefPlanner(model), {}
+    nodes: list[tuple[int, int, Array]] = []
+
+    def number(h: int, s: int, belief: Array) -> int:
+        key = (h, s, np.round(belief, 12).tobytes())
+        if key not in numbers:
+            numbers[key] = len(nodes)
+            nodes.append((h, s, belief))
+        return numbers[key]
+
+    first = model.w @ model.nu
+    for s in np.flatnonzero(first):
+        number(0, int(s), planner.start(int(s)))
+    mu0 = first[first > 0]
+    entries = []
+    for node, (h, s, belief) in enumerate(nodes):  # which grows meanwhile
+        for a in range(model.shape[2]):
+            for reward, agree in planner._groups(s, a):
+                chance = (belief * agree) @ model.P[:, s, a]
+                after = planner._updates(belief, agree, s, a)
+                for s2 in np.flatnonzero(chance):
+                    last = h + 1 == model.horizon
+                    following = -1 if last else number(h + 1, int(s2), after[s2])
+                    entries.append((node, a, following, chance[s2], reward))
+    law = np.concatenate([mu0, np.zeros(len(nodes) - mu0.size)])
+    columns = (np.array(column) for column in zip(*entries, strict=True))
+    return FiniteMDP.from_coo(*columns, num_states=len(nodes), mu0=law)

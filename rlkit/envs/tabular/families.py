@@ -18,7 +18,7 @@ FAMILIES = {  # name -> module of this folder
     "jao": "chains", "forest": "classics", "inventory": "classics", "ring": "classics",
     "baird": "classics", "boyan_chain": "classics", "garnet": "garnet", "banded_garnet": "garnet",
     "factored_garnet": "garnet", "two_theta": "classics", "frozen_lake": "grids", "maze": "grids",
-    "pendulum": "control",
+    "pendulum": "control", "probe": "latent", "random_latent": "latent",
 }  # fmt: skip
 EXAMPLE = "garnet:states=100,actions=4,successors=5"
 

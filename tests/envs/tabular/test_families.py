@@ -16,6 +16,7 @@ NEEDED = {
     "banded_garnet": "states=9,actions=2,successors=3,width=2",
     "factored_garnet": "endogenous=3,exogenous=2,actions=2", "maze": "layout=3",
     "pendulum": "angles=7,speeds=5,torques=3",
+    "random_latent": "contexts=2,states=3,actions=2,horizon=3",
 }  # fmt: skip
 
 
