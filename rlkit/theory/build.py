@@ -137,7 +137,7 @@ def from_coo(
     live = (s2 >= 0) & (p > 0)
     matrix = sp.csr_array((p[live], (index[live], s2[live])), shape=(rows.size, n))
     if stop is None and ending.any():
-        stop = ending
+        stop = np.where(ending < 1.0 + 1e-9, np.minimum(ending, 1.0), ending)  # sums round
     return from_sparse(matrix, rewards, mu0, stop, rows // width, rows % width)
 
 

@@ -213,7 +213,8 @@ def belief_process(model: LatentMDP) -> FiniteMDP:
     Its optimal value at gamma = 1 and its `mu0` give `optimal_value`. States are numbered as they
     are met, stage by stage; they grow like (S A)^H.
     """
-    planner, numbers = BeliefPlanner(model), {}
+    planner = BeliefPlanner(model)
+    numbers: dict[tuple[int, int, bytes], int] = {}
     nodes: list[tuple[int, int, Array]] = []
 
     def number(h: int, s: int, belief: Array) -> int:
@@ -224,19 +225,19 @@ def belief_process(model: LatentMDP) -> FiniteMDP:
         return numbers[key]
 
     first = model.w @ model.nu
-    for s in np.flatnonzero(first):
-        number(0, int(s), planner.start(int(s)))
+    for k in np.flatnonzero(first):
+        number(0, int(k), planner.start(int(k)))
     mu0 = first[first > 0]
     entries = []
-    for node, (h, s, belief) in enumerate(nodes):  # which grows meanwhile
-        for a in range(model.shape[2]):
-            for reward, agree in planner._groups(s, a):
-                chance = (belief * agree) @ model.P[:, s, a]
-                after = planner._updates(belief, agree, s, a)
-                for s2 in np.flatnonzero(chance):
+    for node, (h, state, belief) in enumerate(nodes):  # which grows meanwhile
+        for action in range(model.shape[2]):
+            for reward, agree in planner._groups(state, action):
+                chance = (belief * agree) @ model.P[:, state, action]
+                after = planner._updates(belief, agree, state, action)
+                for k in np.flatnonzero(chance):
                     last = h + 1 == model.horizon
-                    following = -1 if last else number(h + 1, int(s2), after[s2])
-                    entries.append((node, a, following, chance[s2], reward))
+                    following = -1 if last else number(h + 1, int(k), after[k])
+                    entries.append((node, action, following, chance[k], reward))
     law = np.concatenate([mu0, np.zeros(len(nodes) - mu0.size)])
-    columns = (np.array(column) for column in zip(*entries, strict=True))
-    return FiniteMDP.from_coo(*columns, num_states=len(nodes), mu0=law)
+    s, a, s2, p, r = (np.array(column) for column in zip(*entries, strict=True))
+    return FiniteMDP.from_coo(s, a, s2, p, r, len(nodes), law)
