@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import splu
 
 from rlkit.theory.backup import Backup, PackedPolicy
 from rlkit.theory.evaluation import DENSE_LIMIT, krylov
 from rlkit.theory.iterations import Iterate, Watch, value_iteration
-from rlkit.theory.mdp import Array
+from rlkit.theory.mdp import Array, FiniteMDP
 
+_BANDED_WORK = 1e8  # states times band squared: a banded LU takes about as many operations
 _FLOAT32_DEPTH = 1e-5  # of a span: what float32 can tell of a smaller one is noise
 
 
@@ -59,19 +62,30 @@ def policy_iteration(
 ) -> Iterate:
     """Howard's policy iteration; an action is replaced only by one that is better.
 
-    `evaluation` is "lu" (dense), "krylov" or "auto" (dense up to 2000 states). Krylov
+    `evaluation` is "lu" (dense), "sparse" (sparse LU, hopeless on large random graphs), "krylov"
+    or "auto": sparse where successors lie near their states, else dense up to 2000 states. Krylov
     evaluation is inexact: its residual is at most `forcing` times the last Bellman residual.
     """
-    if evaluation not in ("auto", "lu", "krylov"):
-        raise ValueError(f"evaluation must be 'auto', 'lu' or 'krylov', got {evaluation!r}")
-    dense = evaluation == "lu" or (evaluation == "auto" and v.size <= DENSE_LIMIT)
+    if evaluation not in ("auto", "lu", "sparse", "krylov"):
+        raise ValueError(
+            f"evaluation must be 'auto', 'lu', 'sparse' or 'krylov', got {evaluation!r}"
+        )
+    if evaluation == "sparse" and op.mdp.exo is not None:
+        raise ValueError("a factored model has no sparse rows; choose 'lu', 'krylov' or 'auto'")
+    if evaluation == "auto":
+        evaluation = "lu" if v.size <= DENSE_LIMIT else "krylov"
+        band = v.size if op.mdp.exo is not None else _band(op.mdp)
+        if 8 * band <= v.size and band**2 * v.size <= _BANDED_WORK:
+            evaluation = "sparse"
     out, kept = np.empty_like(v), np.empty_like(v)
     ends = op(v, out)
     rows, stuck = op.best.copy(), 0
     while True:
         packed = op.pack(rows)
-        if dense:
+        if evaluation == "lu":
             v = _dense_value(op, packed)
+        elif evaluation == "sparse":
+            v = _sparse_value(op, packed)
         else:
             size = max(abs(ends[0]), abs(ends[1]))
             v = _krylov_value(op, packed, v, forcing ** (1 + stuck) * size)
@@ -83,7 +97,7 @@ def policy_iteration(
         # A tie broken the other way would cycle, so better means better by more than rounding.
         better = out > kept + 1e-12 * max(1.0, float(np.abs(v).max()))
         stuck = 0 if better.any() else stuck + 1
-        if not better.any() and (dense or stuck > 3):
+        if not better.any() and (evaluation != "krylov" or stuck > 3):
             watch.reason = f"rounding leaves a certified width of {high - low:.2g}"
             return Iterate(out, low, high)
         rows = np.where(better, op.best, rows)
@@ -99,6 +113,19 @@ def _dense_value(op: Backup, packed: PackedPolicy) -> Array:
         p = (p.reshape(n, -1, k) @ op.mdp.exo).reshape(n, n)
     op.touched += int(packed.ptr[-1])
     return np.linalg.solve(np.eye(n) - op.gamma * p, packed.r)
+
+
+def _band(mdp: FiniteMDP) -> int:
+    """Largest distance of a successor's number from its state's, plus one."""
+    states = np.repeat(mdp.state_of_row(), np.diff(mdp.row_ptr))
+    return 1 + int(np.abs(mdp.col - states).max(initial=0))
+
+
+def _sparse_value(op: Backup, packed: PackedPolicy) -> Array:
+    n, used = packed.r.size, int(packed.ptr[-1])
+    p = sp.csr_array((packed.val[:used], packed.col[:used], packed.ptr), shape=(n, n))
+    op.touched += used
+    return splu((sp.eye_array(n) - op.gamma * p).tocsc()).solve(packed.r)
 
 
 def _krylov_value(op: Backup, packed: PackedPolicy, start: Array, tolerance: float) -> Array:

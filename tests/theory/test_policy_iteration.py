@@ -1,7 +1,11 @@
 import numpy as np
+import pytest
 
+from rlkit.envs.tabular.chains import chain
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
+from rlkit.envs.tabular.grids import maze
 from rlkit.theory import FiniteMDP, solve
+from rlkit.theory import policy_iteration as module
 from rlkit.theory.backup import Backup
 from rlkit.theory.iterations import Watch
 from rlkit.theory.policy_iteration import modified_policy_iteration, policy_iteration
@@ -49,6 +53,24 @@ def test_policy_sweeps_are_counted_at_their_share_of_the_model():
     improvements = round(sweeps / 1.5)  # the first, of zeros, reads no successors
     assert improvements > 2
     assert sweeps == improvements * (1 + 4 / 8)
+
+
+def test_sparse_evaluation_is_chosen_where_successors_are_near(monkeypatch):
+    asked = []
+    plain = module._sparse_value
+    monkeypatch.setattr(
+        module, "_sparse_value", lambda op, packed: asked.append(1) or plain(op, packed)
+    )
+    for mdp, near in ((chain(60), True), (maze(12, slip=0.2), True), (garnet(90, 2, 3), False)):
+        asked.clear()
+        found = solve(mdp, 0.97, "pi")
+        assert found.converged
+        assert bool(asked) == near
+        dense = solve(mdp, 0.97, "pi", evaluation="lu")
+        np.testing.assert_allclose(found.value, dense.value, atol=1e-9)
+        np.testing.assert_array_equal(found.policy, dense.policy)
+    with pytest.raises(ValueError, match="factored"):
+        solve(factored_garnet(8, 5, 3), 0.97, "pi", evaluation="sparse")
 
 
 def test_factored_policy_iteration_both_ways():
