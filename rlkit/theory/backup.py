@@ -13,6 +13,7 @@ from rlkit.theory import kernels
 from rlkit.theory.mdp import Array, FiniteMDP
 
 UNIT_ROUNDOFF = 2.0**-53
+PER_THREAD = 250_000  # nonzeros: with fewer, handing out the work takes longer than doing it
 
 # numba's dispatchers are typed without arguments.
 _sweep: Any = kernels.sweep
@@ -23,15 +24,17 @@ _policy_sweep: Any = kernels.policy_sweep
 class Backup:
     """Bellman optimality operator T of an MDP (or of one packed policy), counting its work.
 
-    `touched` counts nonzeros read. With `threads` > 1 states are split into contiguous blocks of
-    about equal nonzeros; results are bitwise the same for any number of threads.
+    `touched` counts nonzeros read. With `threads` > 1 the states of models that are large enough
+    are split into contiguous blocks of about equal nonzeros; results are bitwise the same for any
+    number of threads.
     """
 
     def __init__(self, mdp: FiniteMDP, gamma: float, threads: int = 1) -> None:
         self.mdp, self.gamma, self.threads = mdp, gamma, max(1, int(threads))
         self.touched = 0
         self.best = np.zeros(mdp.num_states, np.int64)  # greedy row of each state
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._blocks = max(1, min(self.threads, mdp.nnz // PER_THREAD))
+        self._pool = ThreadPoolExecutor(self._blocks) if self._blocks > 1 else None
         self.sum_low, self.sum_high = mdp.row_sum_range
         self.nearly_stochastic = max(1.0 - self.sum_low, self.sum_high - 1.0) < 1e-5
         longest = int(np.diff(mdp.row_ptr).max())
@@ -40,7 +43,7 @@ class Backup:
         # A two-accumulator sum of b products errs by at most about (b/2 + 4) roundings.
         self._rounding = (longest / 2 + 4) * UNIT_ROUNDOFF
         self._reward_scale = float(np.abs(mdp.r).max())
-        self._cuts = _even_cuts(mdp.row_ptr[mdp.sa_ptr], self.threads)
+        self._cuts = _even_cuts(mdp.row_ptr[mdp.sa_ptr], self._blocks)
         self._packed: PackedPolicy | None = None
 
     def __call__(self, v: Array, out: Array) -> tuple[float, float]:
@@ -88,7 +91,7 @@ class Backup:
             return _sweep_in_place(*arrays, 0, order.size, self.best)
         largest = 0.0
         for start, end in pairwise(blocks):
-            cuts = np.linspace(start, end, self.threads + 1).astype(np.int64)
+            cuts = np.linspace(start, end, self._blocks + 1).astype(np.int64)
             jobs = [
                 self._pool.submit(partial(_sweep_in_place, *arrays, lo, hi, self.best))
                 for lo, hi in pairwise(cuts)

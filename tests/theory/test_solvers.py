@@ -7,7 +7,7 @@ from rlkit.envs.tabular.chains import chain, deep_sea, river_swim
 from rlkit.envs.tabular.classics import forest, inventory, ring
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
 from rlkit.envs.tabular.grids import frozen_lake, maze
-from rlkit.theory import FiniteMDP, solve
+from rlkit.theory import FiniteMDP, backup, solve
 from rlkit.theory.backup import Backup
 from rlkit.theory.solvers import METHODS
 
@@ -169,8 +169,13 @@ def test_bad_arguments(arguments, message):
         solve(PUTERMAN, **arguments)
 
 
-def test_threads_change_nothing():
+def test_threads_change_nothing(monkeypatch):
     mdp = garnet(300, 4, 5, seed=1)
+    assert Backup(mdp, 0.99, 2)._pool is None  # too small for two
+    monkeypatch.setattr(backup, "PER_THREAD", 1000)
+    operator = Backup(mdp, 0.99, 2)
+    assert operator._pool is not None
+    operator.close()
     for method, options in (("mpi", {}), ("vi", {}), ("gs", {"order": "coloured"})):
         one, two = (solve(mdp, 0.99, method, threads=t, **options) for t in (1, 2))
         np.testing.assert_array_equal(one.value, two.value)
