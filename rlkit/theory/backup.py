@@ -50,16 +50,21 @@ class Backup:
         """out = T v; `best` becomes the greedy rows. Returns min and max of out - v."""
         m = self.mdp
         if v.any():
-            ends, w = m.row_ptr, m.lookahead(v)
-            self.touched += m.nnz
+            ends, w, work = m.row_ptr, m.lookahead(v), m.nnz
         else:  # the usual start: T 0 is the best reward, no successor need be read
-            ends, w = np.zeros_like(m.row_ptr), v
+            ends, w, work = np.zeros_like(m.row_ptr), v, 0
         arrays = (m.sa_ptr, ends, m.col, m.val, m.r, self.gamma, w, v)
-        return self.run(_sweep, arrays, out, self.best)
+        return self.run(_sweep, arrays, work, out, self.best)
 
-    def run(self, kernel: Any, arrays: tuple[Any, ...], *out: Array) -> tuple[float, float]:
-        """A sweep kernel over all states, by blocks if there are threads: its least and largest."""
-        if self._pool is None:
+    def run(
+        self, kernel: Any, arrays: tuple[Any, ...], work: int, *out: Array
+    ) -> tuple[float, float]:
+        """A sweep kernel over all states that reads `work` nonzeros: its least and largest.
+
+        By blocks if there are threads and the work is worth it.
+        """
+        self.touched += work
+        if self._pool is None or work < 2 * PER_THREAD:
             return kernel(*arrays, 0, out[0].size, *out)
         jobs = [
             self._pool.submit(partial(kernel, *arrays, lo, hi, *out))
@@ -158,11 +163,10 @@ class PackedPolicy:
         Returns min and max of out - v.
         """
         parent = self.parent
-        parent.touched += int(self.ptr[-1])
         w = parent.mdp.lookahead(v).astype(v.dtype, copy=False)
         rewards = self.r if r is None else r
         arrays = (self.ptr, self.col, self.val, rewards, parent.gamma, w, v)
-        return parent.run(_policy_sweep, arrays, out)
+        return parent.run(_policy_sweep, arrays, int(self.ptr[-1]), out)
 
 
 def _geometric(d: float, gamma: float, sum_low: float, sum_high: float) -> float:

@@ -115,6 +115,16 @@ def widest_rows(sa_ptr, row_ptr):
 
 
 @njit(cache=True, nogil=True)
+def within_band(sa_ptr, row_ptr, col, width):
+    """Whether the number of every successor is less than `width` away from its state's."""
+    for s in range(sa_ptr.size - 1):
+        for k in range(row_ptr[sa_ptr[s]], row_ptr[sa_ptr[s + 1]]):
+            if abs(col[k] - s) >= width:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def pack_rows(row_ptr, col, val, r, rows, held, ptr, out_col, out_val, out_r):
     """Copy the chosen rows into one contiguous CSR, so that policy sweeps read memory in line.
 

@@ -1,4 +1,4 @@
-"""Policy iteration (exact or inexact Krylov evaluation) and modified policy iteration."""
+"""Policy iteration (by exact solves, or inexact ones of Krylov) and modified policy iteration."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+from rlkit.theory import kernels
 from rlkit.theory.backup import Backup, PackedPolicy
 from rlkit.theory.evaluation import DENSE_LIMIT, krylov
 from rlkit.theory.iterations import Iterate, Watch, value_iteration
-from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.mdp import Array
 
 _BANDED_WORK = 1e8  # states times band squared: a banded LU takes about as many operations
 _FLOAT32_DEPTH = 1e-5  # of a span: what float32 can tell of a smaller one is noise
@@ -73,9 +74,9 @@ def policy_iteration(
     if evaluation == "sparse" and op.mdp.exo is not None:
         raise ValueError("a factored model has no sparse rows; choose 'lu', 'krylov' or 'auto'")
     if evaluation == "auto":
+        m, width = op.mdp, min(v.size / 8, (_BANDED_WORK / v.size) ** 0.5)
         evaluation = "lu" if v.size <= DENSE_LIMIT else "krylov"
-        band = v.size if op.mdp.exo is not None else _band(op.mdp)
-        if 8 * band <= v.size and band**2 * v.size <= _BANDED_WORK:
+        if m.exo is None and kernels.within_band(m.sa_ptr, m.row_ptr, m.col, width):
             evaluation = "sparse"
     out, kept = np.empty_like(v), np.empty_like(v)
     ends = op(v, out)
@@ -113,12 +114,6 @@ def _dense_value(op: Backup, packed: PackedPolicy) -> Array:
         p = (p.reshape(n, -1, k) @ op.mdp.exo).reshape(n, n)
     op.touched += int(packed.ptr[-1])
     return np.linalg.solve(np.eye(n) - op.gamma * p, packed.r)
-
-
-def _band(mdp: FiniteMDP) -> int:
-    """Largest distance of a successor's number from its state's, plus one."""
-    states = np.repeat(mdp.state_of_row(), np.diff(mdp.row_ptr))
-    return 1 + int(np.abs(mdp.col - states).max(initial=0))
 
 
 def _sparse_value(op: Backup, packed: PackedPolicy) -> Array:
