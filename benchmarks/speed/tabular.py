@@ -11,6 +11,13 @@ busy machine disturbs less; of one-threaded contestants the two should agree). A
 pymdptoolbox's value iteration: of its policy).
 Setting up a solver's own form of the model, and compiling kernels, are timed apart. `--models` and
 `--parts` choose; `--rounds` is for models of some 10,000 states, the big ones get `--big-rounds`.
+
+The aims were, against quantecon's modified policy iteration at its best k: 3x at 10,000 states, and
+1.6x at a million (2.4x for float32 models). Recorded: 2.65x and 2.06x at 10,000, 1.90x and 2.15x at
+a million (float32 2.04x and 2.27x). What misses, misses because both make about as many sweeps and
+ours already wait for gathers of the value, not for the model: some 0.5 ns a successor from the
+second cache, 1.3 to 1.9 ns at a million states, where a narrower model does not help as long as the
+value is float64, which bounds of 1e-6 need.
 """
 
 from __future__ import annotations
