@@ -1,5 +1,8 @@
 """What a cell may be: one module a kind of system, all with the same functions.
 
+A kind whose cells are computed whole may leave out `INCIDENTAL`, `alike`, `stacked` and `datasets`:
+`whole` has them.
+
     TASK                      keys of which a task must have one
     KNOWN                     every option of a cell
     INCIDENTAL                options that say how a cell is kept, and may change later

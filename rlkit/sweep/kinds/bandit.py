@@ -10,29 +10,7 @@ import numpy as np
 
 from rlkit.core.errors import UsageError
 from rlkit.eval.records import Episode
-from rlkit.sweep.kinds.whole import (
-    INCIDENTAL,
-    alike,
-    begin,
-    check_counts,
-    check_known,
-    datasets,
-    finish,
-    stacked,
-)
-
-__all__ = [
-    "INCIDENTAL",
-    "KNOWN",
-    "TASK",
-    "alike",
-    "datasets",
-    "lanes",
-    "measured",
-    "resolve",
-    "stacked",
-    "work",
-]
+from rlkit.sweep.kinds.whole import begin, check_counts, check_known, finish
 
 TASK = ("bandit",)
 _DEFAULTS = {"steps": 10_000, "runs": 100, "checkpoints": 20}

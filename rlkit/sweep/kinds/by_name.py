@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from types import SimpleNamespace
 
+from rlkit.sweep.kinds import whole
+
+_NEEDED = ("TASK", "KNOWN", "resolve", "lanes", "measured", "work")
+_OWN_OR_WHOLE = ("INCIDENTAL", "alike", "stacked", "datasets")
 # what a system says of itself -> the module that runs it
 KINDS = {
     "algo": "training",
@@ -15,6 +19,10 @@ KINDS = {
 }
 
 
-def kind_of(name: str) -> ModuleType:
-    """The module of a kind."""
-    return importlib.import_module(f"rlkit.sweep.kinds.{name}")
+def kind_of(name: str) -> SimpleNamespace:
+    """What the module of a kind says, and for what it leaves out, `whole`."""
+    module = importlib.import_module(f"rlkit.sweep.kinds.{name}")
+    said = {part: getattr(module, part) for part in _NEEDED}
+    return SimpleNamespace(
+        **said, **{part: getattr(module, part, getattr(whole, part)) for part in _OWN_OR_WHOLE}
+    )

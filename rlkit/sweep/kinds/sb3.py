@@ -14,29 +14,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
-from rlkit.sweep.kinds.whole import (
-    INCIDENTAL,
-    alike,
-    begin,
-    check_counts,
-    check_known,
-    datasets,
-    finish,
-    stacked,
-)
-
-__all__ = [
-    "INCIDENTAL",
-    "KNOWN",
-    "TASK",
-    "alike",
-    "datasets",
-    "lanes",
-    "measured",
-    "resolve",
-    "stacked",
-    "work",
-]
+from rlkit.sweep.kinds.whole import begin, check_counts, check_known, finish
 
 TASK = ("env",)
 _DEFAULTS = {"steps": 100_000, "eval_every": 5_000, "eval_episodes": 10, "envs": 1}

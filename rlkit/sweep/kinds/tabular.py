@@ -19,29 +19,7 @@ import numpy as np
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Episode
-from rlkit.sweep.kinds.whole import (
-    INCIDENTAL,
-    alike,
-    begin,
-    check_counts,
-    check_known,
-    datasets,
-    finish,
-    stacked,
-)
-
-__all__ = [
-    "INCIDENTAL",
-    "KNOWN",
-    "TASK",
-    "alike",
-    "datasets",
-    "lanes",
-    "measured",
-    "resolve",
-    "stacked",
-    "work",
-]
+from rlkit.sweep.kinds.whole import begin, check_counts, check_known, finish
 
 TASK = ("mdp",)
 _CONTROL: dict[str, Any] = {"gamma": 0.99, "steps": 100_000, "checkpoints": 20}
