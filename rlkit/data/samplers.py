@@ -136,6 +136,18 @@ class Mixed:
         return Batch(**joined, index=index)  # type: ignore[arg-type]
 
 
+class Paired(Mixed):
+    """Minibatches of `first` that carry one of `second` as `other`; an index holds both."""
+
+    def __init__(self, first: Source, second: Source) -> None:
+        super().__init__(first, second)
+        self.batch_size = first.batch_size
+
+    def batch(self, index: Tensor) -> Batch:
+        ours, other = index[..., : self.batch_size], index[..., self.batch_size :]
+        return self.first.batch(ours)._replace(other=self.second.batch(other))
+
+
 def shares(batch: int, ratio: float) -> tuple[int, int]:
     """Sizes (first, second) of a mixed minibatch of which `ratio` comes from the first source,
     both at least 1. Raises ValueError for a ratio outside (0, 1) or a batch below 2."""
@@ -203,17 +215,3 @@ def _joined(name: str, first: Tensor | None, second: Tensor | None) -> Tensor | 
     if first is None or second is None:
         raise ValueError(f"only one of the mixed sources has {name!r}; give both its column")
     return torch.cat((first, second), 1)
-
-
-class Paired:
-    """Minibatches of `first` whose `other` is a minibatch of `second`; an index holds both."""
-
-    def __init__(self, first: Uniform, second: Uniform) -> None:
-        self.first, self.second, self.batch_size = first, second, first.batch_size
-
-    def indices(self, step: int, count: int = 1) -> Tensor:
-        return torch.cat([self.first.indices(step, count), self.second.indices(step, count)], -1)
-
-    def batch(self, index: Tensor) -> Batch:
-        first, second = index[..., : self.batch_size], index[..., self.batch_size :]
-        return self.first.batch(first)._replace(other=self.second.batch(second))
