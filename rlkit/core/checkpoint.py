@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from rlkit.core.errors import CheckpointError
+from rlkit.core.replacing import temporary_name
 
 INDEX = "checkpoint.json"
 _PIECE = 1 << 24  # bytes hashed and written at once
@@ -128,11 +129,6 @@ def drop(folder: str | Path, names: Iterable[str]) -> None:
         raise _refused(folder, error) from error
     for name in gone:
         (folder / f"{name}.safetensors").unlink(missing_ok=True)
-
-
-def temporary_name(path: Path) -> Path:
-    """A hidden sibling of `path`, told apart by process."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def publish(temporary: Path, folder: Path) -> None:

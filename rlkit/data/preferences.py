@@ -8,12 +8,12 @@ pair that a teacher refused is not in a dataset.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from rlkit.core.replacing import replacing
 from rlkit.data.segments import Segments
 
 _FORMAT = 1  # of the file
@@ -79,14 +79,9 @@ class PairDataset:
     def save(self, path: str | Path) -> None:
         """Write an npz file; a half-written one never gets the final name."""
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         meta = {name: getattr(self, name) for name in _META[:4]} | {"format": _FORMAT}
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **self.segments._asdict(), **meta)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **self.segments._asdict(), **meta)
 
     @staticmethod
     def load(path: str | Path) -> PairDataset:

@@ -5,7 +5,6 @@ global state.  `save` writes it.  Colours are those of Okabe and Ito, which stay
 common kinds of colour blindness; line styles repeat the difference for print in grey.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
+from rlkit.core.replacing import replacing
 from rlkit.eval.statistics import (
     Array,
     Interval,
@@ -180,15 +180,11 @@ def save(figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg
     written = []
     for kind in formats:
         final = path.with_name(f"{path.name}.{kind}")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         metadata = {"Date": None} if kind == "svg" else {}
-        try:
-            # Without a salt the identifiers inside an SVG differ from call to call.
-            with matplotlib.rc_context({"svg.hashsalt": "rlkit", "svg.fonttype": "none"}):
-                figure.savefig(temporary, format=kind, metadata=metadata)
-            os.replace(temporary, final)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # Without a salt the identifiers inside an SVG differ from call to call.
+        salted = matplotlib.rc_context({"svg.hashsalt": "rlkit", "svg.fonttype": "none"})
+        with replacing(final) as temporary, salted:
+            figure.savefig(temporary, format=kind, metadata=metadata)
         written.append(final)
     return written
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlkit.core.replacing import replacing
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -140,9 +142,8 @@ def truncate_after(path: str | Path, step: int) -> int:
     else:
         late = [_record(path, i, line)["step"] > step for i, line in enumerate(lines, 1)]
     kept = [line for line, drop in zip(lines, late, strict=True) if not drop]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes("".join(line + "\n" for line in kept).encode())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes("".join(line + "\n" for line in kept).encode())
     return len(lines) - len(kept)
 
 

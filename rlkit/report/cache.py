@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlkit.core.replacing import replacing
 from rlkit.report.cells import FILES, Cell, Run, System
 
 NAME = ".report-cache.npz"
@@ -54,14 +55,8 @@ def load(path: Path) -> dict[str, Known]:
 
 def save(path: Path, known: Mapping[str, Known]) -> None:
     """Replace the cache in one rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, **_pack(known))  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **_pack(known))  # type: ignore[arg-type]
 
 
 def _pack(known: Mapping[str, Known]) -> dict[str, np.ndarray]:

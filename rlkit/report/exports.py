@@ -6,12 +6,9 @@ run and written as they come, so that memory does not grow with the sweep.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import importlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import numpy as np
 
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.replacing import replacing
 from rlkit.eval import records
 from rlkit.eval.records import Episode
 from rlkit.report.cells import EPISODES, Cell
@@ -95,29 +93,13 @@ def _by_run(results: Results) -> dict[str, dict[int, Cell]]:
     return found
 
 
-@contextlib.contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` when all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
-
-
 # --- files for pandas -----------------------------------------------------------------------------
 def to_csv(results: Results, out: Path) -> list[Path]:
     """`cells.csv` and `curves.csv`."""
     cells, curves = out / "cells.csv", out / "curves.csv"
-    with _renamed(cells) as path:
+    with replacing(cells) as path:
         path.write_text(as_csv(CELL_COLUMNS, map(cell_row, results.cells)), encoding="utf-8")
-    with _renamed(curves) as path, path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(curves) as path, path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CURVE_COLUMNS)
         for rows in curve_rows(results):
@@ -127,12 +109,9 @@ def to_csv(results: Results, out: Path) -> list[Path]:
 
 def to_json(results: Results, out: Path) -> list[Path]:
     """`cells.json` and `curves.json`: lists of records; null for what is not finite."""
-    cells, curves = out / "cells.json", out / "curves.json"
-    for final, columns, groups in (
-        (cells, CELL_COLUMNS, iter([[cell_row(cell) for cell in results.cells]])),
-        (curves, CURVE_COLUMNS, curve_rows(results)),
-    ):
-        with _renamed(final) as path, path.open("w", encoding="utf-8") as file:
+    tables = _tables(results, out, "json")
+    for final, columns, groups in tables:
+        with replacing(final) as path, path.open("w", encoding="utf-8") as file:
             separator = "[\n"
             for rows in groups:
                 for row in rows:
@@ -140,7 +119,7 @@ def to_json(results: Results, out: Path) -> list[Path]:
                     file.write(separator + json.dumps(record, allow_nan=False))
                     separator = ",\n"
             file.write("\n]\n" if separator == ",\n" else "[]\n")
-    return [cells, curves]
+    return [final for final, _, _ in tables]
 
 
 def to_parquet(results: Results, out: Path) -> list[Path]:
@@ -148,19 +127,27 @@ def to_parquet(results: Results, out: Path) -> list[Path]:
     import pyarrow
     import pyarrow.parquet
 
-    cells, curves = out / "cells.parquet", out / "curves.parquet"
-    for final, columns, groups in (
-        (cells, CELL_COLUMNS, iter([[cell_row(cell) for cell in results.cells]])),
-        (curves, CURVE_COLUMNS, curve_rows(results)),
-    ):
+    tables = _tables(results, out, "parquet")
+    for final, columns, groups in tables:
         schema = pyarrow.schema([(name, _arrow_type(name, pyarrow)) for name in columns])
-        with _renamed(final) as path, pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        with replacing(final) as path, pyarrow.parquet.ParquetWriter(path, schema) as writer:
             for rows in groups:
                 by_column = {
                     n: list(c) for n, c in zip(columns, zip(*rows, strict=True), strict=True)
                 }
                 writer.write_table(pyarrow.table(by_column, schema))
-    return [cells, curves]
+    return [final for final, _, _ in tables]
+
+
+def _tables(
+    results: Results, out: Path, ending: str
+) -> list[tuple[Path, Sequence[str], Iterator[list[tuple[Any, ...]]]]]:
+    """File, columns and rows, in groups, of both tables."""
+    cells = iter([[cell_row(cell) for cell in results.cells]])
+    return [
+        (out / f"cells.{ending}", CELL_COLUMNS, cells),
+        (out / f"curves.{ending}", CURVE_COLUMNS, curve_rows(results)),
+    ]
 
 
 def _arrow_type(name: str, arrow: Any) -> Any:
@@ -180,7 +167,7 @@ def to_tensorboard(results: Results, out: Path) -> list[Path]:
     """Event files under `tensorboard/`: a folder for each run, in it one for each seed, between
     them one for each configuration where a run has several."""
     root = out / "tensorboard"
-    with _renamed(root) as fresh:
+    with replacing(root) as fresh:
         for name, cells in _by_run(results).items():
             systems = list(dict.fromkeys(cell.run.system for cell in cells.values()))
             for system in systems:

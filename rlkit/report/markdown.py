@@ -7,7 +7,7 @@ from html import escape
 
 from rlkit.report.curves import Picture
 from rlkit.report.page import Parts
-from rlkit.report.sheets import Entry, Sheet, decimals, number, versions
+from rlkit.report.sheets import Entry, Sheet, decimals, last_return, versions
 
 
 def markdown(parts: Parts, pictures: Mapping[tuple[str, str], str]) -> str:
@@ -39,7 +39,7 @@ def markdown(parts: Parts, pictures: Mapping[tuple[str, str], str]) -> str:
         out.append(f"<details><summary>{plain(system.label)}</summary>\n")
         out.append("\n".join(["```text", *lines, "```\n\n</details>"]))
     out.append("## Versions and hardware")
-    common, differing = versions(list({c.run.name: c.run for c in results.cells}.values()))
+    common, differing = versions(results)
     same = [f"- {plain(name)}: {plain(value)}" for name, value in common.items()]
     apart = [
         f"- **{plain(name)}** differs: "
@@ -56,8 +56,7 @@ def markdown(parts: Parts, pictures: Mapping[tuple[str, str], str]) -> str:
             for k, run in enumerate(results.runs(system, task)):
                 anchor = f'<a id="{links.anchor(system, task)}"></a>' if k == 0 else ""
                 finals = ", ".join(
-                    f"seed {c.seed}: {number(c.final, digits) if len(c.returns) else 'none'}"
-                    + ("" if c.finished else " (unfinished)")
+                    f"seed {c.seed}: {last_return(c, digits)}"
                     for c in cells
                     if c.run.name == run.name
                 )

@@ -32,7 +32,7 @@ def _holes(results: Results) -> list[str]:
     if results.damaged:
         found.append(
             f"Damaged or half-written, and in no table: "
-            f"{_count(len(results.damaged), 'run folder')}, "
+            f"{counted(len(results.damaged), 'run folder')}, "
             f"{_names([f'{name} ({why})' for name, why in results.damaged])}."
         )
     if results.unfinished:
@@ -61,7 +61,7 @@ def _holes(results: Results) -> list[str]:
         )
     if results.repeated:
         found.append(
-            f"In more than one run folder: {_count(len(results.repeated), 'cell')}; the finished "
+            f"In more than one run folder: {counted(len(results.repeated), 'cell')}; the finished "
             f"or longest is taken, not {_names([c.run.name for c in results.repeated])}."
         )
     return found
@@ -168,7 +168,8 @@ def _said(value: Any) -> str:
     return "not recorded" if value is None else str(value)
 
 
-def _count(n: int, what: str) -> str:
+def counted(n: int, what: str) -> str:
+    """`1 system`, `7 systems`."""
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 

@@ -17,7 +17,7 @@ from rlkit.report.sheets import (
     Links,
     Sheet,
     decimals,
-    number,
+    last_return,
     versions,
 )
 from rlkit.report.style import CSS
@@ -219,8 +219,7 @@ def _options(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> Sheet:
 
 
 def _versions(parts: Parts) -> str:
-    runs = list({cell.run.name: cell.run for cell in parts.found.results.cells}.values())
-    common, differing = versions(runs)
+    common, differing = versions(parts.found.results)
     out = ""
     if differing:
         rows = []
@@ -263,11 +262,7 @@ def _runs(parts: Parts) -> str:
             for k, run in enumerate(results.runs(system, task)):
                 own = [c for c in cells if c.run.name == run.name]
                 anchor = f' id="{links.anchor(system, task)}"' if k == 0 else ""
-                finals = " · ".join(
-                    f"<i>{c.seed}</i> {number(c.final, digits) if len(c.returns) else 'none'}"
-                    + ("" if c.finished else " (unfinished)")
-                    for c in own
-                )
+                finals = " · ".join(f"<i>{c.seed}</i> {last_return(c, digits)}" for c in own)
                 rows.append(
                     f'<tr{anchor}><th scope=row class="l">{escape(task)}</th><td class="l">'
                     f'<a href="{escape(links.run(run.name))}">{escape(run.name)}</a></td>'

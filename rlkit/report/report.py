@@ -5,16 +5,16 @@ Equal runs give equal files, to the byte: nothing in them depends on when or whe
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+from rlkit.core.replacing import replacing
 from rlkit.report import charts
 from rlkit.report.cells import System
 from rlkit.report.curves import profile_picture, task_pictures, total_picture
 from rlkit.report.findings import Findings, findings
 from rlkit.report.markdown import markdown
-from rlkit.report.notices import notices
+from rlkit.report.notices import counted, notices
 from rlkit.report.page import Parts, page
 from rlkit.report.results import Results
 from rlkit.report.sheets import (
@@ -102,23 +102,15 @@ def summary(results: Results) -> str:
     done = len(results.cells) - len(results.unfinished)
     state = "all" if not results.unfinished else f"{done:,} of"
     return (
-        f"{_many(len(results.systems), 'system')} on {_many(len(results.tasks), 'task')}, "
-        f"{_many(len(seeds), 'seed')}; {state} {len(results.cells):,} cells finished; "
+        f"{counted(len(results.systems), 'system')} on {counted(len(results.tasks), 'task')}, "
+        f"{counted(len(seeds), 'seed')}; {state} {len(results.cells):,} cells finished; "
         f"budget “{budgets}”"
     )
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def write_whole(path: Path, text: str | bytes) -> Path:
     """`path`, written beside its place and renamed, so that no half of a file is ever seen."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(text.encode() if isinstance(text, str) else text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

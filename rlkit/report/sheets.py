@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from rlkit.eval.comparison import MAX_SEEDS, Comparison
 from rlkit.eval.statistics import Interval
-from rlkit.report.cells import Run, System
+from rlkit.report.cells import Cell, System
 from rlkit.report.findings import Difference, Findings, Row, TaskTable
 from rlkit.report.notices import version_differences
 from rlkit.report.results import RUNS, Results
@@ -74,6 +74,12 @@ def number(value: float, digits: int) -> str:
         return f"{value:.1e}".replace("-", "−")
     text = f"{value:,.{digits}f}"
     return (text[1:] if float(text.replace(",", "")) == 0 and value < 0 else text).replace("-", "−")
+
+
+def last_return(cell: Cell, digits: int) -> str:
+    """Of one seed, and whether more of it was to come."""
+    text = number(cell.final, digits) if len(cell.returns) else "none"
+    return text if cell.finished else f"{text} (unfinished)"
 
 
 def bounds(interval: Interval, digits: int) -> str:
@@ -276,8 +282,9 @@ def configuration(
     return Configuration(common, differing)
 
 
-def versions(runs: list[Run]) -> tuple[dict[str, str], dict[str, dict[str, list[str]]]]:
+def versions(results: Results) -> tuple[dict[str, str], dict[str, dict[str, list[str]]]]:
     """What all runs were made with, and what differs: entry -> value -> run folders."""
+    runs = list({cell.run.name: cell.run for cell in results.cells}.values())
     differing = version_differences(runs)
     common = {
         name: str(value)

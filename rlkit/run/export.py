@@ -17,8 +17,8 @@ import torch
 import rlkit
 from rlkit.core import lanes as core_lanes
 from rlkit.core import state
-from rlkit.core.checkpoint import temporary_name
 from rlkit.core.errors import RlkitError
+from rlkit.core.replacing import replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
 from rlkit.run import folder as run_folder
@@ -67,8 +67,7 @@ def export(
     policy = _policy(restored, number)
     programs = _programs(restored, policy.card)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(out)
-    try:
+    with replacing(out) as temporary:
         if onnx:
             _write_onnx(temporary, policy, programs["mode"])
             found = _difference(policy, lambda obs: _run_onnx(temporary, obs), (True,))
@@ -80,9 +79,6 @@ def export(
                 f"{out} is not written: its actions differ from torch's by {found:.1e} of their "
                 f"range on random observations, more than {_TOLERANCE:.0e}"
             )
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return Exported(out, policy.card, found)
 
 

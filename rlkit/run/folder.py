@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from rlkit.core import checkpoint, state
 from rlkit.core.errors import CheckpointError, RunError, UsageError
+from rlkit.core.replacing import replacing, temporary_name
 from rlkit.core.spec import Spec
 from rlkit.eval import records
 from rlkit.run.options import Options
@@ -74,9 +74,8 @@ def write_config(
 
 def write_json(path: Path, values: Any) -> None:
     """Write or replace a JSON file in one rename."""
-    temporary = checkpoint.temporary_name(path)
-    temporary.write_text(json.dumps(values, indent=1) + "\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def is_free(folder: Path) -> bool:
@@ -166,7 +165,7 @@ def prune(folder: Path, keep: int) -> None:
                 names = checkpoint.read_index(group)["files"]
                 checkpoint.drop(group, [name for name in names if name != _POLICY])
         else:
-            hidden = checkpoint.temporary_name(path)
+            hidden = temporary_name(path)
             path.rename(hidden)
             shutil.rmtree(hidden)
 

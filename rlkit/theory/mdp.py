@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rlkit.theory.validate import (
+    INT32_MAX,
     ROW_SUM_TOLERANCE,
     ROW_SUM_TOLERANCE_F32,
     as_integers,
@@ -21,7 +22,7 @@ from rlkit.theory.validate import (
 )
 
 Array = np.ndarray
-MAX_STATES = 2**31 - 1  # successors are int32
+MAX_STATES = INT32_MAX  # of successors
 
 
 @dataclass(frozen=True, eq=False, repr=False)

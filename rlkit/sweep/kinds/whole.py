@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from rlkit.core import checkpoint
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.replacing import replacing
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.run import folder as run_folder
 from rlkit.run import versions
@@ -53,6 +53,5 @@ def begin(folder: Path, kind: str, options: dict[str, Any], seeds: Sequence[int]
 
 def finish(folder: Path, episodes: Iterable[Episode]) -> None:
     """`episodes.csv`, whole or not at all, ordered by step."""
-    temporary = checkpoint.temporary_name(folder / run_folder.EPISODES)
-    append_episodes(temporary, sorted(episodes, key=lambda e: (e.step, e.lane, e.episode)))
-    temporary.rename(folder / run_folder.EPISODES)
+    with replacing(folder / run_folder.EPISODES) as temporary:
+        append_episodes(temporary, sorted(episodes, key=lambda e: (e.step, e.lane, e.episode)))
