@@ -47,13 +47,12 @@ def closed(mdp: FiniteMDP) -> FiniteMDP:
     missing = 1.0 - m.matrix().sum(1)
     if missing.max() < 1e-12:
         return m
-    n, last = m.num_states, m.num_rows
+    n = m.num_states
     ends = sp.csr_array(missing[:, None])
     stay = sp.csr_array((np.ones(m.num_actions), (range(m.num_actions), [n] * m.num_actions)))
     matrix = sp.vstack([sp.hstack([m.matrix(), ends]), stay], format="csr")
     states = np.concatenate([m.state_of_row(), np.full(m.num_actions, n)])
     actions = np.concatenate([m.a_id, np.arange(m.num_actions)])
-    assert matrix.shape == (last + m.num_actions, n + 1)
     rewards = np.concatenate([m.r, np.zeros(m.num_actions)])
     return FiniteMDP.from_sparse(matrix, rewards, None, None, states, actions)
 
