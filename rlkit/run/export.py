@@ -17,7 +17,7 @@ import torch
 import rlkit
 from rlkit.core import lanes as core_lanes
 from rlkit.core import state
-from rlkit.core.errors import RlkitError
+from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.replacing import replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
@@ -59,10 +59,13 @@ def export(
     """Write one lane's policy, by default to `policy.safetensors` (or `.onnx`) in the run folder.
 
     The file holds policy, normaliser, action scaling, spaces and version, and takes and gives
-    environment units. An existing file is replaced. Raises ValueError for a policy whose
-    operations exported files do not have, RlkitError when the comparison with torch fails.
+    environment units. An existing file is replaced. Raises UsageError where `out` is a folder,
+    ValueError for a policy whose operations exported files do not have, RlkitError when the
+    comparison with torch fails.
     """
     out = Path(folder) / f"policy.{'onnx' if onnx else 'safetensors'}" if out is None else Path(out)
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; give the file that the policy is to become")
     restored, number = _restore(folder, lane, checkpoint)
     policy = _policy(restored, number)
     programs = _programs(restored, policy.card)

@@ -200,6 +200,15 @@ def test_a_file_that_would_act_otherwise_is_not_written(
     assert not list(run.glob(".*.tmp"))
 
 
+def test_a_folder_is_never_replaced_by_a_policy(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    (folder / "data").touch()
+    with pytest.raises(UsageError, match="is a folder; give the file"):
+        export(run, folder)
+    assert [path.name for path in folder.iterdir()] == ["data"]
+
+
 def test_onnx_is_an_extra(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "rlkit.run.onnx_graph", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
