@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from rlkit.core.spec import Spec
 from rlkit.core.streams import generator
-from rlkit.nets.affine import affine
 
 _STD_FLOOR = 1e-12  # a constant input is not scaled
 _MAX_LOG_VAR, _MIN_LOG_VAR = 0.5, -10.0  # first bounds of the log-variance
@@ -123,7 +122,7 @@ def bounded(log_var: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def _layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    out = affine(x.flatten(0, 1), weight.flatten(0, 1), bias.flatten(0, 1))
+    out = torch.baddbmm(bias.flatten(0, 1), x.flatten(0, 1), weight.flatten(0, 1))
     return out.unflatten(0, x.shape[:2])
 
 

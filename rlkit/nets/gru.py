@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rlkit.nets.affine import affine
 from rlkit.nets.layers import Init
 
 
@@ -50,7 +49,7 @@ class GRU(nn.Module):
 
     def step(self, x: Tensor, h: Tensor) -> Tensor:
         """The state `[S, B, H]` after input `[S, B, in]`."""
-        given = affine(x, self.weight, self.bias)
+        given = torch.baddbmm(self.bias, x, self.weight)
         return gru_cell(given, h, self.recurrent, self.recurrent_bias)
 
     def forward(self, x: Tensor, h: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
@@ -58,7 +57,7 @@ class GRU(nn.Module):
         at the first step of an episode, and 1 elsewhere."""
         h = self.start(x.shape[1]) if h is None else h
         # The products with the inputs of all steps are one matrix product.
-        given = affine(x.flatten(1, 2), self.weight, self.bias).unflatten(1, x.shape[1:3])
+        given = torch.baddbmm(self.bias, x.flatten(1, 2), self.weight).unflatten(1, x.shape[1:3])
         states = []
         for t in range(x.shape[2]):
             if keep is not None:

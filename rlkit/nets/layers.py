@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from rlkit.core.lanes import against
 from rlkit.core.spec import Spec
 from rlkit.core.streams import generator
-from rlkit.nets.affine import affine
 
 Norm = Literal["none", "before", "after"]  # LayerNorm before or after the activation
 
@@ -63,11 +62,11 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight, self.bias
         if weight.dim() == 3:
-            return affine(x, weight, bias)
+            return torch.baddbmm(bias, x, weight)
         lanes, n = weight.shape[:2]
         if x.dim() == 3:
             x = x.unsqueeze(1).expand(lanes, n, *x.shape[1:])
-        out = affine(x.flatten(0, 1), weight.flatten(0, 1), bias.flatten(0, 1))
+        out = torch.baddbmm(bias.flatten(0, 1), x.flatten(0, 1), weight.flatten(0, 1))
         return out.unflatten(0, (lanes, n))
 
 

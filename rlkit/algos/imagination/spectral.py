@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from rlkit import nets
 from rlkit.core.lanes import against
-from rlkit.nets.affine import affine
 
 
 class SpectralLinear(nn.Module):
@@ -51,7 +50,7 @@ class SpectralLinear(nn.Module):
         weight = self.effective()
         if x.dim() == 3:
             x = x.unsqueeze(1).expand(-1, weight.shape[1], -1, -1)
-        out = affine(x.flatten(0, 1), weight.flatten(0, 1), self.bias.flatten(0, 1))
+        out = torch.baddbmm(self.bias.flatten(0, 1), x.flatten(0, 1), weight.flatten(0, 1))
         return out.unflatten(0, weight.shape[:2])
 
 

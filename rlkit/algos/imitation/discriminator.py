@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlkit import nets
-from rlkit.nets.affine import affine
 
 _LEAK = 0.1  # slope of the discriminator's units below 0
 
@@ -48,7 +47,7 @@ class Discriminator(nn.Module):
             if self.spectral:
                 left, right = self.get_buffer(f"left{k}"), self.get_buffer(f"right{k}")
                 weight = weight / (left @ weight @ right.mT)
-            x = F.leaky_relu(affine(x, weight, bias), _LEAK)
+            x = F.leaky_relu(torch.baddbmm(bias, x, weight), _LEAK)
         return self.head(x).squeeze(-1)
 
 
