@@ -21,10 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.algos.bandits import riac, simulate, teachers
-from rlkit.algos.bandits.allocation import optimal_allocation
-from rlkit.algos.bandits.planning import best_average_reward, relaxation
-from rlkit.algos.bandits.pure_exploration import identify
+from rlkit.algos.bandits import simulate
+from rlkit.algos.bandits.identification.allocation import optimal_allocation
+from rlkit.algos.bandits.identification.pure_exploration import identify
+from rlkit.algos.bandits.memory.planning import best_average_reward, relaxation
+from rlkit.algos.bandits.simulation.by_name import read_calls
+from rlkit.algos.bandits.teachers.mixtures import mixtures as teachers
+from rlkit.algos.bandits.teachers.mixtures import riac
 from rlkit.envs.bandits.armed import RandomMeans
 from rlkit.envs.bandits.competence import CompetenceGrid
 from rlkit.envs.bandits.dueling import Dueling
@@ -34,7 +37,6 @@ from rlkit.eval.plots import save
 from rlkit.eval.regret_plot import regret_plot
 from rlkit.eval.statistics import Interval, bootstrap_interval, mean
 from rlkit.run import versions
-from rlkit.run.bandit_environments import read_calls
 
 Array = np.ndarray
 FIVE = [0.5, 0.4, 0.4, 0.4, 0.4]

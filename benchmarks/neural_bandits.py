@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from sklearn import datasets
 
-from rlkit.algos.bandits import (
-    active_learning,
-    context_free,
+from rlkit.algos.bandits import context_free
+from rlkit.algos.bandits.context_free import ContextFreePolicy
+from rlkit.algos.bandits.contextual import (
     ee_net,
     linear,
     multitask,
@@ -34,16 +34,16 @@ from rlkit.algos.bandits import (
     neural_ucb,
     oracle_policies,
 )
-from rlkit.algos.bandits.context_free import ContextFreePolicy
+from rlkit.algos.bandits.contextual.ee_net import EENet
+from rlkit.algos.bandits.contextual.linear import LinearPolicy
+from rlkit.algos.bandits.contextual.multitask import GFUCB
+from rlkit.algos.bandits.contextual.network_oracle import NetworkOracle
+from rlkit.algos.bandits.contextual.neural_gap import NeuralGapPolicy
+from rlkit.algos.bandits.contextual.neural_ucb import NeuralPolicy
+from rlkit.algos.bandits.contextual.oracle_policies import OraclePolicy
+from rlkit.algos.bandits.contextual.oracles import RidgeOracle, TreesOracle
 from rlkit.algos.bandits.driver import play
-from rlkit.algos.bandits.ee_net import EENet
-from rlkit.algos.bandits.linear import LinearPolicy
-from rlkit.algos.bandits.multitask import GFUCB
-from rlkit.algos.bandits.network_oracle import NetworkOracle
-from rlkit.algos.bandits.neural_gap import NeuralGapPolicy
-from rlkit.algos.bandits.neural_ucb import NeuralPolicy
-from rlkit.algos.bandits.oracle_policies import OraclePolicy
-from rlkit.algos.bandits.oracles import RidgeOracle, TreesOracle
+from rlkit.algos.bandits.identification import active_learning
 from rlkit.envs.bandits.contextual import Classification
 from rlkit.envs.bandits.multitask import SharedRepresentation
 from rlkit.eval.comparison import compare_means

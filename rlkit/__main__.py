@@ -2,7 +2,7 @@
 
 import sys
 
-from rlkit.run.cli import main
+from rlkit.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -78,7 +78,7 @@ def make(folder: Path) -> plan.Sweep:
 def command(*words: str) -> dict[str, float]:
     """A whole process of the command line, its start included."""
     code = (
-        "import sys, time; from pathlib import Path; from rlkit.run.cli import main; "
+        "import sys, time; from pathlib import Path; from rlkit.cli.main import main; "
         f"code = main({list(words)!r}); status = Path('/proc/self/status').read_text(); "
         "peak = int(status.split('VmHWM:')[1].split()[0]) // 1024; "
         "print(peak, time.process_time(), file=sys.stderr); sys.exit(code)"

@@ -28,16 +28,16 @@ from rlkit.envs.tabular.garnet import garnet
 from rlkit.envs.tabular.grids import frozen_lake
 from rlkit.eval.plots import COLOURS, DASHES
 from rlkit.theory import FiniteMDP
-from rlkit.theory.average_reward import average_value, relative_value_iteration, restarting
-from rlkit.theory.episodic import learn
 from rlkit.theory.evaluation import policy_model
-from rlkit.theory.finite_horizon import backward_induction, evaluate_stages
-from rlkit.theory.loop import loop_finite
-from rlkit.theory.lsvi import learn_linear
+from rlkit.theory.learning.episodic import learn
+from rlkit.theory.learning.loop import loop_finite
+from rlkit.theory.learning.lsvi import learn_linear
+from rlkit.theory.learning.ucrl import ucrl
 from rlkit.theory.mdp import Array
-from rlkit.theory.r2pvi import OfflineData, fit
-from rlkit.theory.robust import RobustBackup, uncertainty
-from rlkit.theory.ucrl import ucrl
+from rlkit.theory.planning.average_reward import average_value, relative_value_iteration, restarting
+from rlkit.theory.planning.finite_horizon import backward_induction, evaluate_stages
+from rlkit.theory.robust.r2pvi import OfflineData, fit
+from rlkit.theory.robust.rectangular import RobustBackup, uncertainty
 
 STEPS, POINTS = 100_000, 60
 # name -> model, horizon, largest return of an episode (None: the horizon)

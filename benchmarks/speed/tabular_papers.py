@@ -24,9 +24,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rlkit.eval.plots import COLOURS
-from rlkit.theory.mean_variance import Market, learn
-from rlkit.theory.r2pvi import OfflineData, PessimisticPlan, fit, fit_variance_aware
-from rlkit.theory.r2pvi_settings import PutOption, turning_chain
+from rlkit.theory.continuous.mean_variance import Market, learn
+from rlkit.theory.robust.r2pvi import OfflineData, PessimisticPlan, fit, fit_variance_aware
+from rlkit.theory.robust.r2pvi_settings import PutOption, turning_chain
 
 REPLICATIONS = 20
 Q = np.linspace(0.0, 1.0, 11)

@@ -68,3 +68,18 @@ def select(config: ConfigT, lanes: Sequence[int]) -> ConfigT:
         if isinstance(value := getattr(config, name), (tuple, list))
     }
     return dataclasses.replace(config, **changed)  # type: ignore[type-var]
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Seeds of "0:4" (0 to 3), "0,3,7" or "5". Raises ValueError saying what may be written."""
+    try:
+        if ":" in text:
+            first, end = text.split(":")
+            found = tuple(range(int(first or 0), int(end)))
+        else:
+            found = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(f"seeds {text!r} must read 0:4, or 0,3,7, or 5") from None
+    if not found:
+        raise ValueError(f"seeds {text!r} name none; 0:4 means 0, 1, 2 and 3")
+    return found

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Teacher(Protocol):
-    """What `Taught` asks of a teacher, such as those of `rlkit.algos.bandits.teachers`."""
+    """What `Taught` asks of a teacher, such as those of `rlkit.algos.bandits.teachers.mixtures`."""
 
     def sample(self) -> np.ndarray: ...
 

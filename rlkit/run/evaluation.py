@@ -13,7 +13,7 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.envs.make import make
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
-from rlkit.run.policy import Policy
+from rlkit.policy.policy import Policy
 
 _SPACING = 1_000_003  # between the seeds of evaluations, so that lanes never share one
 _LONGEST = 10_000  # steps of an episode where the environment sets no limit

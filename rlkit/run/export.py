@@ -21,12 +21,12 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.replacing import replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
+from rlkit.policy.policy import Card, Policy, draw, read, write
+from rlkit.policy.program import Array, Program
+from rlkit.policy.trace import trace
 from rlkit.run import folder as run_folder
 from rlkit.run.folder import Restored
 from rlkit.run.options import algorithm
-from rlkit.run.policy import Card, Policy, draw, read, write
-from rlkit.run.program import Array, Program
-from rlkit.run.trace import trace
 
 _OBSERVATIONS = 64  # that torch and an exported policy are compared on
 _TOLERANCE = 1e-4  # of the span of an action: float32 sums in another order, and no more
@@ -194,7 +194,7 @@ def _compare_file(path: Path, policy: Policy) -> float:
 
 
 def _write_onnx(path: Path, policy: Policy, program: Program) -> None:
-    from rlkit.run.onnx_graph import model
+    from rlkit.policy.onnx_graph import model
 
     card = policy.card
     about = json.dumps(asdict(card))

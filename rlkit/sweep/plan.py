@@ -40,8 +40,8 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import UsageError
+from rlkit.core.lanes import read_seeds
 from rlkit.core.nearest import suggestion
-from rlkit.run.arguments import seeds as read_seeds
 from rlkit.sweep.kinds.by_name import KINDS, kind_of
 
 FULL = "full"

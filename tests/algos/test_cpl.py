@@ -21,7 +21,7 @@ from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.envs.tabular.grids import maze
 from rlkit.testing.cases import BATCH, OBS
-from rlkit.theory.solvers import solve
+from rlkit.theory.planning.solvers import solve
 
 H = 3
 

@@ -23,13 +23,13 @@ from rlkit.data.samplers import Mixed, NStep, Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.garnet import garnet
-from rlkit.run.trace import trace
+from rlkit.policy.trace import trace
 from rlkit.testing import Case, run_check
 from rlkit.testing.cases import make_batch
-from rlkit.theory.distributional import evaluate_laws
 from rlkit.theory.mdp import FiniteMDP
-from rlkit.theory.return_laws import Categorical, Quantile
-from rlkit.theory.solvers import solve
+from rlkit.theory.planning.solvers import solve
+from rlkit.theory.returns.distributional import evaluate_laws
+from rlkit.theory.returns.laws import Categorical, Quantile
 
 HEADS = get_args(nets.Head)
 SMALL = {"bins": 7, "low": -2.0, "high": 3.0, "target_period": 2, "n_step": 1}

@@ -22,7 +22,7 @@ from rlkit.envs.tabular.chains import river_swim
 from rlkit.envs.tabular.grids import maze
 from rlkit.theory.evaluation import evaluate_policy
 from rlkit.theory.mdp import FiniteMDP
-from rlkit.theory.solvers import solve
+from rlkit.theory.planning.solvers import solve
 
 GAMMA = 0.9
 SWIM = river_swim(4)  # its probabilities are multiples of 1/20

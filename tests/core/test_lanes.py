@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from rlkit.core.lanes import float_fields, resolve, select
+from rlkit.core.lanes import float_fields, read_seeds, resolve, select
 from rlkit.core.spec import Spec
 
 
@@ -52,3 +52,17 @@ def test_select_keeps_the_values_of_some_lanes() -> None:
     config = select(Config(tau=(0.5, 0.7, 0.9)), [2, 0])  # type: ignore[arg-type]
     assert config == Config(tau=(0.9, 0.5))  # type: ignore[arg-type]
     assert select(Config(hidden=(4, 5, 6)), [1]).hidden == (4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0:4", (0, 1, 2, 3)), (":2", (0, 1)), ("3:5", (3, 4)), ("0,3,7", (0, 3, 7)), ("5", (5,))],
+)
+def test_seeds(text: str, expected: tuple[int, ...]) -> None:
+    assert read_seeds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "a", "4:", "3:3", "1:2:3", "1;2", "0:-2"])
+def test_bad_seeds(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must read 0:4|name none"):
+        read_seeds(text)

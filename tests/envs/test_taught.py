@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlkit.algos.bandits.teachers import AlpGmm, Config, RandomTeacher
+from rlkit.algos.bandits.teachers.mixtures import AlpGmm, Config, RandomTeacher
 from rlkit.envs.taught import Taught
 
 

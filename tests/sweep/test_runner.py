@@ -156,7 +156,7 @@ def test_what_a_training_raises_is_its_error(tmp_path: Path) -> None:
 
 def start(path: Path, folder: Path) -> subprocess.Popen[bytes]:
     words = ["sweep", str(path), "--out", str(folder), "--quiet", "--workers", "2"]
-    code = f"import sys; from rlkit.run.cli import main; sys.exit(main({words!r}))"
+    code = f"import sys; from rlkit.cli.main import main; sys.exit(main({words!r}))"
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
 
 

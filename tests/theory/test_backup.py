@@ -5,7 +5,7 @@ import numpy as np
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
 from rlkit.theory import FiniteMDP, solve
 from rlkit.theory.backup import Backup
-from rlkit.theory.finite_horizon import backward_induction
+from rlkit.theory.planning.finite_horizon import backward_induction
 
 
 def test_operator_is_the_dense_formula():

@@ -4,7 +4,7 @@ import pytest
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
 from rlkit.theory import FiniteMDP, solve
 from rlkit.theory.evaluation import evaluate_policy, greedy, occupancy, policy_model
-from rlkit.theory.linear_program import flow_matrix, solve_lp
+from rlkit.theory.planning.linear_program import flow_matrix, solve_lp
 
 
 def uniform(mdp):

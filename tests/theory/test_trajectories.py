@@ -5,8 +5,8 @@ from rlkit.envs.tabular.chains import chain, lock
 from rlkit.envs.tabular.classics import boyan_chain
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory.evaluation import policy_model
-from rlkit.theory.structure import stationary_law
-from rlkit.theory.td_matrices import td_system
+from rlkit.theory.learning.td_matrices import td_system
+from rlkit.theory.planning.structure import stationary_law
 from rlkit.theory.trajectories import (
     certainty_equivalence,
     lstd,

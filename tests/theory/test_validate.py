@@ -4,15 +4,15 @@ import pytest
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.envs.tabular.grids import maze
 from rlkit.theory import FiniteMDP, solve
-from rlkit.theory.automata import learn_counterfactual, reward_machine
 from rlkit.theory.evaluation import evaluate_policy, greedy, occupancy
-from rlkit.theory.finite_horizon import backward_induction, evaluate_stages
-from rlkit.theory.linear_program import solve_lp
-from rlkit.theory.q_learning import learn_control, speedy_q
-from rlkit.theory.representations import successor_representation
-from rlkit.theory.robust import solve_robust
-from rlkit.theory.td_learning import td_learn
-from rlkit.theory.td_matrices import emphatic_system, td_system
+from rlkit.theory.geometry.representations import successor_representation
+from rlkit.theory.learning.q_learning import learn_control, speedy_q
+from rlkit.theory.learning.td_learning import td_learn
+from rlkit.theory.learning.td_matrices import emphatic_system, td_system
+from rlkit.theory.objectives.automata import learn_counterfactual, reward_machine
+from rlkit.theory.planning.finite_horizon import backward_induction, evaluate_stages
+from rlkit.theory.planning.linear_program import solve_lp
+from rlkit.theory.robust.rectangular import solve_robust
 from rlkit.theory.trajectories import (
     certainty_equivalence,
     lstd,

@@ -8,7 +8,7 @@ that depends on the categories. The transaction is accepted (reward 1) with prob
 with u, v, w affine in x. Rates of acceptance are 0.85 in the mean; actions move them by about 0.03,
 and by about 0.15 in the tenth of transactions whose first category is the rarer one. Models that
 are additive in the tweaks can be right at kappa = 0 only. An answer comes back after an exponential
-time whose mean is given in generations (`rlkit.algos.bandits.policy_generations`).
+time whose mean is given in generations (`rlkit.algos.bandits.contextual.policy_generations`).
 
 In the manner of the study of contextual bandits at Adyen (van den Akker et al. 2024, "Contextual
 Bandits in Payment Processing"), of which the abstract was seen: all numbers here are ours.

@@ -9,8 +9,8 @@ from numba import njit
 
 from rlkit.theory.evaluation import policy_model
 from rlkit.theory.mdp import MAX_STATES, FiniteMDP
+from rlkit.theory.planning.structure import recurrent_classes
 from rlkit.theory.streams import integer, stream, uniform
-from rlkit.theory.structure import recurrent_classes
 
 
 def garnet(
@@ -70,7 +70,7 @@ def _random_mdp(
 
 
 def _has_unichain_optimum(mdp: FiniteMDP) -> bool:
-    from rlkit.theory.solvers import solve
+    from rlkit.theory.planning.solvers import solve
 
     p, _ = policy_model(mdp, solve(mdp, 0.99).policy)
     return int(recurrent_classes(p).max()) == 0

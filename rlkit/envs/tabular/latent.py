@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlkit.theory.latent import LatentMDP
+from rlkit.theory.learning.latent import LatentMDP
 
 if TYPE_CHECKING:
     import gymnasium

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rlkit.theory.latent import LatentMDP
+from rlkit.theory.learning.latent import LatentMDP
 
 
 class LatentEnv(gymnasium.Env[Any, Any]):

@@ -20,8 +20,8 @@ KNOWN = {"bandit", "policy", *_DEFAULTS}
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """`bandit` and `policy` are written as for `rlkit bandit`; `steps` is the horizon, and a cell
     is the mean of `runs` runs."""
-    from rlkit.algos.bandits.simulation import simulate
-    from rlkit.run.bandit_environments import read_environment, read_policies
+    from rlkit.algos.bandits.simulation.by_name import read_environment, read_policies
+    from rlkit.algos.bandits.simulation.simulator import simulate
 
     check_known(given, KNOWN)
     options = _DEFAULTS | given
@@ -53,8 +53,8 @@ def work(
     told: Callable[[int], None],
 ) -> None:
     """A longer horizon is simulated from the start: some policies know theirs."""
-    from rlkit.algos.bandits.simulation import simulate
-    from rlkit.run.bandit_environments import read_environment, read_policies
+    from rlkit.algos.bandits.simulation.by_name import read_environment, read_policies
+    from rlkit.algos.bandits.simulation.simulator import simulate
 
     begin(folder, "bandit", options | {"steps": steps}, seeds)
     ((name, arguments),) = read_policies(options["policy"])

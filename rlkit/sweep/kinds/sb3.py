@@ -78,7 +78,7 @@ def _train(
     from stable_baselines3.common.env_util import make_vec_env
 
     from rlkit.envs.make import make
-    from rlkit.run.sb3 import actor
+    from rlkit.policy.sb3 import actor
 
     every, episodes = options["eval_every"], list[Episode]()
 

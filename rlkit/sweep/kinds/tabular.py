@@ -31,7 +31,8 @@ KNOWN = {"mdp", "learner", "solver", "config", *_CONTROL, *_EPISODIC, *_SOLVER}
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """`mdp` is written as for `rlkit solve`; `config` holds what the learner takes besides."""
     from rlkit.envs.tabular.families import find_model
-    from rlkit.theory import episodic, q_learning, solvers
+    from rlkit.theory.learning import episodic, q_learning
+    from rlkit.theory.planning import solvers
 
     defaults: dict[str, Any] = _SOLVER
     own = {"max_backups"}
@@ -95,9 +96,9 @@ def work(
 def _learn(options: dict[str, Any], seed: int, steps: int) -> tuple[Any, Any]:
     """Steps or episodes `[C]`, and the score at each."""
     from rlkit.envs.tabular.families import find_model
-    from rlkit.theory.episodic import learn
     from rlkit.theory.evaluation import evaluate_policy
-    from rlkit.theory.q_learning import learn_control
+    from rlkit.theory.learning.episodic import learn
+    from rlkit.theory.learning.q_learning import learn_control
 
     mdp, config, method = find_model(options["mdp"]), options["config"], options["learner"]
     count = min(options["checkpoints"], steps)

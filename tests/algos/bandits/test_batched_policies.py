@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from rlkit.algos.bandits import context_free, linear, oracle_policies, simulate
+from rlkit.algos.bandits import context_free, simulate
 from rlkit.algos.bandits.context_free import ContextFreePolicy
+from rlkit.algos.bandits.contextual import linear, oracle_policies
+from rlkit.algos.bandits.contextual.linear import LinearPolicy
+from rlkit.algos.bandits.contextual.network_oracle import NetworkOracle
+from rlkit.algos.bandits.contextual.oracle_policies import (
+    OraclePolicy,
+    fast_cb,
+    square_cb,
+    survivors,
+)
+from rlkit.algos.bandits.contextual.oracles import MeanOracle, RidgeOracle, TreesOracle
+from rlkit.algos.bandits.contextual.ridge import RidgeModels
 from rlkit.algos.bandits.driver import play
 from rlkit.algos.bandits.interface import Feedback, Observation, draw, greedy
-from rlkit.algos.bandits.linear import LinearPolicy
-from rlkit.algos.bandits.network_oracle import NetworkOracle
-from rlkit.algos.bandits.oracle_policies import OraclePolicy, fast_cb, square_cb, survivors
-from rlkit.algos.bandits.oracles import MeanOracle, RidgeOracle, TreesOracle
-from rlkit.algos.bandits.ridge import RidgeModels
 from rlkit.envs.bandits.contextual import Classification, LinearContexts, TabularContexts
 
 LOSSES = np.array([[0.1, 0.2, 0.5]])

@@ -5,17 +5,17 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from rlkit.algos.bandits import ee_net, linear, neural_gap, neural_ucb, oracle_policies
-from rlkit.algos.bandits.arm_nets import ArmNet, arm_inputs, chosen_inputs
+from rlkit.algos.bandits.contextual import ee_net, linear, neural_gap, neural_ucb, oracle_policies
+from rlkit.algos.bandits.contextual.arm_nets import ArmNet, arm_inputs, chosen_inputs
+from rlkit.algos.bandits.contextual.ee_net import EENet
+from rlkit.algos.bandits.contextual.linear import LinearPolicy
+from rlkit.algos.bandits.contextual.network_oracle import NetworkOracle
+from rlkit.algos.bandits.contextual.neural_gap import NeuralGapPolicy
+from rlkit.algos.bandits.contextual.neural_ucb import NeuralPolicy
+from rlkit.algos.bandits.contextual.oracle_policies import OraclePolicy
 from rlkit.algos.bandits.driver import play
-from rlkit.algos.bandits.ee_net import EENet
 from rlkit.algos.bandits.history import History, by_lane
 from rlkit.algos.bandits.interface import Feedback, Observation
-from rlkit.algos.bandits.linear import LinearPolicy
-from rlkit.algos.bandits.network_oracle import NetworkOracle
-from rlkit.algos.bandits.neural_gap import NeuralGapPolicy
-from rlkit.algos.bandits.neural_ucb import NeuralPolicy
-from rlkit.algos.bandits.oracle_policies import OraclePolicy
 from rlkit.envs.bandits.contextual import Classification
 
 ARMS, DIM = 3, 4

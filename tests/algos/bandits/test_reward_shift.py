@@ -8,12 +8,13 @@ ridge shrinks too; without it, and with a constant among the features, linear ru
 import numpy as np
 import pytest
 
-from rlkit.algos.bandits import context_free, linear, oracle_policies, simulate
+from rlkit.algos.bandits import context_free, simulate
 from rlkit.algos.bandits.context_free import ContextFreePolicy
+from rlkit.algos.bandits.contextual import linear, oracle_policies
+from rlkit.algos.bandits.contextual.linear import LinearPolicy
+from rlkit.algos.bandits.contextual.oracle_policies import OraclePolicy
+from rlkit.algos.bandits.contextual.oracles import MeanOracle, RidgeOracle, TreesOracle
 from rlkit.algos.bandits.interface import Feedback, Observation
-from rlkit.algos.bandits.linear import LinearPolicy
-from rlkit.algos.bandits.oracle_policies import OraclePolicy
-from rlkit.algos.bandits.oracles import MeanOracle, RidgeOracle, TreesOracle
 from rlkit.envs.bandits.armed import Armed
 
 ARMS, DIM, SHIFT = 4, 3, 8.0

@@ -14,7 +14,7 @@ from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.garnet import garnet
-from rlkit.theory.solvers import solve
+from rlkit.theory.planning.solvers import solve
 
 GAMMA = 0.8
 CONFIG = iql.Config(gamma=GAMMA, tau=0.9, hidden=(32,), lr=3e-3, polyak=0.05, batch_size=64)

@@ -11,7 +11,11 @@ from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit, me
 from rlkit.core.spec import Discrete, Spec
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.garnet import garnet
-from rlkit.theory.reward_metrics import equivalent_reward, pearson_distance, reward_distance
+from rlkit.theory.preferences.reward_metrics import (
+    equivalent_reward,
+    pearson_distance,
+    reward_distance,
+)
 
 GAMMA, STATES, ACTIONS = 0.9, 6, 3
 

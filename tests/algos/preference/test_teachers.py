@@ -12,7 +12,7 @@ from rlkit.algos.preference.statistics import regret, total
 from rlkit.algos.preference.teachers import Answers, Teacher, parse
 from rlkit.core.errors import UsageError
 from rlkit.envs.tabular.grids import maze
-from rlkit.theory.solvers import solve
+from rlkit.theory.planning.solvers import solve
 
 
 def ask(teacher: Teacher, gain, u=None, mean_return: float = 1.0, mask=None) -> Answers:

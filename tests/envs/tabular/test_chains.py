@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rlkit.envs.tabular.chains import RIVER_SWIM, chain, deep_sea, jao, lock, river_swim
-from rlkit.theory.finite_horizon import backward_induction, evaluate_stages
+from rlkit.theory.planning.finite_horizon import backward_induction, evaluate_stages
 
 
 @pytest.mark.parametrize("variant", RIVER_SWIM)

@@ -4,7 +4,7 @@ import pytest
 from rlkit.envs.tabular.classics import baird, boyan_chain, inventory, ring, two_theta
 from rlkit.theory import solve
 from rlkit.theory.evaluation import evaluate_policy
-from rlkit.theory.td_matrices import expected_iterates, td_system
+from rlkit.theory.learning.td_matrices import expected_iterates, td_system
 
 
 def test_boyan_value_is_linear_in_its_features():

@@ -3,8 +3,8 @@ import pytest
 
 from rlkit.envs.tabular.garnet import banded_garnet, factored_garnet, garnet
 from rlkit.theory.evaluation import policy_model
-from rlkit.theory.solvers import solve
-from rlkit.theory.structure import recurrent_classes
+from rlkit.theory.planning.solvers import solve
+from rlkit.theory.planning.structure import recurrent_classes
 
 
 def test_garnet_has_b_distinct_successors_and_is_seeded():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rlkit.envs.tabular.latent import make, probe, random_latent
-from rlkit.theory.finite_horizon import backward_induction
-from rlkit.theory.latent import optimal_value
+from rlkit.theory.learning.latent import optimal_value
+from rlkit.theory.planning.finite_horizon import backward_induction
 
 
 def test_environment_agrees_with_the_model_and_tells_the_context_at_the_end():

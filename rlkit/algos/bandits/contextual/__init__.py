@@ -1,0 +1,1 @@
+"""Batched contextual bandits: linear, over regression oracles, and neural."""

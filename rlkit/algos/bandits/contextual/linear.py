@@ -1,0 +1,113 @@
+"""Batched linear contextual bandits: LinUCB, OFUL, LinTS, greedy and eps-greedy ridge.
+
+  linucb  argmax x_a' theta + alpha s_a, s_a = sqrt(x_a' V^-1 x_a)            Li et al. 2010
+  oful    alpha = R sqrt(2 ln(det(V)^1/2 lambda^-d/2 / delta)) + sqrt(lambda) S
+                                                      Abbasi-Yadkori, Pal & Szepesvari 2011
+  lints   shared: one parameter draw N(theta, v² V^-1) a row; disjoint: one draw an arm
+                                                      Agrawal & Goyal 2013
+Shared models know one parameter for all arms and need x_a [B, K, d]; disjoint ones know one an arm.
+The kernels of `simulate("linucb", ...)` are the fast form of the same policies.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlkit.algos.bandits.contextual.ridge import ArmFeatures, RidgeModels
+from rlkit.algos.bandits.interface import (
+    Decision,
+    Feedback,
+    Observation,
+    available,
+    check_context,
+    check_feedback,
+    draw,
+    greedy,
+    play_largest,
+    uniform,
+)
+
+RULES = ("linucb", "oful", "lints", "greedy", "eps_greedy")
+
+
+@dataclass(frozen=True)
+class Config:
+    rule: str = "linucb"
+    disjoint: bool = False
+    per_arm: bool | None = None  # contexts [B, K, d]; None: exactly when shared
+    ridge: float = 1.0  # lambda
+    alpha: float = 1.0  # width of linucb; grid .1, .3, 1, 3
+    v: float = 0.2  # scale of lints; .05 to 1 in practice, R sqrt(9 d ln(t/delta)) in theory
+    eps: float = 0.1  # eps_greedy
+    noise_bound: float = 0.5  # R of oful: sub-Gaussian scale, 1/2 for rewards in [0, 1]
+    norm_bound: float = 1.0  # S of oful: bound on the norm of theta
+    delta: float = 0.01  # oful
+
+
+class LinearPolicy:
+    """A batched linear policy over `arms` arms and `dim` features."""
+
+    def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
+        c = self.config = config or Config()
+        if c.rule not in RULES:
+            raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
+        if min(c.alpha, c.v, c.noise_bound, c.norm_bound) < 0 or not 0 <= c.eps <= 1:
+            raise ValueError("alpha, v, noise_bound, norm_bound must be >= 0 and eps in [0, 1]")
+        if not 0 < c.delta <= 1:
+            raise ValueError(f"delta is {c.delta}; it must lie in (0, 1]")
+        self.arms = arms
+        self.features = ArmFeatures(arms, dim, c.disjoint, c.per_arm)
+        self.models = RidgeModels(arms if c.disjoint else 1, dim, c.ridge)
+
+    def _context(self, obs: Observation) -> np.ndarray:
+        return check_context(obs, self.arms, self.features.dim, self.features.per_arm)
+
+    def radius(self) -> np.ndarray:
+        """The multiplier of s_a, one a model [M]."""
+        c = self.config
+        if c.rule != "oful":
+            return np.full(len(self.models.theta), c.alpha)
+        root = np.sqrt(self.models.log_det + 2.0 * np.log(1.0 / c.delta))
+        return c.noise_bound * root + np.sqrt(c.ridge) * c.norm_bound
+
+    def _scores(self, obs: Observation) -> np.ndarray:
+        x = self._context(obs)
+        scores = self.features.means(x, self.models)
+        if self.config.rule in ("linucb", "oful"):
+            scores = scores + self.radius() * self.features.deviations(x, self.models)
+        return scores
+
+    def dist(self, obs: Observation) -> np.ndarray | None:
+        if self.config.rule == "lints":
+            return None
+        mask = available(obs, self.arms)
+        best = greedy(self._scores(obs), mask)
+        if self.config.rule == "eps_greedy":
+            return (1 - self.config.eps) * best + self.config.eps * uniform(mask)
+        return best
+
+    def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        probabilities = self.dist(obs)
+        if probabilities is not None:
+            return draw(probabilities, rng)
+        x, mask, v = self._context(obs), available(obs, self.arms), self.config.v
+        if self.config.disjoint:
+            spread = v * self.features.deviations(x, self.models)
+            scores = self.features.means(x, self.models)
+            return play_largest(scores + spread * rng.standard_normal(spread.shape), mask, rng)
+        root = np.linalg.cholesky(self.models.inverse[0])
+        noise = rng.standard_normal((len(x), self.features.dim)) @ root.T
+        theta = self.models.theta[0] + v * noise  # [B, d]
+        return play_largest(np.einsum("bkd,bd->bk", x, theta), mask, rng)
+
+    def learn(self, feedback: Feedback) -> None:
+        check_feedback(feedback, self.arms)
+        x, action = self._context(feedback.observation), np.asarray(feedback.action)
+        rows, model = self.features.chosen(x, action)
+        self.models.add_rows(rows, model, np.asarray(feedback.reward, np.float64))
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return self.models.state_dict()
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        self.models.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""Pure exploration: best arms, designs and allocations, learning to learn actively."""

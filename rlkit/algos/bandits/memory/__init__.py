@@ -1,0 +1,1 @@
+"""Bandits whose arms remember: last-switch dependence, planned and learnt."""

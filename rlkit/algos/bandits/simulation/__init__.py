@@ -1,0 +1,1 @@
+"""Compiled simulation of context-free, linear, dueling and memory bandits: `simulate`."""

@@ -1,0 +1,1 @@
+"""Teachers over a box of tasks: ALP-GMM, Covar-GMM, RIAC, random."""

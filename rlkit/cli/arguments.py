@@ -1,0 +1,178 @@
+"""Command-line arguments to dataclasses, by tyro; what is wrong becomes one line."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
+
+from rlkit.core.errors import UsageError
+from rlkit.core.lanes import read_seeds
+from rlkit.core.nearest import nearest, suggestion
+
+Form = TypeVar("Form")
+
+
+def parse(form: type[Form], argv: Sequence[str], command: str, description: str) -> Form:
+    """An instance of dataclass `form` from `argv`; `--help` prints help and raises SystemExit(0).
+
+    Raises UsageError of one line for anything that is not valid, naming the nearest option.
+    """
+    known = options(form)
+    for word in argv:
+        name = word.split("=")[0].replace("_", "-")
+        if name.startswith("--") and name not in known:
+            raise UsageError(f"{command}: unknown option {name!r}{_near(name, known)}")
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(form, args=argv, prog=command, description=description)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UsageError(f"{command}: {_first_words(said.getvalue())}") from None
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The nearest option, looked for behind the same `--config.` if there is one."""
+    group, _, last = name.rpartition(".")
+    siblings = [k.removeprefix(f"{group}.") for k in known if k.startswith(f"{group}.")]
+    best = nearest(last, siblings) if group else None
+    return f"; did you mean '{group}.{best}'?" if best else suggestion(name, known)
+
+
+def options(form: type, prefix: str = "--") -> list[str]:
+    """Every option a form takes, `--help` included; those of a nested form as `--outer.inner`."""
+    found = ["--help"] if prefix == "--" else []
+    for name, kind in get_type_hints(form, include_extras=True).items():
+        marks = getattr(kind, "__metadata__", ())
+        given = next((m.name for m in marks if getattr(m, "name", None)), name)
+        spelled = prefix + given.replace("_", "-")
+        bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        if dataclasses.is_dataclass(bare) and isinstance(bare, type):
+            found += options(bare, f"{spelled}.")
+        elif not _is_positional(kind):
+            found.append(spelled)
+    return found
+
+
+def form_of(
+    source: type,
+    name: str,
+    *,
+    leave_out: Sequence[str] = (),
+    lanes: bool = False,
+    replaced: dict[str, tuple[Any, Any]] | None = None,
+    spelled: dict[str, str] | None = None,
+    defaults: dict[str, Any] | None = None,
+) -> type:
+    """A dataclass to parse that has the fields of dataclass `source`, their trailing comments as
+    help, and comma lists for tuples.
+
+    With `lanes`, float fields take a comma list too, one value a lane, and flags take True or
+    False. `replaced` gives fields another type and a maker of the default, `spelled` another name,
+    `defaults` another default.
+    """
+    helps, kinds = comments(source), get_type_hints(source)
+    fields: list[Any] = []
+    for field in dataclasses.fields(source):
+        if field.name in leave_out:
+            continue
+        default = dataclasses.field(default=field.default)
+        if replaced and field.name in replaced:
+            kind, make_default = replaced[field.name]
+            default = dataclasses.field(default_factory=make_default)
+        else:
+            kind = _kind(kinds[field.name], lanes)
+            if defaults and field.name in defaults:
+                default = dataclasses.field(default=defaults[field.name])
+            elif field.default_factory is not dataclasses.MISSING:
+                default = dataclasses.field(default_factory=field.default_factory)
+        if not dataclasses.is_dataclass(kind):
+            name_given = (spelled or {}).get(field.name)
+            mark = tyro.conf.arg(help=helps.get(field.name, ""), name=name_given)
+            kind = Annotated[kind, mark]  # type: ignore[valid-type]
+        fields.append((field.name, kind, default))
+    return dataclasses.make_dataclass(name, fields, frozen=True)
+
+
+def comments(source: type) -> dict[str, str]:
+    """The comment behind each field of a dataclass."""
+    try:
+        text = inspect.getsource(source)
+    except OSError:  # made at run time, or without its source
+        return {}
+    return dict(re.findall(r"^\s+(\w+):[^#\n]*#\s*(.+)$", text, re.MULTILINE))
+
+
+def _list_of(kind: type, metavar: str, single: bool) -> Any:
+    """A parser of "1,2,3"; one value alone stays a number when `single`."""
+
+    def read(words: list[str]) -> Any:
+        values = tuple(kind(word) for word in words[0].split(","))
+        return values[0] if single and len(values) == 1 else values
+
+    def show(value: Any) -> list[str]:
+        values = value if isinstance(value, tuple) else (value,)
+        return [",".join(str(v) for v in values)]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: True,
+        str_from_instance=show,
+    )
+
+
+def _seed_list() -> Any:
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="A:B|A,B,..",
+        instance_from_str=lambda words: read_seeds(words[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [",".join(str(v) for v in value)],
+    )
+
+
+Seeds = Annotated[tuple[int, ...], _seed_list()]
+
+
+def _kind(kind: Any, lanes: bool) -> Any:
+    if lanes and kind is float:
+        return Annotated[Any, _list_of(float, "FLOAT[,FLOAT,..]", single=True)]
+    if lanes and kind is bool:
+        return tyro.conf.FlagConversionOff[bool]
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)[0]
+        return Annotated[kind, _list_of(inner, f"{inner.__name__.upper()},..", single=False)]
+    if kind is bool:
+        return tyro.conf.FlagCreatePairsOff[bool]
+    if get_origin(kind) is Literal or kind in (int, float, str):
+        return kind
+    if kind in (str | None, int | None, float | None):
+        return Annotated[kind, tyro.conf.arg(metavar=get_args(kind)[0].__name__.upper())]
+    return kind
+
+
+def _is_positional(kind: Any) -> bool:
+    marks = getattr(kind, "__metadata__", ())
+    return any("Positional" in str(mark) for mark in marks)
+
+
+def _first_words(box: str) -> str:
+    """The message in a box that tyro has drawn, without frame, title and the rest."""
+    words = []
+    for line in box.splitlines():
+        inner = line.strip().strip("│").strip()
+        if inner.startswith("─"):
+            break
+        if inner and not line.startswith(("╭", "╰")):
+            words.append(inner)
+    return " ".join(words) or "cannot read the arguments"

@@ -1,0 +1,226 @@
+"""`rlkit train | resume | eval | export | list`: arguments in, printed lines out.
+
+The work is done by plain functions elsewhere; heavy packages are imported once arguments are
+known to be valid.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from rlkit.cli.arguments import Seeds, form_of, parse
+from rlkit.core.errors import UsageError
+from rlkit.core.nearest import suggestion
+from rlkit.run.options import Options, algorithm, algorithms, run_defaults
+
+if TYPE_CHECKING:
+    from rlkit.eval.records import Episode
+
+_RunFolder = Annotated[Positional[str], arg(metavar="DIR", help="run folder")]
+_Quiet = Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")]
+_Lane = Annotated[int | None, arg(metavar="INT", help="lane, from 0; None: the best one")]
+_Checkpoint = Annotated[str, arg(metavar="STR", help="best, last or a step")]
+
+
+# --- train and resume -------------------------------------------------------------------------
+def train(argv: Sequence[str]) -> None:
+    """`rlkit train NAME [options]`."""
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        raise UsageError(
+            f"which algorithm? rlkit train NAME [options], NAME one of {', '.join(algorithms())} "
+            "or package.module of your own"
+        )
+    name = "NAME" if argv[0].startswith("-") else argv[0]
+    if name == "NAME":
+        form = form_of(
+            Options,
+            "Train",
+            leave_out=("algo", "config"),
+            replaced={"seeds": _SEEDS},
+            spelled=_SPELLED,
+        )
+        parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
+    preset, words = _preset(name, argv[1:])
+    kind = algorithm(name).Config
+    config_form = form_of(kind, "Config", lanes=True, defaults=preset[0])
+    replaced: dict[str, tuple[Any, Any]] = {"seeds": _SEEDS, "config": (config_form, config_form)}
+    form = form_of(
+        Options,
+        "Train",
+        leave_out=("algo",),
+        replaced=replaced,
+        spelled=_SPELLED,
+        defaults=run_defaults(Options(name)) | preset[1],  # so that the help tells them
+    )
+    given: Any = parse(form, words, f"rlkit train {name}", _TRAIN)
+    values = {f.name: getattr(given, f.name) for f in dataclasses.fields(form)}
+    values["config"] = kind(**dataclasses.asdict(values["config"]))
+    from rlkit.run.train import train as run_training
+
+    result = run_training(Options(algo=name, **values))
+    report(result.folder)
+
+
+def _preset(
+    name: str, words: Sequence[str]
+) -> tuple[tuple[dict[str, Any], dict[str, Any]], list[str]]:
+    """Defaults (of the config, of the run) that `--preset NAME` asks for, and the other words."""
+    words = list(words)
+    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--preset"), None)
+    if at is None:
+        return ({}, {}), words
+    known = getattr(algorithm(name), "PRESETS", {})
+    _, equals, chosen = words.pop(at).partition("=")
+    if not equals:
+        chosen = words.pop(at) if at < len(words) else ""
+    if chosen not in known:
+        offered = f"it has {', '.join(known)}" if known else "it has none"
+        near = suggestion(chosen, known)
+        raise UsageError(f"{name} has no preset {chosen!r}{near}; {offered}")
+    return known[chosen], words
+
+
+_SEEDS = (Seeds, lambda: (0,))
+_SPELLED = {"from_run": "from"}  # a word no Python name can be
+_TRAIN = (
+    "Train agents, one lane a seed. A comma list in a number of the config gives one a lane. "
+    "--preset NAME begins from a named configuration of the algorithm (sac: redq, droq, rlpd)."
+)
+
+
+@dataclass(frozen=True)
+class Resume:
+    folder: _RunFolder
+    steps: Annotated[int | None, arg(metavar="INT", help="in all; more than before extends")] = None
+    quiet: _Quiet = False
+
+
+def resume(argv: Sequence[str]) -> None:
+    """`rlkit resume DIR [--steps N]`."""
+    form = parse(Resume, argv, "rlkit resume", "Continue a run from its newest checkpoint.")
+    from rlkit.run.train import resume as resume_training
+
+    report(resume_training(form.folder, form.steps, quiet=form.quiet).folder)
+
+
+def report(folder: Path) -> None:
+    """Print what a run has come to, and draw its learning curve."""
+    from rlkit.cli.summary import learning_curve, summarise
+    from rlkit.eval import records
+    from rlkit.run import folder as run_folder
+
+    config = run_folder.read_config(folder)
+    options = Options.from_json(config["options"])
+    rows = records.read_episodes(folder / run_folder.EPISODES)
+    steps = run_folder.steps(folder)
+    unit = "updates" if options.kind == "offline" else "steps"
+    print(f"run    {folder}  ({steps[-1] if steps else 0:,} {unit} of {options.algo})")
+    if len(rows):
+        dataset = config["task"]["dataset"]
+        step = int(rows["step"].max())
+        print(summarise(rows, f"scores after {step:,} {unit}:", dataset))
+        behaviour = None if dataset is None else dataset["behaviour_return"]
+        print(f"curve  {learning_curve(folder, rows, options, behaviour)}")
+
+
+# --- eval ---------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Evaluate:
+    policy: Annotated[Positional[str], arg(metavar="DIR|FILE", help="run folder or policy file")]
+    episodes: Annotated[int, arg(help="of each lane")] = 100
+    checkpoint: _Checkpoint = "best"
+    lane: Annotated[int | None, arg(metavar="INT", help="one lane; None: all")] = None
+    env: Annotated[str | None, arg(metavar="ID", help="another environment of like spaces")] = None
+    seed: Annotated[int, arg(help="of the start states; 0 repeats those of the training")] = 1
+    out: Annotated[str | None, arg(metavar="FILE", help="write every episode to this .csv")] = None
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """`rlkit eval DIR|FILE`."""
+    form = parse(Evaluate, argv, "rlkit eval", "Evaluate policies on fresh start states.")
+    if form.episodes < 1 or form.seed < 0:
+        raise UsageError("rlkit eval: --episodes must be at least 1 and --seed not negative")
+    if form.out is not None and (Path(form.out).suffix != ".csv" or Path(form.out).exists()):
+        raise UsageError(f"rlkit eval: --out {form.out} must be a new file that ends in .csv")
+    from rlkit.cli.summary import summarise
+    from rlkit.eval import records
+    from rlkit.run.evaluation import evaluate_file, evaluate_run
+
+    path, dataset = Path(form.policy), None
+    if path.is_dir():
+        lanes = None if form.lane is None else [form.lane]
+        episodes, dataset = evaluate_run(
+            path, form.episodes, form.checkpoint, lanes, form.env, form.seed
+        )
+    else:
+        episodes = evaluate_file(path, form.episodes, form.env, form.seed)
+    if form.out is not None:
+        records.append_episodes(form.out, episodes)
+    print(summarise(_rows(episodes), f"{path}:", dataset))
+
+
+def _rows(episodes: Sequence[Episode]) -> Any:
+    import numpy as np
+
+    from rlkit.eval.records import DTYPE
+
+    return np.array([tuple(e) for e in episodes], DTYPE)
+
+
+# --- export and list ------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Export:
+    folder: _RunFolder
+    out: Annotated[str | None, arg(metavar="FILE", help="None: policy.* in the run folder")] = None
+    onnx: Annotated[FlagCreatePairsOff[bool], arg(help="write ONNX")] = False
+    lane: _Lane = None
+    checkpoint: _Checkpoint = "best"
+
+
+def export(argv: Sequence[str]) -> None:
+    """`rlkit export DIR`."""
+    form = parse(Export, argv, "rlkit export", "Write one lane's policy to one file.")
+    from rlkit.run.export import export as export_policy
+
+    made = export_policy(
+        form.folder, form.out, lane=form.lane, checkpoint=form.checkpoint, onnx=form.onnx
+    )
+    card = made.card
+    found = "equal to torch's" if made.difference == 0 else f"within {made.difference:.0e} of torch"
+    print(
+        f"policy {made.path}  ({card.algo}, seed {card.seed}, step {card.step:,}; actions {found})"
+    )
+
+
+@dataclass(frozen=True)
+class Listing:
+    pass
+
+
+def listing(argv: Sequence[str]) -> None:
+    """`rlkit list`."""
+    parse(Listing, argv, "rlkit list", "Algorithms, recipes and local datasets.")
+    from rlkit.cli.dataset_commands import listing as list_datasets
+
+    print("algorithms (rlkit train NAME)")
+    names = algorithms()
+    width = max(len(name) for name in names)
+    for name in names:
+        print(f"  {name:{width}}  {_first_line(name)}")
+    print("\ndatasets (rlkit dataset build NAME makes one of a recipe)")
+    list_datasets([], indent="  ")
+
+
+def _first_line(algo: str) -> str:
+    """Of the algorithm's docstring, without importing it."""
+    import rlkit.algos
+
+    source = Path(rlkit.algos.__path__[0], f"{algo}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]

@@ -1,0 +1,197 @@
+"""`rlkit dataset build | list | show | import-d4rl | check`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from rlkit.cli.arguments import parse
+from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.nearest import suggestion
+
+
+@dataclass(frozen=True)
+class Build:
+    name: Annotated[Positional[str], arg(metavar="NAME", help="of a recipe (rlkit dataset list)")]
+    force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
+    quiet: Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")] = False
+
+
+@dataclass(frozen=True)
+class Show:
+    dataset: Annotated[Positional[str], arg(metavar="DATASET", help="an id or a directory")]
+
+
+@dataclass(frozen=True)
+class Check:
+    dataset: Annotated[
+        Positional[str], arg(metavar="DATASET", help="an id, a directory, or a D4RL file (HDF5)")
+    ]
+
+
+@dataclass(frozen=True)
+class Import:
+    file: Annotated[Positional[str], arg(metavar="FILE", help="D4RL file (HDF5)")]
+    dataset: Annotated[Positional[str], arg(metavar="ID", help="to write, like mine/hopper-v0")]
+    env: Annotated[str | None, arg(metavar="ID", help="environment the data belong to")] = None
+    time_limit: Annotated[
+        int | None, arg(metavar="INT", help="steps of an episode, where the file has no timeouts")
+    ] = None
+    force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+def dataset(argv: Sequence[str]) -> None:
+    """One of the subcommands."""
+    commands: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
+        "build": (build, "roll out a shipped recipe and write its dataset"),
+        "list": (listing, "recipes and local datasets"),
+        "show": (show, "description, returns and lengths of a dataset"),
+        "import-d4rl": (import_d4rl, "make a dataset of a D4RL file"),
+        "check": (check, "look for what would spoil a training"),
+    }
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: rlkit dataset COMMAND ...\n")
+        print("\n".join(f"  {name:13}{what}" for name, (_, what) in commands.items()))
+        return
+    if argv[0] not in commands:
+        near = suggestion(argv[0], commands)
+        raise UsageError(f"unknown command 'dataset {argv[0]}'{near} (rlkit dataset --help)")
+    commands[argv[0]][0](argv[1:])
+
+
+def build(argv: Sequence[str]) -> None:
+    form = parse(Build, argv, "rlkit dataset build", "Roll out a shipped recipe.")
+    from rlkit.data import datasets
+    from rlkit.data.recipes import cards
+    from rlkit.run.progress import reporter
+
+    if form.name not in cards.all_recipes():
+        near = suggestion(form.name, cards.all_recipes())
+        raise UsageError(f"no recipe for dataset {form.name!r}{near} (rlkit dataset list)")
+    progress = reporter(form.quiet)
+    started = False
+
+    def report(done: int, total: int) -> None:
+        nonlocal started
+        if not started:
+            progress.start(f"building {form.name}", total)
+            started = True
+        progress.update(done)
+
+    try:
+        built = datasets.build(form.name, force=form.force, progress=report)
+    finally:
+        if started:
+            progress.close()
+    state = "built" if built.made else "stands already"
+    print(f"dataset {built.dataset_id} {state}: {_shown(built.path)}")
+    for note in built.notes:
+        print(f"  note: {note}")
+
+
+def listing(argv: Sequence[str], indent: str = "") -> None:
+    parse(Nothing, argv, "rlkit dataset list", "Recipes and local datasets.")
+    from rlkit.data import datasets
+
+    rows = datasets.list_datasets()
+    width = max((len(row.dataset_id) for row in rows), default=0)
+    for row in rows:
+        steps = "" if row.steps is None else f"{row.steps:,} steps"
+        episodes = "" if row.episodes is None else f"{row.episodes:,} episodes"
+        size = "" if row.megabytes is None else f"{row.megabytes:,.1f} MB"
+        state = "built" if row.built else "recipe"
+        print(
+            f"{indent}{row.dataset_id:{width}}  {state:6}  {steps:>15}  {episodes:>15}  "
+            f"{size:>10}  {row.env_id}"
+        )
+    if not rows:
+        print(f"{indent}no recipes and no local datasets")
+
+
+def show(argv: Sequence[str]) -> None:
+    form = parse(Show, argv, "rlkit dataset show", "Description and figures of a dataset.")
+    from rlkit.data import datasets
+
+    shown = datasets.show(form.dataset)
+    meta = shown.meta
+    lines = [
+        ("dataset", meta.dataset_id),
+        ("environment", meta.env_id or "none named"),
+        ("observations", str(meta.observation_space)),
+        ("actions", str(meta.action_space)),
+        ("made by", meta.algorithm),
+        ("description", meta.description),
+        ("size", f"{shown.episodes:,} episodes, {shown.steps:,} steps"),
+        ("returns", _spread(shown.return_quantiles)),
+        ("lengths", _spread(shown.length_quantiles)),
+        ("episode ends", f"{shown.terminated:,} terminated, {shown.truncated:,} truncated"),
+    ]
+    if meta.reference is not None:
+        low, high = meta.reference.random, meta.reference.expert
+        name = meta.reference.expert_name
+        lines.append(
+            (meta.reference.score_name, f"0 is {low:.4g} (random), 1 is {high:.4g} ({name})")
+        )
+    for policy in shown.policies:
+        figures = f"{policy['episodes']:,} episodes, mean return {policy['return']:.4g}"
+        lines.append((f"policy {policy['name']}", figures))
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        if value:
+            print(f"{name:{width}}  {value}")
+    for note in meta.notes:
+        print(f"{'note':{width}}  {note}")
+
+
+def import_d4rl(argv: Sequence[str]) -> None:
+    form = parse(Import, argv, "rlkit dataset import-d4rl", "Make a dataset of a D4RL file.")
+    from rlkit.data import datasets
+
+    built, meta = datasets.import_d4rl(
+        form.file,
+        form.dataset,
+        env_id=form.env,
+        time_limit=form.time_limit,
+        overwrite=form.force,
+    )
+    print(f"dataset {built.dataset_id} built: {_shown(built.path)}")
+    for note in meta.notes:
+        print(f"  note: {note}")
+
+
+def check(argv: Sequence[str]) -> None:
+    """Raises RlkitError when there is a problem, so that the command ends with exit code 1."""
+    form = parse(Check, argv, "rlkit dataset check", "Look for what would spoil a training.")
+    from rlkit.data import datasets
+
+    checked = datasets.check(form.dataset)
+    for note in checked.notes:
+        print(f"note: {note}")
+    for problem in checked.problems:
+        print(f"problem: {problem}")
+    if not checked.ok:
+        count = len(checked.problems)
+        raise RlkitError(f"{form.dataset} has {count} problem{'s' if count > 1 else ''}")
+    print(f"{form.dataset}: no problems")
+
+
+def _shown(path: Path) -> Path:
+    """The path as one would type it, from the home directory on."""
+    with contextlib.suppress(ValueError, RuntimeError):
+        return Path("~") / path.relative_to(Path.home())
+    return path
+
+
+def _spread(quantiles: dict[float, float]) -> str:
+    named = {0.0: "min", 0.5: "median", 1.0: "max"}
+    return ", ".join(f"{named.get(q, f'{q:.0%}')} {v:.4g}" for q, v in quantiles.items())

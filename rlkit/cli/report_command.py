@@ -1,0 +1,99 @@
+"""`rlkit report` and `rlkit compare`: what a sweep has come to, and what moved between two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from rlkit.cli.arguments import parse
+from rlkit.core.errors import UsageError
+
+_SWEEP = "sweep file, or the folder of a sweep"
+
+
+@dataclass(frozen=True)
+class Report:
+    sweep: Annotated[Positional[str], arg(metavar="FILE|DIR", help=_SWEEP)]
+    budget: Annotated[str | None, arg(metavar="NAME", help="budget of the sweep file")] = None
+    out: Annotated[str | None, arg(metavar="DIR", help="report/ in the sweep's folder")] = None
+    baseline: Annotated[
+        str | None, arg(metavar="SYSTEM", help="system to take differences from; None: the first")
+    ] = None
+    export: Annotated[
+        str, arg(metavar="KIND,..", help="csv, json, parquet, tensorboard, mlflow")
+    ] = ""
+    quiet: Annotated[FlagCreatePairsOff[bool], arg(help="print the paths only")] = False
+
+
+def report(argv: Sequence[str]) -> None:
+    """`rlkit report FILE|DIR [options]`."""
+    form = parse(Report, argv, "rlkit report", "Tables, pictures and warnings of a sweep.")
+    folder = sweep_folder(form.sweep, form.budget)
+    from rlkit.report import exports, results
+    from rlkit.report.plain_text import text_table
+    from rlkit.report.report import summary, write_report
+    from rlkit.report.sheets import Links, task_sheet, total_sheet
+
+    kinds = [kind for kind in form.export.split(",") if kind]
+    exports.check(kinds)
+    read = results.read(folder)
+    baseline = None if form.baseline is None else read.find(form.baseline)
+    out = folder / "report" if form.out is None else Path(form.out)
+    written = write_report(read, out, baseline)
+    if not form.quiet:
+        print(f"{read.name}: {summary(read)}")
+        links = Links(read, out)
+        sheets = [total_sheet(written.found, links)] if written.found.totals else []
+        sheets += [task_sheet(table, links) for table in written.found.tables]
+        for sheet in sheets:
+            print(f"\n{sheet.title}\n{text_table(sheet)}")
+        print()
+        for text in written.notices:
+            print(f"note   {text}")
+    print(f"page   {written.page}")
+    print(f"text   {written.text}")
+    print(f"csv    {written.tables[0].parent}")
+    for path in exports.export(read, kinds, out / "export"):
+        print(f"export {path}")
+
+
+@dataclass(frozen=True)
+class Compare:
+    a: Annotated[Positional[str], arg(metavar="A", help=f"{_SWEEP}, before")]
+    b: Annotated[Positional[str], arg(metavar="B", help=f"{_SWEEP}, after")]
+    out: Annotated[str | None, arg(metavar="DIR", help="also write Markdown and CSV here")] = None
+
+
+def compare(argv: Sequence[str]) -> None:
+    """`rlkit compare A B [--out DIR]`."""
+    form = parse(Compare, argv, "rlkit compare", "What moved between two sweeps.")
+    folders = [sweep_folder(form.a), sweep_folder(form.b)]
+    from rlkit.report.compare import as_text, changes, write_comparison
+    from rlkit.report.results import read
+
+    found = changes(*(read(folder) for folder in folders))
+    print(as_text(found))
+    if form.out is not None:
+        for path in write_comparison(found, Path(form.out)):
+            print(f"wrote  {path}")
+
+
+def sweep_folder(where: str, budget: str | None = None) -> Path:
+    """The folder of a sweep, named itself or by its sweep file. Raises UsageError for neither."""
+    path = Path(where)
+    if path.is_dir():
+        if budget is not None:
+            raise UsageError(f"--budget chooses a folder of a sweep file, but {path} is a folder")
+        return path
+    if not path.exists():
+        raise UsageError(f"there is no sweep file or folder {path}")
+    from rlkit.sweep.plan import folder_of
+
+    folder = folder_of(path, budget)
+    if not folder.is_dir():
+        raise UsageError(f"the sweep of {path} has not been run: there is no {folder}")
+    return folder

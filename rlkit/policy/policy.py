@@ -1,0 +1,212 @@
+"""A trained policy ready to act in environment units: from a run folder or an exported file.
+
+An exported file is loaded and run with numpy and safetensors alone; torch is imported only to
+load a policy out of a run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlkit.core.errors import RlkitError
+from rlkit.data.transforms import Transforms
+from rlkit.policy.program import Array, Program
+
+FORMAT = 1  # of exported files; raised when older versions of rlkit cannot read a file
+_ENTRY = "rlkit_policy"  # of the safetensors metadata
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a policy is and what it takes: stored in every exported file."""
+
+    algo: str
+    lane: int
+    seed: int  # of the lane
+    step: int  # of training
+    env: str | None
+    dataset: str | None
+    obs_shape: tuple[int, ...]
+    discrete: bool
+    action_shape: tuple[int, ...]  # of one action; () when discrete
+    actions: int | None  # number of discrete actions
+    first_action: int  # number of the first discrete action
+    noise: tuple[str, tuple[int, ...]] | None  # kind and shape of one action's noise
+    rlkit: str  # version that loaded it from its run
+
+
+class Policy:
+    """One lane's policy. `act` takes and gives environment units."""
+
+    def __init__(
+        self,
+        card: Card,
+        transforms: Transforms,
+        forward: Callable[[Array, Array | None], Array],
+    ) -> None:
+        """`forward` maps observations `[N, *obs]` and noise `[N, ...]` or None to actions, all in
+        agent units; `Policy.load` makes it."""
+        self.card, self.transforms, self.forward = card, transforms, forward
+        self.rng = np.random.default_rng(card.seed)
+
+    @staticmethod
+    def load(
+        path: str | Path, *, lane: int | None = None, checkpoint: str | int = "best"
+    ) -> Policy:
+        """The policy of a run folder, or of a file that `rlkit export` wrote.
+
+        Of a run folder, `checkpoint` is "best", "last" or a step, and `lane` counts from 0 (the
+        lane with the best evaluation when None); both are fixed in a file. Raises RlkitError
+        for a path that is neither.
+        """
+        path = Path(path)
+        if path.is_dir():
+            from rlkit.run.export import from_run
+
+            return from_run(path, lane=lane, checkpoint=checkpoint)
+        card, transforms, programs = read(path)
+        return Policy(card, transforms, _forward(programs))
+
+    def act(
+        self,
+        obs: Any,
+        deterministic: bool = True,
+        rng: np.random.Generator | None = None,
+    ) -> Array:
+        """Actions of one observation `[*obs]` or a batch `[N, *obs]`, shaped accordingly.
+
+        Observations are arrays as `rlkit.envs.make` environments give them. Continuous actions
+        are float32 within their bounds, discrete ones int64. With `deterministic=False` they are
+        drawn with `rng`, by default a generator seeded with the lane's seed. Raises ValueError
+        for an observation of another shape or one that is not finite.
+        """
+        obs = np.asarray(obs)
+        shape = self.card.obs_shape
+        single = obs.shape == shape
+        batch = obs[None] if single else obs
+        if batch.shape[1:] != shape or batch.ndim != len(shape) + 1:
+            raise ValueError(
+                f"observations have shape {obs.shape}; the policy takes {shape} or (N, *{shape})"
+            )
+        if batch.dtype.kind == "f" and not np.isfinite(batch).all():
+            row = int(np.argwhere(~np.isfinite(batch))[0, 0])
+            raise ValueError(f"observation {row} is not finite")
+        noise = None
+        if not deterministic and self.card.noise is not None:
+            noise = draw(*self.card.noise, len(batch), self.rng if rng is None else rng)
+        units = self.transforms.obs(batch).astype(np.float32)
+        actions = self.to_env(np.asarray(self.forward(units, noise)))
+        return actions[0] if single else actions
+
+    def to_env(self, actions: Array) -> Array:
+        """Environment's actions of the agent's `[N, A]` or `[N]`."""
+        if self.card.discrete:
+            return actions.astype(np.int64) + self.card.first_action
+        scaled = self.transforms.to_env(actions.astype(np.float32))
+        return scaled.reshape(len(actions), *self.card.action_shape)
+
+
+def draw(kind: str, shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Array:
+    """Noise `[count, *shape]` float32 of a kind that agents declare."""
+    size = (count, *shape)
+    if kind == "normal":
+        return rng.standard_normal(size, np.float32)
+    if kind == "gumbel":
+        return rng.gumbel(size=size).astype(np.float32)
+    if kind == "uniform":
+        return rng.random(size, np.float32)
+    raise ValueError(f"unknown kind of noise {kind!r}")
+
+
+# --- exported files -------------------------------------------------------------------------------
+def write(
+    path: str | Path, card: Card, transforms: Transforms, programs: dict[str, Program]
+) -> None:
+    """Write a policy file. `programs` has "mode" and, for a policy that can sample, "sample".
+
+    The caller chooses a temporary name and renames the file once it is checked.
+    """
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, Array] = {}
+    states = {}
+    for kind, program in programs.items():
+        renamed = {}
+        for name, array in program.weights.items():
+            taken = name in tensors and not np.array_equal(tensors[name], array)
+            renamed[name] = f"{kind}.{name}" if taken else name
+            tensors[renamed[name]] = array
+        states[kind] = _rename(program, renamed).state()
+    content = {
+        "format": FORMAT,
+        "card": asdict(card),
+        "transforms": transforms.state(),
+        "programs": states,
+    }
+    save_file(tensors, str(path), metadata={_ENTRY: json.dumps(content)})
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
+    """Content of a policy file. Raises RlkitError for a missing, damaged or foreign file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            entry = (file.metadata() or {}).get(_ENTRY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RlkitError(f"no run folder or policy file at {path}") from None
+    except (OSError, SafetensorError) as error:
+        raise RlkitError(f"{path} is no policy file, or is damaged: {error}") from error
+    if entry is None:
+        raise RlkitError(f"{path} holds no policy; write one with rlkit export")
+    content = json.loads(entry)
+    if content["format"] > FORMAT:
+        raise RlkitError(
+            f"{path} was written by rlkit {content['card']['rlkit']} in format "
+            f"{content['format']}; this version reads up to {FORMAT}"
+        )
+    values = content["card"]
+    noise = values["noise"]
+    card = Card(
+        **values
+        | {
+            "obs_shape": tuple(values["obs_shape"]),
+            "action_shape": tuple(values["action_shape"]),
+            "noise": None if noise is None else (noise[0], tuple(noise[1])),
+        }
+    )
+    programs = {
+        kind: Program.from_state(state, tensors) for kind, state in content["programs"].items()
+    }
+    return card, Transforms.from_state(content["transforms"]), programs
+
+
+def _rename(program: Program, names: dict[str, str]) -> Program:
+    return Program(
+        program.inputs,
+        names.get(program.output, program.output),
+        tuple(
+            operation._replace(
+                args=tuple(names.get(a, a) if isinstance(a, str) else a for a in operation.args)
+            )
+            for operation in program.operations
+        ),
+        {names[name]: array for name, array in program.weights.items()},
+    )
+
+
+def _forward(programs: dict[str, Program]) -> Callable[[Array, Array | None], Array]:
+    def forward(obs: Array, noise: Array | None) -> Array:
+        return programs["mode"](obs) if noise is None else programs["sample"](obs, noise)
+
+    return forward

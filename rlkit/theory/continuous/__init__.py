@@ -1,0 +1,1 @@
+"""Continuous time: policy evaluation by martingales, diffusions, mean-variance portfolios."""

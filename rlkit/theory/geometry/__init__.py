@@ -1,0 +1,1 @@
+"""Metrics and features of finite MDPs: bisimulation, Lipschitz constants, transport, successors."""

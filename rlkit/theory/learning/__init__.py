@@ -1,0 +1,1 @@
+"""Tabular learners: temporal differences, Q-learning, optimism, average reward, latent problems."""

@@ -1,0 +1,132 @@
+"""Discounted tabular control: Q-learning, double, SARSA, expected, n-step, Dyna-Q(+), prioritised.
+
+Whole replicates inside numba on counter-based streams. Sutton & Barto (2018) chapters 6-8, van
+Hasselt (2010); `speedy_q` is Azar et al. (2011).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from rlkit.theory.learning.q_kernels import METHODS, run_control
+from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.streams import categorical, stream
+from rlkit.theory.validate import check_gamma
+
+
+@dataclass(frozen=True)
+class ControlRun:
+    """Q [R, C, L] per row at steps [C]; first action [R, E] of each episode (-1: not reached)."""
+
+    steps: Array
+    q: Array
+    first_actions: Array
+
+    def table(self, mdp: FiniteMDP, replicate: int = 0) -> Array:
+        """The last Q as [S, A], -inf where infeasible."""
+        return mdp.table(self.q[replicate, -1])
+
+
+def learn_control(
+    mdp: FiniteMDP, steps: int, *, gamma: float, method: str = "q", epsilon: float = 0.1,
+    alpha: float | None = None, omega: float = 0.8, n: int = 3, planning: int = 5,
+    kappa: float = 0.0, threshold: float = 1e-4, q0: float = 0.0, max_length: int = 0,
+    noise: float | Array = 0.0, episodes: int = 0, replicates: int = 1, seed: int = 0,
+    checkpoints: int = 20, threads: int = 1,
+) -> ControlRun:  # fmt: skip
+    """Q learnt along `steps` transitions of the epsilon-greedy policy (random ties).
+
+    Methods: q, double, sarsa, expected-sarsa, nstep-sarsa (n), dyna (planning updates a step from
+    a count model; kappa > 0 is Dyna-Q+ with bonus kappa sqrt(time since the last try)),
+    prioritised (queue above `threshold`). Step size `alpha`, or, when None, N(s, a)**-omega with
+    omega in (.5, 1]: omega = 1 is exponentially slow in 1 / (1 - gamma). `noise` (a number, or
+    one per row) is the standard deviation of Gaussian noise on rewards. Bootstraps through
+    truncation (`max_length`), not termination.
+    `episodes` sets how many first actions are recorded.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    gamma = check_gamma(gamma)
+    if alpha is None and not 0.5 < omega <= 1.0:
+        raise ValueError(f"omega must lie in (.5, 1], got {omega}")
+    if not 0.0 <= epsilon <= 1.0 or n < 1 or planning < 0:
+        raise ValueError(f"bad epsilon, n or planning: {epsilon, n, planning}")
+    m = mdp.expanded()
+    marks = np.unique(np.linspace(1, steps, checkpoints + 1).astype(np.int64)[1:])
+    q = np.zeros((replicates, marks.size, m.num_rows))
+    first = np.full((replicates, max(episodes, 1)), -1)
+    owner = m.state_of_row()
+    spread = np.ascontiguousarray(np.broadcast_to(np.asarray(noise, np.float64), m.r.shape))
+    kernel: Any = run_control
+
+    def one(k: int) -> None:
+        kernel(
+            METHODS[method], m.sa_ptr, m.row_ptr, m.col, m.val, m.r, m.initial_law(), owner,
+            gamma, epsilon, -1.0 if alpha is None else alpha, omega, n, planning, kappa,
+            threshold, q0, max_length, spread, seed, k, marks, q[k], first[k],
+        )  # fmt: skip
+
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(one, range(replicates)))
+    else:
+        for k in range(replicates):
+            one(k)
+    actions = np.where(first >= 0, m.a_id[first], -1)
+    return ControlRun(marks, q, actions[:, :episodes])
+
+
+def speedy_q(
+    mdp: FiniteMDP, sweeps: int, gamma: float, replicates: int = 1, seed: int = 0,
+    form: str = "increments", q0: float = 0.0, threads: int = 1,
+) -> Array:  # fmt: skip
+    """Q [R, L] after synchronous speedy Q-learning with a generative model, alpha_k = 1/(k+1).
+
+    Each sweep draws one next state per row and uses it for both T_k Q_k and T_k Q_{k-1}. `form`
+    is "increments" (the three-term update) or "average", (1-a) Q_k + a [k T_k Q_k - (k-1) T_k
+    Q_{k-1}]; they are equal.
+    """
+    if form not in ("increments", "average"):
+        raise ValueError(f"form must be 'increments' or 'average', got {form!r}")
+    m, gamma = mdp.expanded(), check_gamma(gamma)
+    out = np.empty((replicates, m.num_rows))
+    kernel: Any = _speedy
+
+    def one(k: int) -> None:
+        kernel(
+            m.sa_ptr, m.row_ptr, m.col, m.val, m.r, gamma, sweeps, form == "average", q0, seed, k,
+            out[k],
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, range(replicates)))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _speedy(sa_ptr, row_ptr, col, val, r, gamma, sweeps, average, q0, seed, replicate, out):
+    rng = stream(seed, replicate, 0)
+    rows, states = r.size, sa_ptr.size - 1
+    q, before = np.full(rows, q0), np.full(rows, q0)
+    v, v_before, new = np.empty(states), np.empty(states), np.empty(rows)
+    for k in range(sweeps):
+        for s in range(states):
+            v[s] = q[sa_ptr[s] : sa_ptr[s + 1]].max()
+            v_before[s] = before[sa_ptr[s] : sa_ptr[s + 1]].max()
+        a = 1.0 / (k + 1.0)
+        for i in range(rows):
+            target = categorical(rng, col, val, row_ptr[i], row_ptr[i + 1])
+            now = r[i] + (gamma * v[target] if target >= 0 else 0.0)
+            old = r[i] + (gamma * v_before[target] if target >= 0 else 0.0)
+            if average:
+                new[i] = (1.0 - a) * q[i] + a * (k * now - (k - 1.0) * old)
+            else:
+                new[i] = q[i] + a * (old - q[i]) + (1.0 - a) * (now - old)
+        before[:] = q
+        q[:] = new
+    out[:] = q

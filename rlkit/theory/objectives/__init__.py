@@ -1,0 +1,1 @@
+"""Objectives beyond one expected return: occupancies, automata, temporal logic, separations."""

@@ -1,0 +1,1 @@
+"""Rewards and preferences: distances, identifiability, games, and online learning to play them."""

@@ -1,0 +1,1 @@
+"""Laws of returns: distributional evaluation and control, risk, stock augmentation."""

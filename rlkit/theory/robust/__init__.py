@@ -1,0 +1,1 @@
+"""Robust and regularised MDPs: worst cases over models, offline and exact."""
