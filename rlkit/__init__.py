@@ -1,3 +1,3 @@
 """Classical reinforcement learning for control and bandits."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

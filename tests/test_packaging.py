@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import rlkit
+from rlkit.core import extras
+from rlkit.core.extras import DISTRIBUTION
 
 ROOT = Path(rlkit.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -40,6 +42,35 @@ def test_versions_agree() -> None:
     (script,) = entry_points(group="console_scripts", name="rlkit")
     assert script.value == PROJECT["scripts"]["rlkit"]
     assert (ROOT / "rlkit" / "py.typed").exists()
+
+
+def test_the_distribution_has_a_name_and_a_licence_of_its_own() -> None:
+    """`rlkit` on the package index is another project."""
+    assert PROJECT["name"] == DISTRIBUTION == "rlkit-classical"
+    assert PROJECT["license"] == "MIT"
+    (name,) = PROJECT["license-files"]
+    text = (ROOT / name).read_text()
+    assert text.startswith("MIT License")
+    assert "2026 rlkit contributors" in text
+
+
+def test_hints_name_extras_that_there_are() -> None:
+    """One function makes them all; nothing else tells what to install."""
+    asked = set()
+    for path in (ROOT / "rlkit").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        asked |= set(re.findall(r'missing\(.*, "(\w+)"\)', text))
+        assert "pip install" not in text or path.name == "extras.py", path
+    assert asked == {"onnx", "ray", "search", "tensorboard"}
+    assert asked <= set(PROJECT["optional-dependencies"])
+
+
+def test_a_hint_adds_to_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a checkout by its path, to an installed distribution by the name that is ours."""
+    assert extras.how_to_add("ray") == f"pip install -e '{ROOT}[ray]'"
+    monkeypatch.setattr(extras, "__file__", str(tmp_path / "rlkit" / "core" / "extras.py"))
+    assert extras.how_to_add("ray") == "pip install 'rlkit-classical[ray]'"
+    assert str(extras.missing("it", "ray")).startswith("it needs more packages: pip install")
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

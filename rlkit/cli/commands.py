@@ -18,6 +18,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from rlkit.cli.arguments import Seeds, form_of, parse
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.replacing import replacing
 from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
 if TYPE_CHECKING:
@@ -162,7 +163,10 @@ def evaluate(argv: Sequence[str]) -> None:
     else:
         episodes = evaluate_file(path, form.episodes, form.env, form.seed)
     if form.out is not None:
-        records.append_episodes(form.out, episodes)
+        out = Path(form.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as temporary:
+            records.append_episodes(temporary, episodes)
     print(summarise(_rows(episodes), f"{path}:", dataset))
 
 

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+import rlkit
 from rlkit.core.nearest import suggestion
 from rlkit.data import d4rl, minari_io
 from rlkit.data.meta import Meta
@@ -23,7 +24,7 @@ from rlkit.envs.make import make
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _HDF5 = (".hdf5", ".h5")
-_VERSIONED = ("rlkit", "numpy", "numba", "gymnasium", "mujoco", "minigrid", "minari")
+_VERSIONED = ("numpy", "numba", "gymnasium", "mujoco", "minigrid", "minari")
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,7 @@ def _quantiles(values: np.ndarray) -> dict[float, float]:
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "machine": platform.machine()}
+    found["rlkit"] = rlkit.__version__
     return found | {name: importlib.metadata.version(name) for name in _VERSIONED}
 
 

@@ -1,6 +1,6 @@
 """A `Program` as an ONNX graph in environment units: normaliser, policy, action scaling.
 
-Needs the extra `rlkit[onnx]`. The graph is built operation by operation from the program, so
+Needs the extra `onnx`. The graph is built operation by operation from the program, so
 nothing of torch's exporters is needed and the file holds nothing else.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.core.errors import RlkitError
+from rlkit.core.extras import missing
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Operation, Program
 
@@ -18,7 +18,7 @@ try:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 except ImportError as error:  # pragma: no cover
-    raise RlkitError("writing ONNX needs more packages: pip install 'rlkit[onnx]'") from error
+    raise missing("writing ONNX", "onnx") from error
 
 OPSET = 17
 _IR_VERSION = 8  # of opset 17: readable by every onnxruntime since 1.12

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.errors import UsageError
+from rlkit.core.extras import missing
 from rlkit.core.nearest import suggestion
 from rlkit.core.replacing import replacing
 from rlkit.eval import records
@@ -28,8 +29,8 @@ CURVE_COLUMNS = (
     *("system", "setting", "task", "seed", "run", "step", "episodes", "return", "length"),
     "terminated",
 )
-_NEEDS = {  # kind -> module it imports, package to install
-    "parquet": ("pyarrow.parquet", "pyarrow"),
+_NEEDS = {  # kind -> module it imports, extra that brings it
+    "parquet": ("pyarrow.parquet", "parquet"),
     "tensorboard": ("torch.utils.tensorboard", "tensorboard"),
     "mlflow": ("mlflow", "mlflow"),
 }
@@ -54,12 +55,12 @@ def check(kinds: Sequence[str]) -> None:
             raise UsageError(
                 f"unknown export {kind!r}{suggestion(kind, EXPORTS)} (one of {', '.join(EXPORTS)})"
             )
-        module, package = _NEEDS.get(kind, ("", ""))
+        module, extra = _NEEDS.get(kind, ("", ""))
         try:
             if module:
                 importlib.import_module(module)
         except ImportError as error:
-            raise UsageError(f"--export {kind} needs {package}: pip install {package}") from error
+            raise missing(f"--export {kind}", extra) from error
 
 
 def curve_rows(results: Results) -> Iterator[list[tuple[Any, ...]]]:

@@ -18,6 +18,7 @@ import rlkit
 from rlkit.core import lanes as core_lanes
 from rlkit.core import state
 from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.extras import missing
 from rlkit.core.replacing import replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
@@ -213,6 +214,6 @@ def _run_onnx(path: Path, obs: Array) -> Array:
     try:
         import onnxruntime
     except ImportError as error:
-        raise RlkitError("checking ONNX needs onnxruntime: pip install 'rlkit[onnx]'") from error
+        raise missing("running ONNX", "onnx") from error
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {"obs": obs.astype(np.float32)})[0]

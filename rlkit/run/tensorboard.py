@@ -1,6 +1,6 @@
 """TensorBoard events beside a run's records; one writer a lane, so that lanes overlay.
 
-Needs the extra `rlkit[tensorboard]`. The records stay the truth: after a resume TensorBoard may
+Needs the extra `tensorboard`. The records stay the truth: after a resume TensorBoard may
 show a step twice, the records never do.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.core.errors import UsageError
+from rlkit.core.extras import missing
 from rlkit.eval.records import Episode
 
 
@@ -23,9 +23,7 @@ class Board:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise UsageError(
-                "--tensorboard needs more packages: pip install 'rlkit[tensorboard]'"
-            ) from error
+            raise missing("--tensorboard", "tensorboard") from error
         self.writers: list[Any] = [
             SummaryWriter(folder / "tensorboard" / f"seed_{seed}") for seed in seeds
         ]

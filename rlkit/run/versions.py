@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+import rlkit
+
 _PACKAGES = (
-    "rlkit",
     "torch",
     "numpy",
     "scipy",
@@ -30,7 +31,10 @@ _DECISIVE = ("python", "torch", "numpy", "gymnasium", "mujoco", "minigrid")  # f
 
 def collect(device: str = "cpu") -> dict[str, Any]:
     """Versions of packages, git commit of the package's checkout, and hardware."""
-    found: dict[str, Any] = {"python": platform.python_version()}
+    found: dict[str, Any] = {
+        "python": platform.python_version(),
+        "rlkit": rlkit.__version__,
+    }
     for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -1,4 +1,4 @@
-"""Runs of a sweep on a Ray cluster (`pip install rlkit[ray]`).
+"""Runs of a sweep on a Ray cluster (the extra `ray`).
 
 The sweep's folder must lie on a file system that every node sees under the same path: a run whose
 node is lost goes on from its last checkpoint elsewhere. State and decisions stay with the driver.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import RlkitError
+from rlkit.core.extras import missing
 from rlkit.sweep.engines import Outcome
 from rlkit.sweep.store import FILE
 
@@ -22,12 +23,12 @@ class Cluster:
     """One Ray task with one processor for each job, each in a process of its own.
 
     `address` is what `ray.init` takes: None begins a cluster on this machine, "auto" finds one.
-    Raises RlkitError when Ray is not installed or the cluster cannot be reached.
+    Raises UsageError when Ray is not installed, RlkitError when the cluster cannot be reached.
     """
 
     def __init__(self, address: str | None = None, slots: int | None = None) -> None:
         if importlib.util.find_spec("ray") is None:
-            raise RlkitError("--engine ray needs Ray: pip install 'rlkit[ray]'")
+            raise missing("--engine ray", "ray")
         self.ray: Any = importlib.import_module("ray")
         ray = self.ray
         self.ours = not ray.is_initialized()

@@ -1,4 +1,4 @@
-"""Search over configurations with Optuna (`pip install rlkit[search]`), on repeated seeds.
+"""Search over configurations with Optuna (the extra `search`), on repeated seeds.
 
     [search]
     system = "sac"                 # whose config is searched
@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.errors import UsageError
+from rlkit.core.extras import missing
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import Interval, TooFewRunsWarning, bootstrap_interval, mean
 from rlkit.run import folder as run_folder
@@ -54,7 +55,7 @@ def search(
 ) -> list[Trial]:
     """All trials of the search, best lower bound first, after running those that are missing."""
     if importlib.util.find_spec("optuna") is None:
-        raise RlkitError("a search needs Optuna: pip install 'rlkit[search]'")
+        raise missing("a search with Optuna", "search")
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
