@@ -13,8 +13,8 @@ it. DAC stores a row (a_∞, 0, a_∞) behind every terminal row; here each term
 the expert's and the policy's, brings that row along as weight, which is the same in the mean.
 
 Every minibatch holds B rows of the policy and B of the expert (`other`), a dataset read with
-`--dataset` while the policy acts in `--env`. Order of a step: D, then critics with the new reward,
-then policy and targets.
+`--dataset` while the policy acts in `--env` (`--online`). Order of a step: D, then critics with the
+new reward, then policy and targets.
 
 Differs from the authors' code (2006.16785): returns of one step as in DAC, theirs of ten; Gaussian
 exploration noise, theirs Ornstein-Uhlenbeck and in parameters; rates are constant; the action
@@ -177,8 +177,8 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Rows the policies collected, with as many of the expert's as `other`."""
     if stock.data is None or stock.replay is None:
         raise UsageError(
-            "gail compares an expert's dataset with what its policy does: give a dataset and an "
-            "environment, and no updates before its first step (pretrain)"
+            "gail compares an expert's dataset with what its policy does: give a dataset, an "
+            "environment and --online, and no updates before its first step (pretrain)"
         )
     return Paired(
         Uniform(stock.replay, c.batch_size, stock.streams, "replay"),

@@ -61,7 +61,7 @@ PRESETS = {  # name -> fields of Config, options of the run
     "droq": (_OFTEN | {"dropout": 0.01, "norm": "before"}, {"utd": 20.0}),
     "rlpd": (
         _OFTEN | {"n_critics": 10, "subset": 2, "norm": "before", "entropy": -0.5},
-        {"utd": 20.0},
+        {"utd": 20.0, "online": True},
     ),
 }
 

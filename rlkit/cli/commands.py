@@ -58,7 +58,8 @@ def train(argv: Sequence[str]) -> None:
         leave_out=("algo",),
         replaced=replaced,
         spelled=_SPELLED,
-        defaults=run_defaults(Options(name)) | preset[1],  # so that the help tells them
+        # so that the help tells them; a warm-up follows from the steps
+        defaults=run_defaults(Options(name)) | {"warmup": None} | preset[1],
     )
     given: Any = parse(form, words, f"rlkit train {name}", _TRAIN)
     values = {f.name: getattr(given, f.name) for f in dataclasses.fields(form)}

@@ -35,11 +35,16 @@ NOT_HASHED = {
 
 @dataclass(frozen=True)
 class Options:
-    """One training. A dataset alone is offline, an environment alone online, both fine-tuning."""
+    """One training. From a dataset it is offline, in an environment alone online.
+
+    With both it learns from the dataset and is evaluated in the environment; with `online` it goes
+    on in the environment (fine-tuning).
+    """
 
     algo: str  # a module of rlkit.algos, or package.module of another project
     dataset: str | None = None  # Minari id or directory
-    env: str | None = None  # gymnasium id
+    env: str | None = None  # gymnasium id; beside a dataset: where to evaluate
+    online: bool = False  # dataset and environment: act and learn in the environment too
     steps: int = 100_000  # updates offline, environment steps a lane online
     seeds: tuple[int, ...] = (0,)  # one lane each
     out: str | None = None  # run folder; None: runs/<algo>-<task>-<hash>
@@ -58,11 +63,11 @@ class Options:
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
     weighting_alpha: float = 0.1  # α of return and advantage weights, best share of top
     from_run: str | None = None  # run folder whose agent is where this one starts
-    # online and fine-tuning; None is the algorithm's own default, else 1, 1 and 5000
+    # online and fine-tuning; None is the algorithm's own default, else 1, 1 and 5000 of warm-up
     envs: int = 1  # environments a lane
-    utd: float | None = None  # updates per environment step
+    utd: float | None = None  # updates per environment step; 0: none, only collect and evaluate
     update_every: int | None = None  # steps (of each environment) between rounds of updates
-    warmup: int | None = None  # environment steps a lane before the first online update
+    warmup: int | None = None  # steps a lane before the first update; None: at most a quarter
     utd_later: float = 0.0  # updates per step once the critics' active units settle; 0: no change
     capacity: int = 1_000_000  # transitions a lane the replay holds
     pretrain: int = 0  # fine-tuning: updates on the dataset before the first environment step
@@ -74,9 +79,9 @@ class Options:
     @property
     def kind(self) -> Literal["offline", "online", "finetune"]:
         """Which loop trains it."""
-        if self.env is None:
-            return "offline"
-        return "online" if self.dataset is None else "finetune"
+        if self.dataset is None:
+            return "online"
+        return "finetune" if self.online else "offline"
 
     @property
     def total_steps(self) -> int:
@@ -86,7 +91,9 @@ class Options:
     @property
     def updates_ahead(self) -> int:
         """About how many updates the run will make."""
-        return self.steps if self.kind == "offline" else int(self.steps * (self.utd or 1))
+        if self.kind == "offline":
+            return self.steps
+        return int(self.steps * (1 if self.utd is None else self.utd))
 
     @property
     def saves_every(self) -> int:
@@ -102,8 +109,8 @@ class Options:
         """The run folder: `out`, or `runs/<algo>-<task>-<hash>`."""
         if self.out is not None:
             return Path(self.out)
-        task = self.env or self.dataset or ""
-        if self.env is None and Path(task).exists():
+        task = (self.dataset if self.kind == "offline" else self.env) or ""
+        if self.kind == "offline" and Path(task).exists():
             task = Path(task).stem
         words = f"{self.algo.rpartition('.')[2]}-{task}".replace("/", "_").replace(":", "_")
         return Path("runs") / f"{words}-{self.hash()}"
@@ -152,10 +159,12 @@ def resolve(options: Options) -> Options:
     ):
         if getattr(options, name) < 0:
             raise UsageError(f"{name} is {getattr(options, name)}; it must not be negative")
-    assert options.utd is not None
-    if not (options.utd > 0 and options.utd_later >= 0):
-        wrong = f"utd is {options.utd}" if not options.utd > 0 else f"utd_later {options.utd_later}"
-        raise UsageError(f"{wrong}; updates per environment step must be positive")
+    for name in ("utd", "utd_later"):
+        if not 0 <= getattr(options, name) < float("inf"):
+            raise UsageError(
+                f"{name} is {getattr(options, name)}; updates per environment step are a number "
+                "from 0 on"
+            )
     if not options.weighting_alpha > 0:
         raise UsageError(f"weighting_alpha is {options.weighting_alpha}; it must be positive")
     if options.kind == "finetune" and not 0 < options.mix < 1:
@@ -171,8 +180,17 @@ def resolve(options: Options) -> Options:
         for name in ("normalise_obs", "reward", "weighting", "pretrain"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
-    if options.env is None and options.utd_later:
-        raise UsageError("utd_later needs an environment; this training has a dataset only")
+    if options.online and options.env is None:
+        raise UsageError("online needs an environment; this training has a dataset only")
+    if options.kind == "offline":
+        for name in ("pretrain", "utd_later"):
+            if getattr(options, name):
+                raise UsageError(
+                    f"{name} is for what goes online after the data: give an environment and "
+                    "--online as well"
+                )
+    if options.utd_later and not options.utd:
+        raise UsageError("utd_later follows updates; with utd 0 there are none")
     module = algorithm(options.algo)
     if options.weighting != "uniform" and hasattr(module, "source"):
         raise UsageError(f"{options.algo} draws its minibatches itself; weighting has no effect")
@@ -195,11 +213,16 @@ def resolve(options: Options) -> Options:
 
 
 def run_defaults(options: Options) -> dict[str, Any]:
-    """Values of the options that were left to the algorithm (its `RUN`)."""
+    """Values of the options that were left to the algorithm (its `RUN`).
+
+    A warm-up that nobody asked for takes at most a quarter of an online training.
+    """
     general = {"utd": 1.0, "update_every": 1, "warmup": 5_000}
     own = general | getattr(algorithm(options.algo), "RUN", {})
     if unknown := own.keys() - general.keys():
         raise UsageError(f"RUN of {options.algo} sets {min(unknown)!r}; it may set {[*general]}")
+    if options.kind != "offline":
+        own["warmup"] = min(own["warmup"], max(0, options.steps) // 4)
     return {name: value for name, value in own.items() if getattr(options, name) is None}
 
 

@@ -22,6 +22,23 @@ _CHANGE = 0.001  # of the active share, at most, for it to have settled
 _STRIDE = 10  # turns between measurements
 
 
+def updates_due(options: Options, turn: int, switched: int = -1) -> int:
+    """Updates done once every environment has made `turn` steps; from `switched` environment steps
+    of a lane on, if not negative, `utd_later` holds."""
+    assert options.utd is not None
+    assert options.warmup is not None
+    assert options.update_every is not None
+    taken = (turn - turn % options.update_every) * options.envs
+    before = taken if switched < 0 else min(taken, switched)
+    updates = (before - options.warmup) * options.utd + (taken - before) * options.utd_later
+    return max(0, int(updates + 1e-9))
+
+
+def updates_in_all(options: Options) -> int:
+    """Updates that the online part of a training makes, while `utd` holds."""
+    return updates_due(options, -(-options.steps // options.envs))
+
+
 class ReplayRatio:
     """Counts the updates that are due; `state` and `load` carry it over a restart.
 
@@ -29,11 +46,7 @@ class ReplayRatio:
     """
 
     def __init__(self, options: Options, agent: Any, lanes: int) -> None:
-        assert options.utd is not None
-        assert options.warmup is not None
-        assert options.update_every is not None
-        self.utd, self.later, self.warmup = options.utd, options.utd_later, options.warmup
-        self.every, self.envs = options.update_every, options.envs
+        self.options, self.later = options, options.utd_later
         self.critic: Any = getattr(agent, "q", None)
         if self.later and not hasattr(self.critic, "activations"):
             raise UsageError(f"utd_later watches critics `q`, which {options.algo} does not have")
@@ -45,10 +58,7 @@ class ReplayRatio:
 
     def due(self, turn: int) -> int:
         """Updates done once every environment has made `turn` steps."""
-        taken = (turn - turn % self.every) * self.envs
-        before = taken if self.switched < 0 else min(taken, self.switched)
-        updates = (before - self.warmup) * self.utd + (taken - before) * self.later
-        return max(0, int(updates + 1e-9))
+        return updates_due(self.options, turn, self.switched)
 
     def wants(self, turn: int) -> bool:
         """Whether `watch` should be told of this turn's minibatch."""

@@ -116,7 +116,13 @@ def test_lanes_collect_the_same_in_any_company(online: Build) -> None:
 
 def test_fine_tuning_learns_from_the_dataset_first_and_then_from_both(offline: Build) -> None:
     options = offline(
-        env="InvertedPendulum-v5", steps=30, pretrain=20, warmup=10, mix=0.25, eval_episodes=0
+        env="InvertedPendulum-v5",
+        online=True,
+        steps=30,
+        pretrain=20,
+        warmup=10,
+        mix=0.25,
+        eval_episodes=0,
     )
     session = Session(options)
     seen = []

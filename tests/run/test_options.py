@@ -75,10 +75,24 @@ def test_folders_are_named_after_algorithm_task_and_hash(tmp_path: Path) -> None
 def test_the_kind_follows_from_dataset_and_environment() -> None:
     assert BASE.kind == "offline"
     assert Options("sac", env="Hopper-v5").kind == "online"
-    both = dataclasses.replace(BASE, env="Hopper-v5", steps=10, pretrain=5)
+    beside = dataclasses.replace(BASE, env="Hopper-v5", steps=10)
+    assert beside.kind == "offline"  # the environment is where it is evaluated
+    assert beside.total_steps == 10
+    assert "iql-rlkit_hopper_medium-v0" in beside.folder().name
+    both = dataclasses.replace(beside, online=True, pretrain=5)
     assert both.kind == "finetune"
     assert both.total_steps == 15
     assert dataclasses.replace(BASE, steps=10).total_steps == 10
+
+
+@pytest.mark.parametrize(
+    ("algo", "steps", "warmup"),
+    [("sac", 1_000, 250), ("sac", 20_000, 5_000), ("sac", 10**6, 5_000), ("dqn", 2_000, 500)],
+)
+def test_a_warm_up_that_nobody_asked_for_fits_the_steps(algo: str, steps: int, warmup: int) -> None:
+    assert resolve(Options(algo, env="CartPole-v1", steps=steps)).warmup == warmup
+    assert resolve(Options(algo, env="CartPole-v1", steps=steps, warmup=77)).warmup == 77
+    assert BASE.hash() == dataclasses.replace(BASE, steps=8).hash()
 
 
 @pytest.mark.parametrize(
@@ -90,9 +104,12 @@ def test_the_kind_follows_from_dataset_and_environment() -> None:
         ({"seeds": (-1,)}, "seeds"),
         ({"steps": 0}, "steps is 0"),
         ({"eval_every": -1}, "eval_every is -1"),
-        ({"utd": 0.0}, "utd is 0"),
+        ({"utd": -1.0}, "utd is -1"),
         ({"utd": float("nan")}, "utd is nan"),
-        ({"env": "Hopper-v5", "mix": 1.0}, "mix is 1.0"),
+        ({"env": "Hopper-v5", "online": True, "mix": 1.0}, "mix is 1.0"),
+        ({"online": True}, "online needs an environment"),
+        ({"env": "Hopper-v5", "pretrain": 5}, "pretrain is for .* --online"),
+        ({"dataset": None, "env": "Hopper-v5", "utd": 0.0, "utd_later": 1.0}, "with utd 0"),
         ({"engine": "eagre"}, "did you mean 'eager'"),
         ({"reward": "rew"}, "unknown reward 'rew'"),
         ({"config": {"tua": 1.0}}, "no config field 'tua'; did you mean 'tau'"),

@@ -77,5 +77,5 @@ def test_what_cannot_be_watched_is_refused() -> None:
         made(agent=SimpleNamespace())
     with pytest.raises(UsageError, match="lane by lane"):
         made(lanes=2)
-    with pytest.raises(UsageError, match="utd_later needs an environment"):
+    with pytest.raises(UsageError, match="utd_later is for what goes online"):
         resolve(Options("iql", dataset="x", utd_later=2.0))

@@ -131,7 +131,7 @@ def test_fine_tuning_resumes_bit_for_bit_in_both_of_its_phases(
 ) -> None:
     def build(name: str) -> Options:
         return offline(
-            **{"algo": "iql", "env": "InvertedPendulum-v5", "steps": 60, "pretrain": 40},
+            **{"env": "InvertedPendulum-v5", "online": True, "steps": 60, "pretrain": 40},
             **{"warmup": 10, "capacity": 100, "eval_every": 20, "out": str(tmp_path / name)},
         )
 

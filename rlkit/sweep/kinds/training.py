@@ -50,7 +50,8 @@ def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def measured(options: dict[str, Any]) -> tuple[str, str]:
-    return "return", "Gradient updates" if options["env"] is None else "Environment steps"
+    offline = options["dataset"] is not None and not options["online"]
+    return "return", "Gradient updates" if offline else "Environment steps"
 
 
 def datasets(options: dict[str, Any]) -> list[str]:
