@@ -11,6 +11,10 @@ class UsageError(RlkitError, ValueError):
     """A name or a value that was asked for is not valid; a command ends with exit code 2."""
 
 
+class FileError(RlkitError, OSError, ValueError):
+    """The system refuses a file, or the file does not hold what it should: the message names it."""
+
+
 class CheckpointError(RlkitError):
     """A checkpoint could not be written, or what was read is not what was written."""
 

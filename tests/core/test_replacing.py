@@ -1,8 +1,14 @@
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from rlkit.core.replacing import replacing
+from rlkit.core import replacing as replacing_module
+from rlkit.core.errors import FileError
+from rlkit.core.replacing import clear, replacing, temporary_name
 
 
 def test_a_file_and_a_folder_get_their_names_when_complete(tmp_path: Path) -> None:
@@ -36,3 +42,117 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
         there.write_text("a file")
     assert (folder / "data").exists()
     assert list(tmp_path.iterdir()) == [folder]
+
+
+# --- kills and refusals ---------------------------------------------------------------------------
+def tree(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def killed_at(path: Path, place: str) -> None:
+    """Replaces folder `path` in another process, which ends without a word before `place`."""
+    code = f"""
+import os, shutil
+from pathlib import Path
+from rlkit.core import replacing
+def stop(*_, **__): os._exit(9)
+if {place!r} == "write":
+    pass
+elif {place!r} == "exchange":
+    replacing._exchange = stop
+elif {place!r} == "remove":
+    shutil.rmtree = stop
+else:  # a system without an exchange: between two renames, and after them
+    replacing._exchange = lambda *_: False
+    rename, count = os.rename, []
+    def counted(a, b):
+        if len(count) == {int(place) if place.isdigit() else 9}:
+            stop()
+        count.append(1)
+        rename(a, b)
+    os.rename = counted
+    shutil.rmtree = stop
+with replacing.replacing(Path({str(path)!r})) as there:
+    there.mkdir()
+    (there / "data").write_text("new")
+    if {place!r} == "write":
+        stop()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == 9
+
+
+@pytest.mark.parametrize("place", ["write", "exchange", "remove", "0", "1", "2"])
+def test_a_kill_never_loses_the_old_folder_and_the_next_call_tidies_up(
+    tmp_path: Path, place: str
+) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "data").write_text("old")
+    killed_at(path, place)
+    clear(path)
+    assert tree(tmp_path) in ({"folder/data": "old"}, {"folder/data": "new"})
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+    with replacing(path) as there:
+        there.mkdir()
+        (there / "data").write_text("newer")
+    assert tree(tmp_path) == {"folder/data": "newer"}
+
+
+def test_without_an_exchange_a_folder_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacing_module, "_exchange", lambda *_: False)
+    test_a_file_and_a_folder_get_their_names_when_complete(tmp_path)
+
+
+def test_only_what_is_dead_is_cleared(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    mine, ours = temporary_name(path), temporary_name(path)
+    assert mine != ours  # two threads may write at once
+    machine, pid, start, _ = mine.name.removeprefix(".file.").split("-")
+    parent = f"{machine}-{os.getppid()}-{replacing_module._start(os.getppid())}-0.tmp"
+    kept = [
+        mine,
+        tmp_path / f".file.{parent}",
+        tmp_path / f".file.other1-{2**22 + 1}-{start}-0.tmp",
+    ]
+    kept += [tmp_path / ".file.notes.tmp", tmp_path / ".fil.tmp", tmp_path / "file.tmp"]
+    dead = [
+        tmp_path / f".file.{machine}-{2**22 + 1}-{start}-0.tmp",  # no such process can be
+        tmp_path / f".file.{machine}-{pid}-1-0.tmp",  # its number went to this process
+    ]
+    for one in (*kept, *dead):
+        one.touch()
+    with replacing(path) as there:
+        there.touch()
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, path])
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path, kind: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "data").write_text("precious")
+    link = tmp_path / "link"
+    link.symlink_to(elsewhere if kind == "folder" else elsewhere / "data")
+    with replacing(link) as there:
+        if kind == "folder":
+            there.mkdir()
+        (there / "data" if kind == "folder" else there).write_text("new")
+    assert not link.is_symlink()
+    assert (elsewhere / "data").read_text() == "precious"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "link"]
+
+
+def test_a_refusal_of_the_system_names_file_and_cause(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(FileError, match=r"/file cannot be written: No space left"), replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert tree(tmp_path) == {"file": "old"}
+    none = tmp_path / "none" / "file"
+    with pytest.raises(FileError, match="/none/file cannot be written: No"), replacing(none) as at:
+        at.touch()
+    with pytest.raises(FileNotFoundError), replacing(path):  # of another file: passes unchanged
+        (tmp_path / "other").read_text()
