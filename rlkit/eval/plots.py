@@ -112,7 +112,7 @@ def profile_plot(
     if taus is None:
         low = min(float(t.min()) for t in tables.values())
         high = max(float(t.max()) for t in tables.values())
-        pad = 0.03 * (high - low or 1.0)
+        pad = 0.03 * max(high - low, 1e-6 * max(abs(low), abs(high))) or 0.03
         taus = np.linspace(low - pad, high + pad, 201)
     figure, axes = _figure(6.4, 4.0)
     for i, (name, table) in enumerate(tables.items()):

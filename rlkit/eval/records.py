@@ -47,6 +47,7 @@ DTYPE = np.dtype(
 )
 # Parsed as a number first: numpy's text reader takes any word for a true boolean.
 PARSED = np.dtype([(name, DTYPE[name]) for name in COLUMNS[:-1]] + [("terminated", np.int8)])
+_COUNTS = ("lane", "seed", "step", "episode", "length")
 
 
 def append_episodes(path: str | Path, episodes: Iterable[Episode]) -> None:
@@ -79,7 +80,8 @@ def read_episodes(path: str | Path) -> Array:
     except ValueError as error:
         raise _bad_row(path, body) or ValueError(f"{path}: {error}") from None
     # The text reader passes over empty lines; a record never has one.
-    if len(rows) != body.count("\n") or not np.isin(rows["terminated"], (0, 1)).all():
+    whole = len(rows) == body.count("\n") and np.isin(rows["terminated"], (0, 1)).all()
+    if not whole or any((rows[name] < 0).any() for name in _COUNTS):
         raise _bad_row(path, body) or ValueError(f"{path}: empty lines between rows")
     return rows.astype(DTYPE)
 
@@ -94,11 +96,13 @@ def mean_returns(rows: Array) -> tuple[Array, Array, Array]:
     lanes, first, lane = np.unique(rows["lane"], return_index=True, return_inverse=True)
     steps, step = np.unique(rows["step"], return_inverse=True)
     shape = (len(lanes), len(steps))
-    cell = np.ravel_multi_index((lane, step), shape)
-    count = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-    if not count.all():
-        k, t = np.argwhere(count == 0)[0]
+    cell = lane * shape[1] + step
+    seen = np.unique(cell)  # not a table yet: a lane and a step for each row would make it rows²
+    if len(seen) < shape[0] * shape[1]:
+        k = np.flatnonzero(np.bincount(seen // shape[1]) < shape[1])[0]
+        t = np.setdiff1d(np.arange(shape[1]), seen[seen // shape[1] == k] % shape[1])[0]
         raise ValueError(f"lane {lanes[k]} has no episode at step {steps[t]}, other lanes have")
+    count = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
     total = np.bincount(cell, rows["return"], shape[0] * shape[1]).reshape(shape)
     return rows["seed"][first], steps, total / count
 
@@ -193,9 +197,11 @@ def _bad_row(path: Path, body: str) -> ValueError | None:
             return ValueError(f"{path}, line {i}: {len(cells)} columns instead of {len(COLUMNS)}")
         for name, cell in zip(COLUMNS, cells, strict=True):
             try:
-                float(cell) if name == "return" else int(cell)
+                value = float(cell) if name == "return" else int(cell)
             except ValueError:
                 return ValueError(f"{path}, line {i}: {name} is {cell!r}, not a number")
+            if name in _COUNTS and not 0 <= value < 2**63:
+                return ValueError(f"{path}, line {i}: {name} is {cell!r}, out of range")
         if cells[-1] not in ("0", "1"):
             return ValueError(f"{path}, line {i}: terminated is {cells[-1]!r}, not 0 or 1")
     return None
@@ -204,9 +210,11 @@ def _bad_row(path: Path, body: str) -> ValueError | None:
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
+    except RecursionError:
+        raise ValueError(f"{path}, line {number}: nested too deeply") from None
+    except ValueError as error:
         raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
-    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
         raise ValueError(f"{path}, line {number}: not a record with an integer 'step'")
     return record
 

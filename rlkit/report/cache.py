@@ -1,12 +1,16 @@
 """What was read of run folders, kept in one file, so that unchanged ones are not read again.
 
-A run is known by size and time of change of each of its files. The cache is a convenience: a
-damaged or missing one is read past, one that cannot be written is done without.
+A run is known by place, size and times of change of each of its files; the time of a change of the
+file's entry cannot be set back by a program that sets the other one. The cache is a convenience: it
+begins with the SHA-256 sum of its contents, one that does not agree or is missing is read past, and
+one that cannot be written is done without.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 import os
 import zipfile
@@ -19,8 +23,10 @@ import numpy as np
 from rlkit.core.replacing import replacing
 from rlkit.report.cells import FILES, Cell, Run, System
 
-NAME = ".report-cache.npz"
-_FORMAT = 1
+NAME = ".report-cache"
+_FORMAT = 2
+_ENTRIES = 4  # of a key for each file
+_SUM = 64  # bytes of the sum at the beginning
 Key = tuple[int, ...]
 
 
@@ -33,21 +39,25 @@ class Known(NamedTuple):
 
 
 def key(folder: Path) -> Key:
-    """Size and time of change of every file that is read; -1 for one that is not there."""
+    """Inode, size, and times of change of contents and entry of every file that is read; -1 for
+    one that is not there."""
     found: list[int] = []
     for name in FILES:
         try:
             stat = os.stat(os.path.join(folder, name))
-            found += [stat.st_size, stat.st_mtime_ns]
+            found += [stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         except OSError:
-            found += [-1, -1]
+            found += [-1] * _ENTRIES
     return tuple(found)
 
 
 def load(path: Path) -> dict[str, Known]:
     """Run folder's name -> what is known of it; empty when the cache is of no use."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        data = path.read_bytes()
+        if hashlib.sha256(data[_SUM:]).hexdigest().encode() != data[:_SUM]:
+            return {}
+        with np.load(io.BytesIO(data[_SUM:]), allow_pickle=False) as arrays:
             return _unpack({name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile, EOFError):
         return {}
@@ -55,8 +65,11 @@ def load(path: Path) -> dict[str, Known]:
 
 def save(path: Path, known: Mapping[str, Known]) -> None:
     """Replace the cache in one rename."""
-    with contextlib.suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **_pack(known))  # type: ignore[arg-type]
+    contents = io.BytesIO()
+    np.savez(contents, **_pack(known))  # type: ignore[arg-type]
+    data = contents.getvalue()
+    with contextlib.suppress(OSError), replacing(path) as temporary:
+        temporary.write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
 
 
 def _pack(known: Mapping[str, Known]) -> dict[str, np.ndarray]:
@@ -79,7 +92,9 @@ def _pack(known: Mapping[str, Known]) -> dict[str, np.ndarray]:
     }
     return {
         "text": np.frombuffer(json.dumps(text).encode(), np.uint8),
-        "keys": np.array([one.key for one in known.values()], np.int64).reshape(-1, 2 * len(FILES)),
+        "keys": np.array([one.key for one in known.values()], np.int64).reshape(
+            -1, _ENTRIES * len(FILES)
+        ),
         "counts": np.array([len(one.cells) for one in known.values()], np.int64),
         "cells": np.array(
             [

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from rlkit.eval import records
 from rlkit.eval.records import Array
+from rlkit.report.rounding import differ
 
 CARD, CONFIG, VERSIONS, EPISODES = "cell.json", "config.json", "versions.json", "episodes.csv"
 FILES = (CARD, CONFIG, VERSIONS, EPISODES)
@@ -23,15 +24,8 @@ POINTS = 256
 # Options that say where and how loudly, not what.
 _INCIDENTAL = ("seeds", "out", "quiet", "tensorboard")
 _NOTHING = np.empty(0, np.int64), np.empty(0), 0  # evaluated yet
-_CARD: dict[str, type | tuple[type, ...]] = {
-    "sweep": str,
-    "budget": str,
-    "system": str,
-    "task": str,
-    "measure": str,
-    "unit": str,
-    "steps": int,
-}
+_WORDS = ("sweep", "budget", "system", "task", "measure", "unit")  # of a card, as text
+_MOST = 2**63 - 1  # of a seed or a number of steps
 
 
 class System(NamedTuple):
@@ -113,7 +107,10 @@ class Shared:
 
 
 def read_run(folder: Path, shared: Shared) -> list[Cell]:
-    """The cells of the run in `folder`, by lane. Raises ValueError saying what is wrong."""
+    """The cells of the run in `folder`, by lane.
+
+    Raises ValueError naming file and field that are wrong, OSError where the system refuses one.
+    """
     card = _json(folder / CARD)
     if card is None:
         raise ValueError(f"it has no {CARD}")
@@ -125,6 +122,8 @@ def read_run(folder: Path, shared: Shared) -> list[Cell]:
     rows = records.read_episodes(folder / EPISODES)
     seeds = _seeds_of_lanes(rows)
     lanes = _lanes(card)
+    if len(rows) and rows["lane"].max() >= len(lanes):
+        raise ValueError(f"{EPISODES} has more lanes than {CARD}")
     kept = {name: value for name, value in options.items() if name not in _INCIDENTAL}
     kept |= {name: config[name] for name in ("kind", "engine") if name in config}
     versions = shared(_json(folder / VERSIONS) or {})
@@ -149,8 +148,6 @@ def read_run(folder: Path, shared: Shared) -> list[Cell]:
                 versions=versions,
             )
         cells.append(Cell(runs[setting], lane, seed, *curves.get(lane, _NOTHING)))
-    if curves.keys() - set(range(len(lanes))):
-        raise ValueError(f"{EPISODES} has more lanes than {CARD}")
     if len({(cell.run.system, cell.seed) for cell in cells}) < len(cells):
         raise ValueError("it has a seed in two lanes")
     return cells
@@ -168,7 +165,7 @@ def _lanes(card: dict[str, Any]) -> list[tuple[str, int]]:
             if isinstance(lane, dict)
             else (None, None)
         )
-        if not isinstance(setting, dict) or not isinstance(seed, int):
+        if not isinstance(setting, dict) or not _is_count(seed, 0):
             raise ValueError(f"{CARD} has a lane {lane!r}, without configuration or seed")
         found.append((json.dumps(setting, sort_keys=True), seed))
     return found
@@ -220,27 +217,37 @@ def _checked(card: dict[str, Any]) -> tuple[float, float] | None:
         raise ValueError(
             f"{CARD} has format {card.get('format')!r}; this rlkit reads format {FORMAT}"
         )
-    for name, kind in _CARD.items():
-        if not isinstance(card.get(name), kind):
-            raise ValueError(f"{CARD} has {name} {card.get(name)!r}")
+    for name in _WORDS:
+        word = card.get(name)
+        if not isinstance(word, str) or not word.isprintable():
+            raise ValueError(f"{CARD} has {name} {word!r}")
+    if not _is_count(card.get("steps"), 1):
+        raise ValueError(f"{CARD} has steps {card.get('steps')!r}")
     reference = card.get("reference")
     if reference is None:
         return None
     try:
         low, high = (float(value) for value in reference)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{CARD} has reference {reference!r}, not two returns") from None
-    if not (np.isfinite([low, high]).all() and low != high):
+    if not (np.isfinite([low, high]).all() and differ(low, high)):
         raise ValueError(f"{CARD} has reference {reference!r}, which spans nothing")
     return low, high
+
+
+def _is_count(value: Any, least: int) -> TypeGuard[int]:
+    return type(value) is int and least <= value <= _MOST
 
 
 def _json(path: Path) -> dict[str, Any] | None:
     """An object in a file, None where there is no file."""
     try:
         values = json.loads(path.read_bytes())
+        json.dumps(values, ensure_ascii=False).encode()  # half a surrogate is JSON, and no text
     except FileNotFoundError:
         return None
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{path.name} is not JSON ({error})") from None
     if not isinstance(values, dict):

@@ -15,6 +15,7 @@ import numpy as np
 from rlkit.eval.statistics import Array, Interval
 from rlkit.report.cells import System
 from rlkit.report.curves import Picture
+from rlkit.report.rounding import differ
 
 WIDTH, HEIGHT = 400, 262
 # Okabe and Ito's colours, which stay apart for the common kinds of colour blindness, for light and
@@ -110,7 +111,7 @@ def intervals(title: str, rows: Sequence[tuple[str, Interval, int]]) -> str:
     values = np.array([[i.point, i.low, i.high] for _, i, _ in rows])
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
-    pad = 0.06 * (high - low or abs(high) or 1.0)
+    pad = 0.06 * (high - low if differ(low, high) else abs(high) or 1.0)
     low, high = low - pad, high + pad
     height = 24 + 20 * len(rows) + 24
     frame = _Frame(12 + _LETTER * letters, WIDTH - 14, 24, height - 24, low, high, 0, 1)
@@ -140,7 +141,7 @@ def intervals(title: str, rows: Sequence[tuple[str, Interval, int]]) -> str:
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers, at least two, from about `low` to about `high`."""
-    if not high - low > max(1e-9 * abs(low), 1e-9 * abs(high), 1e-99):  # floats' own rounding
+    if not high - low > max(1e-9 * abs(low), 1e-9 * abs(high), 1e-99):  # too near to be labelled
         low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -180,8 +181,8 @@ class _Frame:
         y1: float,
     ) -> None:
         self.left, self.right, self.top, self.bottom = left, right, top, bottom
-        self.x0, self.dx = (x0, x1 - x0) if x1 > x0 else (x0 - 0.5, 1.0)
-        self.y0, self.dy = (y0, y1 - y0) if y1 > y0 else (y0 - 0.5, 1.0)
+        self.x0, self.dx = (x0, x1 - x0) if differ(x0, x1) else (x0 - 0.5, 1.0)
+        self.y0, self.dy = (y0, y1 - y0) if differ(y0, y1) else (y0 - 0.5, 1.0)
 
     def x(self, value: float) -> float:
         return self.left + (value - self.x0) / self.dx * (self.right - self.left)

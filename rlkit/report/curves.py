@@ -15,6 +15,7 @@ from rlkit.eval.statistics import Array, Band
 from rlkit.report.cells import Cell, System
 from rlkit.report.findings import LEVEL, affordable, quietly, table
 from rlkit.report.results import Results
+from rlkit.report.rounding import differ
 
 _REPS = 2_000  # at most
 _POINTS = 100  # of a line
@@ -119,7 +120,7 @@ def profile_picture(results: Results, systems: Sequence[System]) -> Picture | No
         return None
     low = min(float(t.min()) for t in tables.values())
     high = max(float(t.max()) for t in tables.values())
-    pad = 0.03 * (high - low or 1.0)
+    pad = 0.03 * (high - low if differ(low, high) else abs(high) or 1.0)
     taus = np.linspace(low - pad, high + pad, 121)
     lines = []
     for system, of_system in tables.items():

@@ -6,7 +6,7 @@ run and written as they come, so that memory does not grow with the sweep.
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import importlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from rlkit.eval import records
 from rlkit.eval.records import Episode
 from rlkit.report.cells import EPISODES, Cell
 from rlkit.report.results import RUNS, Results
-from rlkit.report.tables import CELL_COLUMNS, as_csv, cell_row
+from rlkit.report.tables import CELL_COLUMNS, as_csv, cell_row, write_csv
 
 CURVE_COLUMNS = (
     *("system", "setting", "task", "seed", "run", "step", "episodes", "return", "length"),
@@ -34,6 +34,7 @@ _NEEDS = {  # kind -> module it imports, extra that brings it
     "tensorboard": ("torch.utils.tensorboard", "tensorboard"),
     "mlflow": ("mlflow", "mlflow"),
 }
+_NAME_BYTES = 200  # of a component; file systems take 255, with a temporary suffix
 _INTEGERS = {"seed", "step", "steps", "episodes"}
 _NUMBERS = {"return", "score", "length", "terminated"}  # terminated is a share of the episodes
 
@@ -101,10 +102,9 @@ def to_csv(results: Results, out: Path) -> list[Path]:
     with replacing(cells) as path:
         path.write_text(as_csv(CELL_COLUMNS, map(cell_row, results.cells)), encoding="utf-8")
     with replacing(curves) as path, path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(CURVE_COLUMNS)
+        write_csv(file, [CURVE_COLUMNS])
         for rows in curve_rows(results):
-            writer.writerows(rows)
+            write_csv(file, rows)
     return [cells, curves]
 
 
@@ -173,10 +173,21 @@ def to_tensorboard(results: Results, out: Path) -> list[Path]:
             systems = list(dict.fromkeys(cell.run.system for cell in cells.values()))
             for system in systems:
                 lanes = [lane for lane, cell in cells.items() if cell.run.system == system]
-                inner = "" if len(systems) == 1 else system.label
+                inner = "" if len(systems) == 1 else folder_name(system.label)
                 seeds = tuple(cells[lane].seed for lane in lanes)
                 _write_events(results.folder / RUNS / name, fresh / name / inner, lanes, seeds)
     return [root]
+
+
+def folder_name(label: str) -> str:
+    """One component of a path, whatever a file says a system is called; other labels, other
+    names."""
+    plain = "".join(c if c.isalnum() or c in " ._+=,()-" else "_" for c in label).strip(" .")
+    if plain and plain == label and len(plain.encode()) <= _NAME_BYTES:
+        return plain
+    digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+    room = _NAME_BYTES - len(digest) - 1
+    return f"{plain.encode()[:room].decode(errors='ignore')}-{digest}"
 
 
 def _write_events(run: Path, to: Path, lanes: list[int], seeds: tuple[int, ...]) -> None:

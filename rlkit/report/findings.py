@@ -21,6 +21,7 @@ from rlkit.eval.comparison import Comparison, compare_means
 from rlkit.eval.statistics import Array, Interval, TooFewRunsWarning
 from rlkit.report.cells import Cell, System
 from rlkit.report.results import Results, scores
+from rlkit.report.rounding import differ, tied
 
 LEVEL = 0.95
 DRAWN = 10  # systems in pictures and in the matrix: more can be neither read nor told apart
@@ -184,12 +185,12 @@ def _best(finals: Mapping[System, list[Cell]]) -> System | None:
     return order[0]
 
 
-def compare(x: Sequence[Cell], y: Sequence[Cell]) -> Comparison | None:
-    """Difference of mean returns `x - y`, by pairs of the same seed where there are any.
+def compare(cells: Sequence[Cell], others: Sequence[Cell]) -> Comparison | None:
+    """Difference of mean returns, `cells` less `others`; None when a side has no finite one.
 
-    None when a side has no finite return.
+    By pairs of the same seed where there are any.
     """
-    a, b = ({c.seed: c.final for c in side if np.isfinite(c.final)} for side in (x, y))
+    a, b = ({c.seed: c.final for c in side if np.isfinite(c.final)} for side in (cells, others))
     if not a or not b:
         return None
     both = sorted(a.keys() & b.keys())
@@ -198,10 +199,9 @@ def compare(x: Sequence[Cell], y: Sequence[Cell]) -> Comparison | None:
         left, right = [a[s] for s in both], [b[s] for s in both]
     else:
         left, right = list(a.values()), list(b.values())
+    x, y = tied(np.array(left)[:, None], np.array(right)[:, None])
     with quietly():
-        return compare_means(
-            np.array(left)[:, None], np.array(right)[:, None], paired=paired, level=LEVEL
-        )
+        return compare_means(x, y, paired=paired, level=LEVEL)
 
 
 def differences(results: Results, baseline: System) -> list[Difference]:
@@ -223,7 +223,7 @@ def differences(results: Results, baseline: System) -> list[Difference]:
         seeds = _common_seeds(results, [system, baseline], tasks)
         x, y = (table(results, s, tasks, True, seeds or None) for s in (system, baseline))
         if x is not None and y is not None:
-            comparison = compare_means(x, y, paired=bool(seeds), level=LEVEL)
+            comparison = compare_means(*tied(x, y), paired=bool(seeds), level=LEVEL)
             found.append(Difference(system, None, comparison))
     return found
 
@@ -291,12 +291,15 @@ def _best_total(tables: Mapping[System, Array], name: str, reps: int) -> System 
     if len(order) < 2:
         return None
     for other in order[1:]:
-        apart = statistics.difference_interval(
-            tables[order[0]], tables[other], estimate, level=LEVEL, reps=reps
+        x, y = tied(tables[order[0]], tables[other])
+        apart = statistics.difference_interval(x, y, estimate, level=LEVEL, reps=reps)
+        runs = min(len(x), len(y))
+        found = compare_means(x, y, level=LEVEL)
+        size = max(1.0, float(np.abs(x).max()), float(np.abs(y).max()))
+        resolved = differ(float(estimate(x)), float(estimate(y)), size) and (
+            apart.low > 0 or apart.high < 0
         )
-        runs = min(len(tables[order[0]]), len(tables[other]))
-        found = compare_means(tables[order[0]], tables[other], level=LEVEL)
-        if not (apart.low > 0 or apart.high < 0) or (runs < _MANY and not found.resolved):
+        if not resolved or (runs < _MANY and not found.resolved):
             return None
     return order[0]
 
@@ -317,6 +320,7 @@ def improvements(
             a, b = table(results, x, tasks, False), table(results, y, tasks, False)
             if a is None or b is None:
                 continue
+            a, b = tied(a, b)
             work = len(systems) ** 2 * a.size * len(b)
             p = statistics.bootstrap_two_sample(a, b, level=LEVEL, reps=affordable(work, 10_000))
             resolved = (p.low > 0.5 or p.high < 0.5) and _ranks_differ(p.point, a, b)

@@ -31,7 +31,7 @@ def _holes(results: Results) -> list[str]:
     found = []
     if results.damaged:
         found.append(
-            f"Damaged or half-written, and in no table: "
+            f"Cannot be read, and in no table: "
             f"{counted(len(results.damaged), 'run folder')}, "
             f"{_names([f'{name} ({why})' for name, why in results.damaged])}."
         )
@@ -109,7 +109,7 @@ def _scores(results: Results) -> list[str]:
     without = [task for task in results.tasks if task not in scored]
     if not without:
         return []
-    unlike = [t for t in without if len({run.reference for run in results.of_task(t)}) > 1]
+    unlike = [task for task in without if results.reference(task) is not None]
     why = f"Runs disagree about the reference returns of {_names(unlike)}" if unlike else ""
     lack = [task for task in without if task not in unlike]
     none = f"There are no reference returns for {_names(lack)}" if lack else ""

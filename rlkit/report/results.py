@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,8 +18,13 @@ from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Array
 from rlkit.report import cache
 from rlkit.report.cells import Cell, Run, Shared, System, read_run
+from rlkit.report.rounding import alike
 
 RUNS, SWEEP_FILE = "runs", "sweep.toml"
+_UNLIKE: Literal["unlike"] = "unlike"
+_LONGEST = 240  # letters of what is wrong with a folder
+# Readers name what is wrong in a ValueError; what they have not thought of must not end a report.
+_UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,16 @@ class Results:
 
     def scored(self) -> list[str]:
         """Tasks whose runs all have the same two reference returns."""
-        found = []
-        for task in self.tasks:
-            references = {run.reference for run in self.of_task(task)}
-            if len(references) == 1 and None not in references:
-                found.append(task)
-        return found
+        return [task for task in self.tasks if self.reference(task) not in (None, _UNLIKE)]
+
+    def reference(self, task: str) -> tuple[float, float] | Literal["unlike"] | None:
+        """The two reference returns of a task; None without, "unlike" where its runs disagree."""
+        found = {run.reference for run in self.of_task(task)}
+        known = [pair for pair in found if pair is not None]
+        if not known:
+            return None
+        agree = len(known) == len(found) and all(alike(ends) for ends in zip(*known, strict=True))
+        return known[0] if agree else _UNLIKE
 
     def find(self, name: str) -> System:
         """The system with this label, or the only one with this name; else UsageError."""
@@ -115,16 +124,21 @@ def read(folder: str | Path, remember: bool = True) -> Results:
     try:
         with os.scandir(folder / RUNS) as entries:
             names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder} is not the folder of a sweep: it has no {RUNS}/") from None
+    except OSError as error:
+        raise RunError(f"{folder / RUNS} cannot be read: {error.strerror}") from None
     before = cache.load(folder / cache.NAME) if remember else {}
     shared = Shared()
     known = {name: _known(folder / RUNS / name, before.get(name), shared) for name in names}
-    if remember and (
-        len(known) != len(before) or any(known[n] is not before.get(n) for n in known)
-    ):
-        cache.save(folder / cache.NAME, known)
-    damaged = [(name, one.damage) for name, one in known.items() if one.damage is not None]
+    kept = {name: one for name, one in known.items() if one.key}
+    if remember and (len(kept) != len(before) or any(kept[n] is not before.get(n) for n in kept)):
+        cache.save(folder / cache.NAME, kept)
+    damaged = [
+        (name if name.isprintable() else ascii(name), one.damage)
+        for name, one in known.items()
+        if one.damage is not None
+    ]
     found = [cell for one in known.values() for cell in one.cells]
     if not found:
         why = f": {damaged[0][0]}: {damaged[0][1]}" if damaged else " yet"
@@ -157,22 +171,26 @@ def read(folder: str | Path, remember: bool = True) -> Results:
 
 
 def _known(folder: Path, before: cache.Known | None, shared: Shared) -> cache.Known:
+    if not folder.name.isprintable():
+        return cache.Known((), "its name cannot be printed", [])
     key = cache.key(folder)
     if before is not None and before.key == key:
         return before
     try:
-        cells = read_run(folder, shared)
-    except (ValueError, OSError) as error:
+        return cache.Known(key, None, read_run(folder, shared))
+    except OSError as error:  # not remembered: it may pass without a trace in the files
+        name = Path(os.fsdecode(error.filename or folder)).name
+        return cache.Known((), f"{name} cannot be read: {error.strerror or error}", [])
+    except _UNREADABLE as error:
         text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
-        return cache.Known(key, text, [])
-    return cache.Known(key, None, cells)
+        return cache.Known(key, text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …", [])
 
 
 def _sweep_file(folder: Path) -> dict[str, Any]:
     """The copy of the sweep file; empty without a readable one."""
     try:
         return tomllib.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

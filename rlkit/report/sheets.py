@@ -16,6 +16,7 @@ from rlkit.report.cells import Cell, System
 from rlkit.report.findings import Difference, Findings, Row, TaskTable
 from rlkit.report.notices import version_differences
 from rlkit.report.results import RUNS, Results
+from rlkit.report.rounding import differ
 
 
 class Entry(NamedTuple):
@@ -221,12 +222,17 @@ def verdict(c: Comparison) -> tuple[str, str]:
         return ("better", "up") if c.difference.point > 0 else ("worse", "down")
     if c.seeds < 2:
         return "cannot be told", ""
-    return ("alike" if c.difference.low == c.difference.high else "not resolved"), ""
+    return ("alike" if _is_point(c.difference) else "not resolved"), ""
+
+
+def _is_point(interval: Interval) -> bool:
+    """Whether runs alike left no spread at all."""
+    return not differ(interval.low, interval.high) and not math.isnan(interval.low)
 
 
 def seeds_to_tell(c: Comparison) -> str:
     """The power hint: seeds a side at which the difference seen would be found."""
-    if c.resolved or c.difference.low == c.difference.high:
+    if c.resolved or _is_point(c.difference):
         return ""
     if c.seeds < 2:
         return "3 or more"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rlkit.eval.statistics import Interval
 from rlkit.report.cells import Cell
 from rlkit.report.findings import Findings
 from rlkit.report.results import scores
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 CELL_COLUMNS = (
     *("system", "setting", "task", "seed", "run", "budget", "measure", "unit"),
     *("step", "steps", "finished", "episodes", "return", "score", "commit"),
@@ -77,15 +78,24 @@ def cell_row(cell: Cell) -> tuple[Any, ...]:
 def as_csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """CSV text; floats as they read back exactly, truth as 1 and 0, None as nothing."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([_value(v) for v in row] for row in rows)
+    write_csv(text, [head])
+    write_csv(text, rows)
     return text.getvalue()
+
+
+def write_csv(file: TextIO, rows: Iterable[Sequence[Any]]) -> None:
+    """Append rows as `as_csv` has them. Text that a spreadsheet would take for a formula gets an
+    apostrophe in front; numbers are numbers, whatever their sign."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([_value(v) for v in row] for row in rows)
 
 
 def _value(value: Any) -> Any:
     if isinstance(value, float):
         return "" if value != value else repr(float(value))
+    if isinstance(value, str):
+        whole = value.replace("\r", " ")  # which the writer would take for the end of a row
+        return f"'{whole}" if value.startswith(_FORMULA) else whole
     return int(value) if isinstance(value, bool) else value
 
 
