@@ -18,6 +18,8 @@ from rlkit.core.nearest import nearest, suggestion
 
 Form = TypeVar("Form")
 
+TRUST = "import the code that files name (environments, algorithms)"  # help of --trust
+
 
 def parse(form: type[Form], argv: Sequence[str], command: str, description: str) -> Form:
     """An instance of dataclass `form` from `argv`; `--help` prints help and raises SystemExit(0).
@@ -71,13 +73,14 @@ def form_of(
     replaced: dict[str, tuple[Any, Any]] | None = None,
     spelled: dict[str, str] | None = None,
     defaults: dict[str, Any] | None = None,
+    added: dict[str, tuple[Any, Any]] | None = None,
 ) -> type:
     """A dataclass to parse that has the fields of dataclass `source`, their trailing comments as
     help, and comma lists for tuples.
 
     With `lanes`, float fields take a comma list too, one value a lane, and flags take True or
     False. `replaced` gives fields another type and a maker of the default, `spelled` another name,
-    `defaults` another default.
+    `defaults` another default; `added` are further fields, each a type and a default.
     """
     helps, kinds = comments(source), get_type_hints(source)
     fields: list[Any] = []
@@ -99,6 +102,8 @@ def form_of(
             mark = tyro.conf.arg(help=helps.get(field.name, ""), name=name_given)
             kind = Annotated[kind, mark]  # type: ignore[valid-type]
         fields.append((field.name, kind, default))
+    for field_name, (kind, value) in (added or {}).items():
+        fields.append((field_name, kind, dataclasses.field(default=value)))
     return dataclasses.make_dataclass(name, fields, frozen=True)
 
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from rlkit.cli.arguments import Seeds, form_of, parse
+from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.replacing import replacing
+from rlkit.core.trust import trusting
 from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _RunFolder = Annotated[Positional[str], arg(metavar="DIR", help="run folder")]
 _Quiet = Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")]
 _Lane = Annotated[int | None, arg(metavar="INT", help="lane, from 0; None: the best one")]
+_Trust = Annotated[FlagCreatePairsOff[bool], arg(help=TRUST)]
 _Checkpoint = Annotated[str, arg(metavar="STR", help="best, last or a step")]
 
 
@@ -46,6 +48,7 @@ def train(argv: Sequence[str]) -> None:
             leave_out=("algo", "config"),
             replaced={"seeds": _SEEDS},
             spelled=_SPELLED,
+            added={"trust": (_Trust, False)},
         )
         parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
     preset, words = _preset(name, argv[1:])
@@ -60,14 +63,17 @@ def train(argv: Sequence[str]) -> None:
         spelled=_SPELLED,
         # so that the help tells them; a warm-up follows from the steps
         defaults=run_defaults(Options(name)) | {"warmup": None} | preset[1],
+        added={"trust": (_Trust, False)},
     )
     given: Any = parse(form, words, f"rlkit train {name}", _TRAIN)
     values = {f.name: getattr(given, f.name) for f in dataclasses.fields(form)}
+    trust = values.pop("trust")
     values["config"] = kind(**dataclasses.asdict(values["config"]))
     from rlkit.run.train import train as run_training
 
-    result = run_training(Options(algo=name, **values))
-    report(result.folder)
+    with trusting(trust):
+        result = run_training(Options(algo=name, **values))
+        report(result.folder)
 
 
 def _preset(
@@ -102,6 +108,7 @@ class Resume:
     folder: _RunFolder
     steps: Annotated[int | None, arg(metavar="INT", help="in all; more than before extends")] = None
     quiet: _Quiet = False
+    trust: _Trust = False
 
 
 def resume(argv: Sequence[str]) -> None:
@@ -109,7 +116,8 @@ def resume(argv: Sequence[str]) -> None:
     form = parse(Resume, argv, "rlkit resume", "Continue a run from its newest checkpoint.")
     from rlkit.run.train import resume as resume_training
 
-    report(resume_training(form.folder, form.steps, quiet=form.quiet).folder)
+    with trusting(form.trust):
+        report(resume_training(form.folder, form.steps, quiet=form.quiet).folder)
 
 
 def report(folder: Path) -> None:
@@ -142,6 +150,7 @@ class Evaluate:
     env: Annotated[str | None, arg(metavar="ID", help="another environment of like spaces")] = None
     seed: Annotated[int, arg(help="of the start states; 0 repeats those of the training")] = 1
     out: Annotated[str | None, arg(metavar="FILE", help="write every episode to this .csv")] = None
+    trust: _Trust = False
 
 
 def evaluate(argv: Sequence[str]) -> None:
@@ -156,13 +165,14 @@ def evaluate(argv: Sequence[str]) -> None:
     from rlkit.run.evaluation import evaluate_file, evaluate_run
 
     path, dataset = Path(form.policy), None
-    if path.is_dir():
-        lanes = None if form.lane is None else [form.lane]
-        episodes, dataset = evaluate_run(
-            path, form.episodes, form.checkpoint, lanes, form.env, form.seed
-        )
-    else:
-        episodes = evaluate_file(path, form.episodes, form.env, form.seed)
+    with trusting(form.trust):
+        if path.is_dir():
+            lanes = None if form.lane is None else [form.lane]
+            episodes, dataset = evaluate_run(
+                path, form.episodes, form.checkpoint, lanes, form.env, form.seed
+            )
+        else:
+            episodes = evaluate_file(path, form.episodes, form.env, form.seed)
     if form.out is not None:
         out = Path(form.out)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +197,7 @@ class Export:
     onnx: Annotated[FlagCreatePairsOff[bool], arg(help="write ONNX")] = False
     lane: _Lane = None
     checkpoint: _Checkpoint = "best"
+    trust: _Trust = False
 
 
 def export(argv: Sequence[str]) -> None:
@@ -194,9 +205,10 @@ def export(argv: Sequence[str]) -> None:
     form = parse(Export, argv, "rlkit export", "Write one lane's policy to one file.")
     from rlkit.run.export import export as export_policy
 
-    made = export_policy(
-        form.folder, form.out, lane=form.lane, checkpoint=form.checkpoint, onnx=form.onnx
-    )
+    with trusting(form.trust):
+        made = export_policy(
+            form.folder, form.out, lane=form.lane, checkpoint=form.checkpoint, onnx=form.onnx
+        )
     card = made.card
     found = "equal to torch's" if made.difference == 0 else f"within {made.difference:.0e} of torch"
     print(

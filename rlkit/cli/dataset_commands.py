@@ -10,9 +10,12 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from rlkit.cli.arguments import parse
+from rlkit.cli.arguments import TRUST, parse
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.trust import trusting
+
+_Trust = Annotated[FlagCreatePairsOff[bool], arg(help=TRUST)]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Build:
 @dataclass(frozen=True)
 class Show:
     dataset: Annotated[Positional[str], arg(metavar="DATASET", help="an id or a directory")]
+    trust: _Trust = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Check:
     dataset: Annotated[
         Positional[str], arg(metavar="DATASET", help="an id, a directory, or a D4RL file (HDF5)")
     ]
+    trust: _Trust = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,8 @@ def show(argv: Sequence[str]) -> None:
     form = parse(Show, argv, "rlkit dataset show", "Description and figures of a dataset.")
     from rlkit.data import datasets
 
-    shown = datasets.show(form.dataset)
+    with trusting(form.trust):
+        shown = datasets.show(form.dataset)
     meta = shown.meta
     lines = [
         ("dataset", meta.dataset_id),
@@ -174,7 +180,8 @@ def check(argv: Sequence[str]) -> None:
     form = parse(Check, argv, "rlkit dataset check", "Look for what would spoil a training.")
     from rlkit.data import datasets
 
-    checked = datasets.check(form.dataset)
+    with trusting(form.trust):
+        checked = datasets.check(form.dataset)
     for note in checked.notes:
         print(f"note: {note}")
     for problem in checked.problems:

@@ -27,10 +27,12 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage.datasets_root_dir import get_dataset_path
 
+from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.data.meta import Meta, Reference
 from rlkit.data.spaces import action_bounds, flatten, flatten_action
 from rlkit.data.store import EpisodeStore
+from rlkit.envs.specs import vouch
 
 _ROOT_VARIABLE = "MINARI_DATASETS_PATH"
 _BUILDING = ".building-"
@@ -100,11 +102,22 @@ def _open(dataset: str | Path) -> minari.MinariDataset:
             + suggestion(str(dataset), local_ids())
         )
     try:
+        _check_spaces(path)
         return minari.MinariDataset(path)
+    except UsageError:  # of `_check_spaces`: nothing is damaged
+        raise
     except Exception as error:  # a broken metadata.json surfaces as almost any type
         raise ValueError(
             f"dataset {str(dataset)!r} at {path} is damaged: {type(error).__name__}: {error}"
         ) from error
+
+
+def _check_spaces(path: Path) -> None:
+    """Raises UsageError where Minari, to learn the spaces, would make an environment that is not
+    vouched for."""
+    raw = json.loads((path / "metadata.json").read_text())
+    if not {"observation_space", "action_space"} <= raw.keys():
+        vouch(EnvSpec.from_json(raw["env_spec"]))
 
 
 def _meta(source: minari.MinariDataset) -> Meta:

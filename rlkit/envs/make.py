@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,32 +14,65 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FlattenObservation
 
+from rlkit.core import trust
 from rlkit.core.nearest import suggestion
+from rlkit.envs.specs import vouch
+
+_GRIDS = ("MiniGrid-", "BabyAI-")
 
 
 def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
     """The environment of an id (`Hopper-v5`, `package.module:Name-v0`) or of a dataset's spec.
 
-    MiniGrid environments get `SymbolicView`; dictionary, tuple and discrete observations are
-    flattened by gymnasium's rule, the one of `rlkit.data.spaces`. `kwargs` go to the environment
-    (`render_mode`, `max_episode_steps`, ...). Raises ValueError naming the nearest id.
+    The module of an id is imported, from the current directory too; the code a spec names must be
+    vouched for (`rlkit.envs.specs`). MiniGrid environments get `SymbolicView`; dictionary, tuple
+    and discrete observations are flattened by gymnasium's rule, the one of `rlkit.data.spaces`.
+    `kwargs` go to the environment (`render_mode`, `max_episode_steps`, ...). Raises ValueError
+    naming the nearest id, or saying why a module cannot be imported.
     """
     name = env.id if isinstance(env, EnvSpec) else env
-    if name.startswith(("MiniGrid-", "BabyAI-")):
+    if name.startswith(_GRIDS):
         importlib.import_module("minigrid")  # registers its ids
-    if isinstance(env, str):
-        _check_id(name)
+    if isinstance(env, EnvSpec):
+        vouch(env)
+    else:
+        find(name)
     kwargs.setdefault("disable_env_checker", True)
     with _quiet_models(gymnasium.spec(env) if isinstance(env, str) else env):
         made = gymnasium.make(env, **kwargs)
-    if name.startswith(("MiniGrid-", "BabyAI-")):
-        from rlkit.envs.minigrid import SymbolicView
+    if not isinstance(made.observation_space, spaces.Box):
+        if _is_grid(made) and isinstance(made.observation_space, spaces.Dict):
+            from rlkit.envs.minigrid import SymbolicView
 
-        if isinstance(made.observation_space, spaces.Dict):
-            made = SymbolicView(made)
-    elif not isinstance(made.observation_space, spaces.Box):
-        made = FlattenObservation(made)
+            return SymbolicView(made)
+        return FlattenObservation(made)
     return made
+
+
+def find(name: str) -> None:
+    """Imports the module of an id that a person has named. Raises ValueError naming the nearest id,
+    or saying why the module cannot be imported."""
+    module, _, plain = name.rpartition(":")
+    if module:
+        try:
+            trust.load(module)
+        except ImportError as error:
+            raise ValueError(f"environment {name!r}: {error}") from error
+    if plain in gymnasium.registry:
+        return
+    if not module:
+        # So that a misspelt MiniGrid id finds its neighbours too.
+        importlib.import_module("minigrid")
+    where = f"; {module} registers no such id" if module else ""
+    raise ValueError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
+
+
+def _is_grid(env: gymnasium.Env) -> bool:
+    if "minigrid" not in sys.modules:
+        return False
+    from minigrid.minigrid_env import MiniGridEnv
+
+    return isinstance(env.unwrapped, MiniGridEnv)
 
 
 @contextlib.contextmanager
@@ -59,18 +93,3 @@ def _quiet_models(spec: EnvSpec) -> Iterator[None]:
     for message in messages:
         if "deprecated" not in message:
             warnings.warn(message, RuntimeWarning, stacklevel=3)
-
-
-def _check_id(name: str) -> None:
-    module, _, plain = name.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ValueError(f"environment {name!r}: cannot import {module!r}: {error}") from error
-    if plain in gymnasium.registry:
-        return
-    if not module:
-        # So that a misspelt MiniGrid id finds its neighbours too.
-        importlib.import_module("minigrid")
-    raise ValueError(f"unknown environment {name!r}{suggestion(plain, gymnasium.registry)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import json
 import pkgutil
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_type_hints
 
+from rlkit.core import trust
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 
@@ -126,7 +126,13 @@ class Options:
     @staticmethod
     def from_json(values: dict[str, Any]) -> Options:
         """The options whose `to_json` this is, with `config` an instance of the algorithm's
-        Config."""
+        Config. Raises UsageError for an algorithm that only the file has named."""
+        algo = str(values.get("algo"))
+        if "." in algo and not trust.allows(algo):
+            raise UsageError(
+                f"the algorithm {algo!r} is no part of rlkit, and importing it runs its code: "
+                f"{trust.REMEDY}"
+            )
         known = {f.name for f in dataclasses.fields(Options)}
         for name in values:
             if name not in known:
@@ -233,10 +239,10 @@ def algorithm(name: str) -> ModuleType:
     """
     path = name if "." in name else f"rlkit.algos.{name}"
     try:
-        module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
+        module = trust.load(path)
+    except ImportError as error:
         if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise  # the algorithm's own import failed: that is not a misspelt name
+            raise UsageError(f"algorithm {name!r}: {error}") from error
         near = suggestion(name, algorithms())
         raise UsageError(f"unknown algorithm {name!r}{near}") from None
     for part in ("Config", "Agent"):

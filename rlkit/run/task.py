@@ -25,6 +25,7 @@ from rlkit.data.spaces import flat_shape
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
+from rlkit.envs.specs import vouch_name
 from rlkit.run.options import Options, algorithm
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Task:
             return make(EnvSpec.from_json(self.env_spec), **kwargs)
         if self.env is None:
             raise UsageError("this task has no environment: its dataset names none")
+        vouch_name(self.env)
         return make(self.env, **kwargs)
 
     def encode(self, observation: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from rlkit.core import trust
 from rlkit.run.options import NOT_HASHED, Options
 from rlkit.run.train import train
 
@@ -19,6 +20,7 @@ _WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
 
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """Options of one lane, without its seed."""
+    trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
     values = Options.from_json({**given, "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
 
