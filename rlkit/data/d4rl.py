@@ -15,6 +15,7 @@ D4RL stores concatenated episodes as flat arrays. What goes wrong in such files,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,38 +31,65 @@ from rlkit.data.store import EpisodeStore
 _SAME = 1e-6  # D4RL recorded both copies of an observation in float32
 _PLAIN = ("rewards", "terminals", "timeouts")  # one number a row
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
+_VERSION = re.compile(r"(.*?)(?:-(v\d+))?", re.DOTALL)  # name, version
 
-# (random, expert) returns, the same for every quality and version; maze2d: version 1.
-REFERENCES: dict[str, tuple[float, float]] = {
-    "hopper": (-20.272305, 3234.3),
-    "halfcheetah": (-280.178953, 12135.0),
-    "walker2d": (1.629008, 4592.3),
-    "ant": (-325.6, 3879.7),
-    "antmaze": (0.0, 1.0),
-    "maze2d-umaze": (23.85, 161.86),
-    "maze2d-medium": (13.13, 277.39),
-    "maze2d-large": (6.7, 273.99),
-    "maze2d-umaze-dense": (68.537689, 193.662856),
-    "maze2d-medium-dense": (44.264742, 297.455255),
-    "maze2d-large-dense": (30.569041, 303.485738),
-    "pen": (96.262799, 3076.833102),
-    "minigrid-fourrooms": (0.01442, 2.89685),
+# (random, expert) returns and versions of every task that has them, the same for every quality.
+_GYM, _HAND, _BULLET = "v0 v1 v2", "v0 v1", "v0"
+REFERENCES: dict[str, tuple[float, float, str]] = {
+    "hopper": (-20.272305, 3234.3, _GYM),
+    "halfcheetah": (-280.178953, 12135.0, _GYM),
+    "walker2d": (1.629008, 4592.3, _GYM),
+    "ant": (-325.6, 3879.7, _GYM),
+    "antmaze": (0.0, 1.0, "v0 v1 v2"),
+    "maze2d-open": (0.01, 20.66, "v0"),
+    "maze2d-umaze": (23.85, 161.86, "v1"),
+    "maze2d-medium": (13.13, 277.39, "v1"),
+    "maze2d-large": (6.7, 273.99, "v1"),
+    "maze2d-open-dense": (11.17817, 27.166538620695782, "v0"),
+    "maze2d-umaze-dense": (68.537689, 193.66285642381482, "v1"),
+    "maze2d-medium-dense": (44.264742, 297.4552547777125, "v1"),
+    "maze2d-large-dense": (30.569041, 303.4857382709002, "v1"),
+    "pen": (96.262799, 3076.8331017826877, _HAND),
+    "hammer": (-274.856578, 12794.134825156867, _HAND),
+    "relocate": (-6.425911, 4233.877797728884, _HAND),
+    "door": (-56.512833, 2880.5693087298737, _HAND),
+    "kitchen": (0.0, 4.0, "v0"),
+    "minigrid-fourrooms": (0.01442, 2.89685, "v0"),
+    "flow-ring": (-165.22, 24.42, "v0"),
+    "flow-merge": (118.67993, 330.03179, "v0"),
+    "carla-lane": (-0.8503839912088142, 1023.5784385429523, "v0"),
+    "carla-town": (-114.81579500772153, 2440.1772022247314, "v0"),
+    "bullet-halfcheetah": (-1275.766996, 2381.6725, _BULLET),
+    "bullet-hopper": (20.058972, 1441.8059623430963, _BULLET),
+    "bullet-ant": (373.705955, 2650.495, _BULLET),
+    "bullet-walker2d": (16.523877, 1623.6476303317536, _BULLET),
+    "bullet-maze2d-open": (8.75, 64.15, _BULLET),
+    "bullet-maze2d-umaze": (32.46, 153.99, _BULLET),
+    "bullet-maze2d-medium": (14.87, 238.05, _BULLET),
+    "bullet-maze2d-large": (1.82, 285.92, _BULLET),
 }
+_UNSCORED = ("carla-town-full",)  # tasks of their own that begin like one above
 
 
 def reference(name: str) -> Reference:
     """The D4RL reference returns of a task name such as `hopper-medium-v2`.
 
-    They belong to the old Gym -v2 tasks: Gymnasium's -v4 and -v5 rewards are not comparable.
-    Raises ValueError for a family D4RL gives no constants for.
+    They belong to the environments of D4RL: Gymnasium's -v4 and -v5 rewards are not comparable.
+    Raises ValueError for a task that D4RL gives no constants for, or another version of one.
     """
     stem = name.casefold().replace("_", "-")
-    families = [f for f in REFERENCES if stem == f or stem.startswith(f + "-")]
-    if not families:
+    stem, version = _VERSION.fullmatch(stem).groups()  # type: ignore[union-attr]  # fits any text
+    families = [f for f in (*REFERENCES, *_UNSCORED) if stem == f or stem.startswith(f + "-")]
+    family = max(families, key=len, default="")
+    if family not in REFERENCES:
         raise ValueError(
             f"D4RL has no reference returns for {name!r}{suggestion(name, REFERENCES)}"
         )
-    random, expert = REFERENCES[max(families, key=len)]
+    random, expert, versions = REFERENCES[family]
+    if version and version not in versions.split():
+        raise ValueError(
+            f"D4RL has no reference returns for {name!r}, but for its {versions.replace(' ', ', ')}"
+        )
     return Reference(random, expert, "D4RL expert", score_name=D4RL_SCORE)
 
 

@@ -57,8 +57,8 @@ class Finished:
     """Rows of a ring whose episodes have ended, with equal chance, their returns as `mc`.
 
     A lane without such a row draws from all it has, with returns of -inf, which bound nothing.
-    What was added is found at every call of `indices`, at least one in a turn of the ring, from
-    the ring alone: nothing needs saving.
+    What was added is found at every call of `indices`, however much, from the ring alone: nothing
+    needs saving.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Finished:
         self.gamma = np.broadcast_to(gamma, spec.lanes)
         shape = (spec.lanes, replay.capacity)
         self.returns = torch.full(shape, -torch.inf, dtype=spec.dtype, device=spec.device)
-        self.added = 0  # steps of each environment ever seen; step t is in slot t % slots
+        self.added = 0  # steps of each environment at the last look; step t is in slot t % slots
         self.known = np.zeros((spec.lanes, replay.envs), np.int64)  # steps before have returns
 
     def indices(self, step: int, count: int = 1) -> Tensor:
@@ -98,14 +98,10 @@ class Finished:
     def look(self) -> tuple[int, int]:
         """Gives returns to the episodes that have ended since the last look; the oldest step still
         there and the number of steps."""
-        cursor, filled = self.replay.cursor, self.replay.size // self.replay.envs
+        filled = self.replay.size // self.replay.envs
         if filled == 0:
             raise ValueError("the replay is empty; add transitions before drawing batches")
-        before = self.added
-        if before == 0:
-            self.added = filled if filled < self.slots else self.slots + cursor
-        else:
-            self.added += (cursor - before) % self.slots
+        before, self.added = self.added, self.replay.written
         oldest = self.added - filled
         new = np.arange(max(before, oldest), self.added)
         if new.size == 0:

@@ -32,8 +32,8 @@ class Prioritised:
     (2), where `beta` is their first exponent and `beta_steps` the update from which on it is 1.
     `alpha` and `beta` are numbers or tensors `[S, 1]`.
 
-    Rows that were added are found at every call by the ring's cursor: call at least once for
-    every turn of the ring. Raises ValueError for exponents outside [0, 1].
+    Rows that were added are found at every call, however many. Raises ValueError for exponents
+    outside [0, 1].
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class Prioritised:
         # nodes k have children 2k and 2k + 1; sums and maxima of p^α
         self._sums = np.zeros((spec.lanes, 2 * self._first_leaf))
         self._maxima = np.zeros_like(self._sums)
-        self._seen = (0, 0)  # the replay's cursor and filled slots at the last look
+        self._seen = 0  # steps of the ring that had been written at the last look
+        self._slots = self.replay.capacity // self.replay.envs
         leaves = torch.from_numpy(self._sums[:, self._first_leaf :])
         self._on_host = torch.device(spec.device).type == "cpu"
         # p^α where batches are made: on a CPU the leaves themselves
@@ -105,45 +106,41 @@ class Prioritised:
         self._set(rows, powers)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """p^α of every filled row and what the replay held at the last look."""
-        size = self._seen[1] * self.replay.envs
+        """p^α of every row filled at the last look, and the steps that were written then."""
+        size = min(self._seen, self._slots) * self.replay.envs
         leaves = torch.from_numpy(self._sums[:, self._first_leaf :][:, :size])
         return {"powers": leaves.clone(), "seen": torch.tensor(self._seen)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores draws bit for bit. Raises ValueError, changing nothing, when the state does not
         fit the replay."""
-        powers, (cursor, filled) = state["powers"], state["seen"].tolist()
-        shape = (len(self._sums), filled * self.replay.envs)
-        if tuple(powers.shape) != shape or shape[1] > self.replay.capacity:
+        powers, seen = state["powers"], state["seen"]
+        if seen.ndim:
+            raise ValueError("priorities are of a version before 0.2; resume with that one")
+        shape = (len(self._sums), min(int(seen), self._slots) * self.replay.envs)
+        if tuple(powers.shape) != shape:
             raise ValueError(
-                f"priorities have shape {tuple(powers.shape)}; {shape} is expected, with at most "
-                f"{self.replay.capacity} rows (seeds, capacity or environments differ)"
+                f"priorities have shape {tuple(powers.shape)}; {shape} is expected "
+                "(seeds, capacity or environments differ)"
             )
         self._sums[:], self._maxima[:] = 0, 0
         self._set(np.broadcast_to(np.arange(shape[1]), shape), powers.double().cpu().numpy())
-        self._seen = (cursor, filled)
+        self._seen = int(seen)
 
     # --- inside -------------------------------------------------------------------------------
     def _look(self) -> np.ndarray:
-        """Rows added since the last look, which get the largest priority."""
-        now = (self.replay.cursor, self.replay.size // self.replay.envs)
-        if now == self._seen:
+        """Rows added since the last look, which get the largest priority of the others."""
+        new = min(self.replay.written - self._seen, self._slots)
+        if new == 0:
             return np.empty(0, np.int64)
-        (before, held), (cursor, filled) = self._seen, now
-        slots = self.replay.capacity // self.replay.envs
-        if held == slots:
-            written = (cursor - before) % slots
-        elif filled < slots:
-            written = filled - held
-        else:  # filled up since, and perhaps gone round
-            written = min(slots - held + cursor, slots)
-        steps = (cursor - written + np.arange(written)) % slots
+        self._seen = self.replay.written
+        steps = (self._seen - new + np.arange(new)) % self._slots
         rows = (steps[:, None] * self.replay.envs + np.arange(self.replay.envs)).reshape(-1)
+        spread = np.tile(rows, (len(self._sums), 1))
+        # what was overwritten counts no longer, before the maximum is taken
+        _write(self._sums, self._maxima, self._first_leaf, spread, np.zeros(spread.shape))
         top = self._maxima[:, 1:2]
-        shape = (len(top), rows.size)
-        self._set(np.broadcast_to(rows, shape), np.broadcast_to(np.where(top > 0, top, 1.0), shape))
-        self._seen = now
+        self._set(spread, np.broadcast_to(np.where(top > 0, top, 1.0), spread.shape))
         return rows
 
     def _set(self, rows: np.ndarray, powers: np.ndarray) -> None:

@@ -66,6 +66,7 @@ class Replay:
         self._first_row = self._first_row * self.capacity  # [S, 1], or [1, 1] when shared
         # oldest and newest slot, on the device: captured graphs read them, the ring moves them
         self._bounds = torch.zeros(2, dtype=torch.int64, device=spec.device)
+        self._written = 0  # slots, those overwritten since included
         self._cursor = 0  # slot to be written next
         self._filled = 0  # slots
         numbers = np.float32 if spec.dtype == torch.float32 else np.float64
@@ -147,6 +148,11 @@ class Replay:
     def cursor(self) -> int:
         """Step of the ring to be written next, row `cursor * envs` its first."""
         return self._cursor
+
+    @property
+    def written(self) -> int:
+        """Steps of the ring ever written, those overwritten since included."""
+        return self._written
 
     def rows(self, name: str) -> Tensor:
         """View of one field of all rows `[S, size, ...]` (`[1, ...]` when shared), oldest not
@@ -240,21 +246,29 @@ class Replay:
 
     # --- saving -------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Tensor]:
-        """The filled rows of each lane and the cursor. The rows alias the replay: write or clone
-        them before adding more."""
+        """The filled rows of each lane and how many steps were written. The rows alias the replay:
+        write or clone them before adding more."""
         rows = {f"rows.{k}": self._data[k, : self.size] for k in range(self._owners)}
-        return rows | {"cursor": torch.tensor([self._cursor, self._filled])}
+        return rows | {"written": torch.tensor(self._written)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores contents and cursor bit for bit. Raises ValueError, changing nothing, when the
         state is of another shape."""
         names = [f"rows.{k}" for k in range(self._owners)]
-        if set(state) != {*names, "cursor"}:
-            raise ValueError(f"replay state has {sorted(state)}; {[*names, 'cursor']} are expected")
-        cursor, filled = state["cursor"].tolist()
-        shape = (filled * self.envs, self.width)
-        if not (0 <= filled <= self._slots and 0 <= cursor < self._slots):
-            raise ValueError(f"replay state fills {filled} steps, this replay has {self._slots}")
+        if "cursor" in state:  # of versions up to 0.1: slot to be written next, filled slots
+            cursor, filled = state["cursor"].tolist()
+            if not (0 <= filled <= self._slots and 0 <= cursor < self._slots):
+                raise ValueError(f"replay state fills {filled} steps, this one has {self._slots}")
+            around = torch.tensor(cursor + self._slots * (filled == self._slots))
+            state = {k: v for k, v in state.items() if k != "cursor"} | {"written": around}
+        if set(state) != {*names, "written"}:
+            raise ValueError(
+                f"replay state has {sorted(state)}; {[*names, 'written']} are expected"
+            )
+        written = int(state["written"])
+        if written < 0:
+            raise ValueError(f"replay state counts {written} steps")
+        shape = (min(written, self._slots) * self.envs, self.width)
         for name in names:
             if tuple(state[name].shape) != shape or state[name].dtype != self.spec.dtype:
                 raise ValueError(
@@ -263,8 +277,7 @@ class Replay:
                 )
         for k, name in enumerate(names):
             self._data[k, : shape[0]].copy_(state[name])
-        self._cursor, self._filled = cursor, filled
-        self._move_bounds()
+        self._place(written)
 
     # --- inside -------------------------------------------------------------------------------
     def _shaped(self, part: Tensor, name: str) -> Tensor:
@@ -305,11 +318,12 @@ class Replay:
         return f"{', '.join(names)} of lane {lane}, environment {env} holds NaN or infinity"
 
     def _advance(self, slots: int) -> None:
-        self._cursor = (self._cursor + slots) % self._slots
-        self._filled = min(self._filled + slots, self._slots)
-        self._move_bounds()
+        self._place(self._written + slots)
 
-    def _move_bounds(self) -> None:
+    def _place(self, written: int) -> None:
+        self._written = written
+        self._cursor = written % self._slots
+        self._filled = min(written, self._slots)
         oldest = self._cursor if self._filled == self._slots else 0
         newest = (self._cursor - 1) % self._slots
         if self._host_bounds is not None:

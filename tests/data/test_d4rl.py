@@ -184,7 +184,7 @@ def test_scores_use_the_published_constants() -> None:
     np.testing.assert_allclose(
         d4rl.score("halfcheetah-medium-v2", [4770.335]), (4770.335 + 280.178953) / 12415.178953
     )
-    assert d4rl.reference("maze2d-umaze-dense-v1").expert == 193.662856
+    assert d4rl.reference("maze2d-umaze-dense-v1").expert == 193.66285642381482
     assert d4rl.reference("maze2d-umaze-v1").expert == 161.86
     assert d4rl.reference("antmaze-large-diverse-v2").expert == 1.0
     assert d4rl.reference("ant-expert-v2").expert == 3879.7
@@ -192,3 +192,46 @@ def test_scores_use_the_published_constants() -> None:
         d4rl.reference("hoper-medium-v2")
     with pytest.raises(ValueError, match="pendulum"):
         d4rl.reference("pendulum-v1")
+
+
+# one task of every environment that d4rl/infos.py has figures for, as they stand there
+FIGURES = """
+maze2d-open-v0 0.01 20.66; maze2d-umaze-v1 23.85 161.86; maze2d-medium-v1 13.13 277.39;
+maze2d-large-v1 6.7 273.99; maze2d-open-dense-v0 11.17817 27.166538620695782;
+maze2d-umaze-dense-v1 68.537689 193.66285642381482;
+maze2d-medium-dense-v1 44.264742 297.4552547777125;
+maze2d-large-dense-v1 30.569041 303.4857382709002;
+minigrid-fourrooms-v0 0.01442 2.89685; minigrid-fourrooms-random-v0 0.01442 2.89685;
+pen-human-v0 96.262799 3076.8331017826877; pen-cloned-v1 96.262799 3076.8331017826877;
+hammer-human-v0 -274.856578 12794.134825156867; hammer-expert-v1 -274.856578 12794.134825156867;
+relocate-cloned-v0 -6.425911 4233.877797728884; relocate-human-v1 -6.425911 4233.877797728884;
+door-expert-v0 -56.512833 2880.5693087298737; door-cloned-v1 -56.512833 2880.5693087298737;
+halfcheetah-full-replay-v2 -280.178953 12135.0; walker2d-medium-replay-v0 1.629008 4592.3;
+hopper-medium-expert-v1 -20.272305 3234.3; ant-full-replay-v2 -325.6 3879.7;
+antmaze-umaze-v0 0 1; antmaze-large-play-v2 0 1; kitchen-complete-v0 0 4; kitchen-mixed-v0 0 4;
+flow-ring-random-v0 -165.22 24.42; flow-merge-controller-v0 118.67993 330.03179;
+carla-lane-v0 -0.8503839912088142 1023.5784385429523;
+carla-town-v0 -114.81579500772153 2440.1772022247314;
+bullet-halfcheetah-medium-replay-v0 -1275.766996 2381.6725;
+bullet-hopper-medium-v0 20.058972 1441.8059623430963; bullet-ant-expert-v0 373.705955 2650.495;
+bullet-walker2d-random-v0 16.523877 1623.6476303317536; bullet-maze2d-open-v0 8.75 64.15;
+bullet-maze2d-umaze-v0 32.46 153.99; bullet-maze2d-medium-v0 14.87 238.05;
+bullet-maze2d-large-v0 1.82 285.92
+"""
+
+
+@pytest.mark.parametrize("line", FIGURES.split(";"), ids=lambda line: line.split()[0])
+def test_every_environment_of_d4rl_has_its_figures(line: str) -> None:
+    name, random, expert = line.split()
+    for spelt in (name, name.replace("-", "_"), name.rpartition("-")[0], name.upper()):
+        found = d4rl.reference(spelt)
+        assert (found.random, found.expert) == (float(random), float(expert))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["carla-town-full-v0", "maze2d-umaze-v0", "maze2d-eval-umaze-v1", "hopper-medium-v4", "pen-v5"],
+)
+def test_what_d4rl_gives_no_figures_for_gets_none(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        d4rl.reference(name)

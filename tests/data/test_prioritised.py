@@ -167,11 +167,12 @@ def test_any_course_of_adding_and_learning_equals_a_plain_table(envs, record):
     for turn in range(60):
         steps = int(rng.integers(0, 5 if turn % 10 else slots))
         record(replay, steps, seed=turn)
-        top = np.where(table.max(1) > 0, table.max(1), 1.0)
-        for _ in range(steps):
-            at = written % slots * envs
-            table[:, at : at + envs] = top[:, None]
-            written += 1
+        places = [(written + k) % slots * envs for k in range(steps)]
+        written += steps
+        for top in (np.zeros(3), None):  # what is overwritten is gone before the largest is taken
+            top = np.where(table.max(1) > 0, table.max(1), 1.0) if top is None else top
+            for at in places:
+                table[:, at : at + envs] = top[:, None]
         if written == 0:
             continue
         index = prioritised.indices(turn)[0]
@@ -266,7 +267,7 @@ def test_state_of_another_shape_is_refused(record):
     record(replay, 12)
     prioritised = source(replay)
     prioritised.indices(0)
-    with pytest.raises(ValueError, match="at most 4 rows"):
+    with pytest.raises(ValueError, match=r"\(3, 12\); \(3, 4\) is expected"):
         source(small).load_state_dict(prioritised.state_dict())
     with pytest.raises(ValueError, match=r"\(1, 12\) is expected"):
         source(ring(20, seeds=(1,))).load_state_dict(prioritised.state_dict())
@@ -314,3 +315,33 @@ def test_on_the_device_as_on_the_cpu(record):
         torch.testing.assert_close(first.w, second.w.cpu())
         sources[0].learned(index, first.r.abs())
         sources[1].learned(other, second.r.abs())
+
+
+# --- what a new row gets ----------------------------------------------------------------------
+def test_a_new_row_gets_the_largest_priority_of_the_rows_still_there(record):
+    replay = ring(4, seeds=(0,))
+    record(replay, 4)
+    prioritised = source(replay, 2, alpha=1.0)
+    teach(prioritised, np.array([[100.0, 1.0, 1.0, 1.0]]) - EPSILON)
+    record(replay, 1)  # over row 0
+    prioritised.indices(0)
+    np.testing.assert_allclose(powers(prioritised), [[1, 1, 1, 1]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("envs", [1, 2])
+@pytest.mark.parametrize("between", range(1, 14))
+def test_any_number_of_turns_may_pass_between_two_draws(record, between, envs):
+    replay = ring(5 * envs, envs, seeds=(0, 1))
+    record(replay, 3)
+    prioritised = source(replay, 2, alpha=1.0)
+    errors = 10.0 + np.arange(2 * 3 * envs).reshape(2, -1)
+    teach(prioritised, errors)
+    record(replay, between)
+    prioritised.indices(0)
+    old = [k for k in range(3) if k + 5 >= 3 + between]  # steps not overwritten
+    rows = np.array([k * envs + e for k in old for e in range(envs)], int)
+    expected = np.ones((2, min(5, 3 + between) * envs))
+    if rows.size:
+        expected[:] = errors[:, rows].max(1, keepdims=True) + EPSILON
+        expected[:, rows] = errors[:, rows] + EPSILON
+    np.testing.assert_allclose(powers(prioritised), expected, rtol=1e-12)

@@ -150,7 +150,7 @@ def test_a_foreign_state_is_refused_and_changes_nothing(record):
         replay.load_state_dict(wider.state_dict())
     big = Replay(Spec(3, 2), 20)
     record(big, 9)
-    with pytest.raises(ValueError, match="fills 9 steps, this replay has 8"):
+    with pytest.raises(ValueError, match=r"rows.0 is \(9, 11\).*\(8, 11\)"):
         replay.load_state_dict(big.state_dict())
     with pytest.raises(ValueError, match="are expected"):
         replay.load_state_dict({"rows.0": torch.zeros(1)})
@@ -233,3 +233,16 @@ def test_a_dataset_that_does_not_fit_is_refused(store, record, episode):
         Replay.from_store(few, Spec(3, Discrete(4)), tf)
     with pytest.raises(ValueError, match="lanes share these rows"):
         record(Replay.from_store(data, Spec(3, 2), tf), 1)
+
+
+def test_a_state_of_an_earlier_version_is_read(record):
+    replay, other = Replay(Spec(3, 2), 8), Replay(Spec(3, 2), 8)
+    record(replay, 19)
+    assert replay.written == 19
+    state = {k: v for k, v in replay.state_dict().items() if k != "written"}
+    other.load_state_dict(state | {"cursor": torch.tensor([3, 8])})
+    assert (other.cursor, other.size, other.written) == (3, 8, 11)
+    assert torch.equal(other.rows("s"), replay.rows("s"))
+    for cursor, filled in ((8, 8), (3, 9), (-1, 2)):
+        with pytest.raises(ValueError, match=f"fills {filled} steps, this one has 8"):
+            other.load_state_dict(state | {"cursor": torch.tensor([cursor, filled])})
