@@ -3,6 +3,7 @@
     python benchmarks/freeze_behaviour.py mujoco Hopper-v5 --train runs/sac-hopper
     python benchmarks/freeze_behaviour.py mujoco HalfCheetah-v5 --train /tmp/b/HalfCheetah-v5
     python benchmarks/freeze_behaviour.py minigrid
+    python benchmarks/freeze_behaviour.py pointmaze
 
 `mujoco` takes the checkpoints of a run folder of `rlkit train sac`, or those that
 `benchmarks/train_behaviour.py` left, and writes `rlkit/data/recipes/hopper.{safetensors,json}`.
@@ -10,7 +11,7 @@ The expert is the checkpoint whose mean action returns most, "medium" the one be
 sampled actions return nearest to 40% of the expert, "mixed" several spread between 10% and 70%
 (fractions of the way from random to expert; choose others with --expert, --medium, --mixed).
 Weights are rounded to float16 first and every return is measured afterwards, with rlkit's own
-rollout.  `minigrid` writes the cards of the planner recipes.
+rollout.  `minigrid` and `pointmaze` write the cards of the recipes that need no training.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from rlkit.core.streams import generator
 from rlkit.data.recipes.behaviour import from_bytes
 from rlkit.data.recorder import record_episode
 from rlkit.envs.make import make
+from rlkit.envs.maze import LAYOUTS, seeker, wanderer
 from rlkit.eval.rollout import episode_seed, reference_returns
 
 RECIPES = Path(__file__).parents[1] / "rlkit" / "data" / "recipes"
@@ -42,6 +44,8 @@ MINIGRID = {  # task, episodes of the mixed dataset, of the expert's
     "MiniGrid-DoorKey-5x5-v0": ("doorkey-5x5", 480, 1000),
     "MiniGrid-Empty-Random-5x5-v0": ("empty-random-5x5", 1200, 1000),
 }
+WANDERING = 0.5  # noise of the controller in the mazes
+MAZE_STEPS = {"umaze": 200_000, "medium": 400_000, "large": 600_000}
 
 
 def freeze_mujoco(args: argparse.Namespace) -> None:
@@ -273,6 +277,59 @@ def freeze_minigrid() -> None:
         write_card(f"minigrid-{task}", card)
 
 
+def freeze_pointmaze() -> None:
+    """Cards of the wanderer in every maze; its dense returns are those of the same episodes."""
+    for maze, layout in LAYOUTS.items():
+        sparse, dense = (make(f"rlkit/PointMaze_{layout.name}{x}-v0") for x in ("", "Dense"))
+        found: dict[str, list] = {"random": [], "seeker": [], "wanderer": []}
+        for number in range(REFERENCE_EPISODES):
+            rng = generator(SEED, "evaluation", number)
+            sparse.action_space.seed(episode_seed(SEED, number, stream=1))
+            for name, act in (
+                ("random", lambda obs, space=sparse.action_space: space.sample()),
+                ("seeker", seeker(layout, 0.0, rng)),
+                ("wanderer", wanderer(layout, WANDERING, rng)),
+            ):
+                episode = record_episode(sparse, act, episode_seed(SEED, number))
+                place, goal = episode["obs"][1:, :2], sparse.unwrapped.goal
+                dense_reward = dense.unwrapped.compute_reward(place, goal, {})
+                found[name].append((episode["reward"].sum(), dense_reward.sum()))
+        for kind, env, column in (("", sparse, 0), ("-dense", dense, 1)):
+            returns = {name: np.array(pairs)[:, column] for name, pairs in found.items()}
+            print(env.spec.id, *((name, summary(x)) for name, x in returns.items()))
+            policies = {
+                name: {"kind": name, "noise": noise, **summary(returns[name])}
+                for name, noise in (("seeker", 0.0), ("wanderer", WANDERING))
+            }
+            card = {
+                "env": env.spec.id,
+                "algorithm": "waypoint controller with noise, between random cells",
+                "reference": {
+                    "random": float(returns["random"].mean()),
+                    "expert": float(returns["seeker"].mean()),
+                    "expert_policy": "seeker",
+                    "episodes": REFERENCE_EPISODES,
+                    "seed": SEED,
+                },
+                "policies": policies,
+                "datasets": {
+                    f"rlkit/pointmaze/{maze}{kind}-v1": {
+                        "steps": MAZE_STEPS[maze],
+                        "seed": 0,
+                        "policies": ["wanderer"],
+                        "description": f"{env.spec.id}, a controller that walks shortest ways "
+                        "between random cells, whatever the goal; noise of "
+                        f"{WANDERING} on its actions.",
+                    }
+                },
+                "made_by": {
+                    "script": "benchmarks/freeze_behaviour.py",
+                    "versions": versions("gymnasium", "gymnasium-robotics", "mujoco", "numpy"),
+                },
+            }
+            write_card(f"pointmaze-{maze}{kind}", card)
+
+
 def summary(returns: np.ndarray) -> dict[str, float | int]:
     return {
         "return": float(returns.mean()),
@@ -302,11 +359,14 @@ def main() -> None:
     mujoco.add_argument("--mixed", type=int, nargs="+")
     mujoco.add_argument("--dataset-steps", type=int, default=200_000)
     kinds.add_parser("minigrid")
+    kinds.add_parser("pointmaze")
     args = parser.parse_args()
     if args.kind == "mujoco":
         freeze_mujoco(args)
-    else:
+    elif args.kind == "minigrid":
         freeze_minigrid()
+    else:
+        freeze_pointmaze()
 
 
 if __name__ == "__main__":

@@ -15,10 +15,13 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FlattenObservation
 
 from rlkit.core import trust
+from rlkit.core.extras import how_to_add
 from rlkit.core.nearest import suggestion
+from rlkit.envs import maze
 from rlkit.envs.specs import vouch
 
 _GRIDS = ("MiniGrid-", "BabyAI-")
+_OURS = "rlkit/"
 
 
 def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
@@ -31,15 +34,20 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
     naming the nearest id, or saying why a module cannot be imported.
     """
     name = env.id if isinstance(env, EnvSpec) else env
-    if name.startswith(_GRIDS):
-        importlib.import_module("minigrid")  # registers its ids
+    _register(name)
     if isinstance(env, EnvSpec):
         vouch(env)
     else:
         find(name)
     kwargs.setdefault("disable_env_checker", True)
     with _quiet_models(gymnasium.spec(env) if isinstance(env, str) else env):
-        made = gymnasium.make(env, **kwargs)
+        try:
+            made = gymnasium.make(env, **kwargs)
+        except ModuleNotFoundError as error:
+            if error.name != "gymnasium_robotics":
+                raise
+            more = how_to_add("robotics")
+            raise ValueError(f"environment {name!r} needs gymnasium-robotics: {more}") from error
     if not isinstance(made.observation_space, spaces.Box):
         if _is_grid(made) and isinstance(made.observation_space, spaces.Dict):
             from rlkit.envs.minigrid import SymbolicView
@@ -58,13 +66,22 @@ def find(name: str) -> None:
             trust.load(module)
         except ImportError as error:
             raise ValueError(f"environment {name!r}: {error}") from error
+    _register(plain)
     if plain in gymnasium.registry:
         return
-    if not module:
-        # So that a misspelt MiniGrid id finds its neighbours too.
+    if not module:  # so that misspelt ids of MiniGrid's and ours find their neighbours too
         importlib.import_module("minigrid")
+        maze.register()
     where = f"; {module} registers no such id" if module else ""
     raise ValueError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
+
+
+def _register(name: str) -> None:
+    """Ids that gymnasium does not know by itself."""
+    if name.startswith(_GRIDS):
+        importlib.import_module("minigrid")
+    elif name.startswith(_OURS):
+        maze.register()
 
 
 def _is_grid(env: gymnasium.Env) -> bool:

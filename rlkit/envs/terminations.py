@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from rlkit.core.nearest import suggestion
+from rlkit.envs.maze import LAYOUTS
 
 Termination = Callable[[Tensor], Tensor]
 
@@ -78,6 +79,11 @@ _MUJOCO: dict[str, Termination] = {
 }
 TERMINATIONS = {f"{name}-v{n}": rule for name, rule in _MUJOCO.items() for n in (4, 5)}
 TERMINATIONS["Pendulum-v1"] = never
+TERMINATIONS |= {
+    f"rlkit/PointMaze_{layout.name}{dense}-v0": never
+    for layout in LAYOUTS.values()
+    for dense in ("", "Dense")
+}
 
 
 def termination(env_id: str | None) -> Termination:

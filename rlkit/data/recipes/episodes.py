@@ -16,6 +16,7 @@ from rlkit.core.streams import generator
 from rlkit.data.recipes.behaviour import from_bytes
 from rlkit.data.recipes.cards import Recipe
 from rlkit.data.recorder import Act, Episode, record_episode
+from rlkit.envs import maze
 from rlkit.envs.make import make
 
 _EPISODES = 1 << 32  # most episodes of one policy: keeps their streams apart
@@ -63,6 +64,10 @@ def _policy(env: gymnasium.Env, recipe: Recipe, name: str) -> Callable[[np.rando
             return lambda obs: planner.noisy_action(env, entry["noise"], rng)
 
         return begin_planner
+    if entry["kind"] in ("wanderer", "seeker"):
+        layout = env.unwrapped.layout  # type: ignore[attr-defined]
+        walk = maze.wanderer if entry["kind"] == "wanderer" else maze.seeker
+        return lambda rng: walk(layout, entry["noise"], rng)
     if entry["kind"] != "checkpoint":
         raise ValueError(f"recipe {recipe.name!r}: policy {name!r} of unknown kind {entry['kind']}")
     space = env.action_space

@@ -1,0 +1,95 @@
+"""The point mazes of `maze.py` as environments, on the simulation of gymnasium-robotics.
+
+A ball of radius 0.1 is pushed by a force; its velocity is clipped to ±5. Needs
+the extra `robotics`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from rlkit.core.nearest import suggestion
+from rlkit.envs.maze import LAYOUTS, RADIUS, Layout
+
+with contextlib.redirect_stderr(io.StringIO()):  # it prints news of its robot hands
+    from gymnasium_robotics.envs.maze import point
+    from gymnasium_robotics.envs.maze.maze_v4 import Maze
+
+_SCATTER = 0.1  # half-width of the starts around a cell's centre; deviation of their velocity
+
+
+class PointMaze(point.PointEnv):
+    """Observation `[4]`: x, y and their velocities. Action `[2]` in [-1, 1]: the force.
+
+    An episode starts near the centre of a random cell. The reward is 1 within 0.5 of the goal and
+    0 elsewhere, or with `dense` exp(-distance); nothing terminates. The goal is that of the layout
+    and is not observed. With `goals` it is the centre of another random cell in each episode, and
+    observations are dictionaries as of gymnasium-robotics' GoalEnv.
+    """
+
+    def __init__(
+        self, maze: str = "umaze", dense: bool = False, goals: bool = False, **kwargs: Any
+    ) -> None:
+        if maze not in LAYOUTS:
+            raise ValueError(f"no maze {maze!r}{suggestion(maze, LAYOUTS)}")
+        self.maze, self.dense, self.goals = maze, dense, goals
+        walls = [[1 if kind == "#" else 0 for kind in row] for row in self.layout.rows]
+        base = Path(point.__file__).parent / "../assets/point/point.xml"
+        _, model = Maze.make_maze(str(base), walls, 1.0, 0.4)
+        try:
+            super().__init__(xml_file=model, **kwargs)
+        finally:
+            Path(model).unlink(missing_ok=True)
+        self.goal = np.array(self.layout.centre(self.layout.goal))  # [2]
+        if goals:
+            state, place = (gymnasium.spaces.Box(-np.inf, np.inf, (n,), np.float64) for n in (4, 2))
+            self.observation_space = gymnasium.spaces.Dict(
+                observation=state, achieved_goal=place, desired_goal=place
+            )
+
+    @property
+    def layout(self) -> Layout:
+        """Walls, cells and ways."""
+        return LAYOUTS[self.maze]
+
+    def reset_model(self) -> Any:
+        """A start drawn from the environment's generator, and the goal where goals change."""
+        cells, rng = self.layout.cells, self.np_random
+        start = int(rng.integers(len(cells)))
+        if self.goals:  # any cell but the start
+            goal = (start + 1 + int(rng.integers(len(cells) - 1))) % len(cells)
+            self.goal = np.array(self.layout.centre(cells[goal]))
+        position = np.array(self.layout.centre(cells[start])) + rng.uniform(-_SCATTER, _SCATTER, 2)
+        self.set_state(position, _SCATTER * rng.standard_normal(2))
+        return self._seen(self._get_obs()[0])
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One hundredth of a second."""
+        state, _, _, _, info = super().step(action)
+        distance = math.hypot(state[0] - self.goal[0], state[1] - self.goal[1])
+        near = distance <= RADIUS
+        reward = math.exp(-distance) if self.dense else float(near)
+        return self._seen(state), reward, False, False, info | {"success": near}
+
+    def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
+        """Rewards `[...]` of places `[..., 2]`, as hindsight relabelling asks for them."""
+        distance = np.linalg.norm(np.asarray(achieved) - desired, axis=-1)
+        return np.exp(-distance) if self.dense else (distance <= RADIUS).astype(np.float64)
+
+    def render(self) -> Any:
+        """A picture, with the goal in it."""
+        self.model.site("target").pos = [*self.goal, 0.2]
+        return super().render()
+
+    def _seen(self, state: np.ndarray) -> Any:
+        if not self.goals:
+            return state
+        place, goal = state[:2].copy(), self.goal.copy()
+        return {"observation": state, "achieved_goal": place, "desired_goal": goal}
