@@ -1,8 +1,8 @@
 """Checkpoints: named tensors in safetensors files beside one JSON file, never half-written.
 
 A checkpoint is a folder of `<part>.safetensors` files and a `checkpoint.json` that holds their
-sizes and SHA-256 sums and whatever else describes the moment. It is written under a hidden
-temporary name in the same directory, flushed to the disk, and renamed: a reader sees all or
+sizes and SHA-256 sums, whatever else describes the moment, and its own sum. It is written under a
+hidden temporary name in the same directory, flushed to the disk, and renamed: a reader sees all or
 nothing, and a full disk costs the checkpoint being written, not an older one.
 """
 
@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import safetensors.torch
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from rlkit.core.errors import CheckpointError
+from rlkit.core.reading import inside, read_json, reading
 from rlkit.core.replacing import temporary_name
 
 INDEX = "checkpoint.json"
@@ -46,6 +47,21 @@ _NAMES = {  # dtypes of the safetensors format
 _WRITTEN_AS = {"F16": torch.int16, "BF16": torch.int16}  # same bytes, a dtype numpy knows
 
 
+class _File(TypedDict):
+    bytes: int
+    sha256: str
+
+
+class _Meta(TypedDict):
+    dropped: NotRequired[list[str]]
+
+
+class _Index(TypedDict):
+    files: dict[str, _File]
+    meta: _Meta
+    sha256: NotRequired[str]  # of the others; absent in checkpoints of versions up to 0.1
+
+
 def save(
     folder: str | Path, parts: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]
 ) -> None:
@@ -63,7 +79,7 @@ def save(
         for name, tensors in parts.items():
             size, checksum = _write_tensors(temporary / f"{name}.safetensors", tensors)
             files[name] = {"bytes": size, "sha256": checksum}
-        _write_index(temporary, {"files": files, "meta": dict(meta)})
+        _write_index(temporary / INDEX, {"files": files, "meta": dict(meta)})
         publish(temporary, folder)
     except OSError as error:
         raise _refused(folder, error) from error
@@ -87,23 +103,30 @@ def load(
                 f"{folder} holds {', '.join(index['files'])} but no {name!r}; an older checkpoint "
                 "keeps its policy only: use a newer one"
             )
-        path = folder / f"{name}.safetensors"
-        _verify(path, **index["files"][name])
-        parts[name] = safetensors.torch.load_file(path, device=device)
+        path = _part(folder, name)
+        _verify(path, index["files"][name])
+        with reading(path, "a part of a checkpoint", CheckpointError):
+            parts[name] = safetensors.torch.load_file(path, device=device)
     return parts, index["meta"]
 
 
 def read_index(folder: str | Path) -> dict[str, Any]:
-    """`files` (sizes and checksums) and `meta` of a checkpoint, without reading its tensors."""
+    """`files` (sizes and checksums) and `meta` of a checkpoint, without reading its tensors.
+
+    Raises CheckpointError for an index that is missing, is something else, or has another sum.
+    """
     path = Path(folder) / INDEX
+    if not os.path.lexists(path):
+        raise CheckpointError(f"{path} is missing: {folder} is no checkpoint")
     try:
-        index = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: {folder} is no checkpoint") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); {_OTHER}") from error
-    if not isinstance(index, dict) or index.keys() != {"files", "meta"}:
-        raise CheckpointError(f"{path} is damaged (no 'files' and 'meta'); {_OTHER}")
+        index: Any = read_json(path, "the index of a checkpoint", _Index, CheckpointError)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {_OTHER}") from error.__cause__
+    if unknown := index.keys() - {"files", "meta", "sha256"}:
+        raise CheckpointError(f"{path} is damaged (an entry {min(unknown)!r}); {_OTHER}")
+    found = index.pop("sha256", None)
+    if found is not None and found != _sum(index):
+        raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs); {_OTHER}")
     return index
 
 
@@ -115,20 +138,20 @@ def drop(folder: str | Path, names: Iterable[str]) -> None:
     """
     folder = Path(folder)
     index = read_index(folder)
-    gone = [name for name in names if name in index["files"]]
+    gone = {name: _part(folder, name) for name in names if name in index["files"]}
     if not gone:
         return
     index["files"] = {k: v for k, v in index["files"].items() if k not in gone}
     index["meta"]["dropped"] = [*index["meta"].get("dropped", ()), *gone]
     replacement = temporary_name(folder / INDEX)
     try:
-        _write(replacement, [json.dumps(index, indent=1).encode()])
+        _write_index(replacement, index)
         os.replace(replacement, folder / INDEX)
     except OSError as error:
         replacement.unlink(missing_ok=True)
         raise _refused(folder, error) from error
-    for name in gone:
-        (folder / f"{name}.safetensors").unlink(missing_ok=True)
+    for path in gone.values():
+        path.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, folder: Path) -> None:
@@ -168,7 +191,7 @@ def _pieces(header: bytes, tensors: Iterable[Tensor]) -> Iterable[bytes | memory
 
 def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
+    with path.open("xb") as file:  # a new file: nothing is written through a link
         for piece in pieces:
             file.write(piece)
             digest.update(piece)
@@ -178,22 +201,35 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
-    _write(folder / INDEX, [json.dumps(index, indent=1).encode()])
+def _write_index(path: Path, index: Mapping[str, Any]) -> None:
+    whole = {**index, "sha256": _sum(index)}
+    _write(path, [json.dumps(whole, indent=1).encode()])
 
 
-def _verify(path: Path, bytes: int, sha256: str) -> None:
+def _sum(index: Mapping[str, Any]) -> str:
+    """SHA-256 of an index as its JSON reads back, its entries in alphabetical order."""
+    plain = json.loads(json.dumps(index))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _part(folder: Path, name: str) -> Path:
+    return inside(folder, f"{name}.safetensors", CheckpointError)
+
+
+def _verify(path: Path, expected: _File) -> None:
     try:
         size = path.stat().st_size
-        if size != bytes:
-            raise CheckpointError(f"{path} has {size} bytes instead of {bytes}; {_OTHER}")
+        if size != expected["bytes"]:
+            raise CheckpointError(
+                f"{path} has {size} bytes instead of {expected['bytes']}; {_OTHER}"
+            )
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; {_OTHER}") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error}); {_OTHER}") from error
-    if found != sha256:
+    if found != expected["sha256"]:
         raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs); {_OTHER}")
 
 

@@ -18,6 +18,7 @@ is taken, and a name that is to become a file goes through `inside`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -29,7 +30,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import numpy as np
 
@@ -116,8 +128,9 @@ def fit(values: Any, shape: type[T], where: str, error: type[RlkitError] = FileE
     """`values` themselves, if they have the `shape`; `where` begins the message if they do not.
 
     A shape is None, bool, int, float (or an int), str, Any, list[T], dict[str, T], tuple[T, ...] or
-    tuple[A, B] (a list in JSON), a union, a Literal of plain values, or a TypedDict, whose further
-    entries are left to the caller. Numbers are finite: nan and infinities are refused.
+    tuple[A, B] (a list in JSON), a union, a Literal of plain values, a TypedDict, whose further
+    entries are left to the caller, or a dataclass as `asdict` gives it, which has none. Numbers are
+    finite: nan and infinities are refused.
     """
     wrong = _misfit(values, shape, "")
     if wrong is not None:
@@ -140,12 +153,15 @@ def _misfit(value: Any, shape: Any, at: str) -> tuple[str, str] | None:
     if kind is Literal:
         known = any(type(value) is type(one) and value == one for one in get_args(shape))
         return None if known else (at, _refusal(value, shape))
-    if is_typeddict(kind):
+    if is_typeddict(kind) or dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             return at, _refusal(value, shape)
-        missing = [name for name in sorted(kind.__required_keys__) if name not in value]
+        required, allowed = _entries(kind)
+        missing = [name for name in sorted(required) if name not in value]
         if missing:
             return at, f"has no entry {missing[0]!r}"
+        if allowed is not None and value.keys() - allowed:
+            return at, f"has an entry {min(value.keys() - allowed)!r}, which is unknown"
         inner = [
             (value[name], one, f"{at}.{name}")
             for name, one in get_type_hints(kind).items()
@@ -171,6 +187,24 @@ def _misfit(value: Any, shape: Any, at: str) -> tuple[str, str] | None:
         one = arguments[1] if arguments else Any
         return _first((x, one, f"{at}.{name}") for name, x in value.items())
     return None if _is_plain(value, kind) else (at, _refusal(value, shape))
+
+
+def _entries(kind: Any) -> tuple[frozenset[str], frozenset[str] | None]:
+    """Names that must be there, and all that may be; None for any."""
+    if not dataclasses.is_dataclass(kind):
+        # not __required_keys__, which takes annotations that are text for required ones
+        hints = get_type_hints(kind, include_extras=True)
+        usual = Required if kind.__total__ else NotRequired
+        required = [n for n, one in hints.items() if (_bound(one) or usual) is Required]
+        return frozenset(required), None
+    fields = dataclasses.fields(kind)
+    unset = dataclasses.MISSING
+    needed = [f for f in fields if f.default is unset and f.default_factory is unset]
+    return frozenset(f.name for f in needed), frozenset(f.name for f in fields)
+
+
+def _bound(hint: Any) -> Any:
+    return origin if (origin := get_origin(hint)) in (Required, NotRequired) else None
 
 
 def _first(parts: Any) -> tuple[str, str] | None:

@@ -6,21 +6,25 @@ load a policy out of a run folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from rlkit.core.errors import RlkitError
+from rlkit.core.reading import fit, reading
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Program
 
 FORMAT = 1  # of exported files; raised when older versions of rlkit cannot read a file
-_ENTRY = "rlkit_policy"  # of the safetensors metadata
+_ENTRY, _SUM = "rlkit_policy", "rlkit_sha256"  # of the safetensors metadata
+_LARGEST = 1 << 26  # numbers of an observation: a screen in colour is 2^17
 
 
 @dataclass(frozen=True)
@@ -150,31 +154,61 @@ def write(
         "transforms": transforms.state(),
         "programs": states,
     }
-    save_file(tensors, str(path), metadata={_ENTRY: json.dumps(content)})
+    text = json.dumps(content)
+    save_file(tensors, str(path), metadata={_ENTRY: text, _SUM: _sum(text, tensors)})
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
+class _Program(TypedDict):
+    inputs: list[str]
+    output: str
+    operations: list[tuple[str, str, list[str | float], dict[str, Any]]]
+    weights: list[str]
+
+
+class _Content(TypedDict):
+    format: int
+    card: Card
+    transforms: dict[str, Any]
+    programs: dict[str, _Program]
+
+
 def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
-    """Content of a policy file. Raises RlkitError for a missing, damaged or foreign file."""
+    """Content of a policy file, whose sum is compared and whose programs have acted once.
+
+    Raises RlkitError naming a file that is missing, damaged or something else.
+    """
     from safetensors import SafetensorError, safe_open
 
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            entry = (file.metadata() or {}).get(_ENTRY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise RlkitError(f"no run folder or policy file at {path}") from None
-    except (OSError, SafetensorError) as error:
-        raise RlkitError(f"{path} is no policy file, or is damaged: {error}") from error
-    if entry is None:
-        raise RlkitError(f"{path} holds no policy; write one with rlkit export")
-    content = json.loads(entry)
-    if content["format"] > FORMAT:
+    if not os.path.lexists(path):
+        raise RlkitError(f"no run folder or policy file at {path}")
+    with reading(path, "a policy file", RlkitError):
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+        if not any(name.startswith("rlkit") for name in metadata):
+            raise RlkitError(f"{path} holds no policy; write one with rlkit export")
+        text = metadata[_ENTRY]
+        # files of versions up to 0.1 have no sum; a damaged name of it is a third name
+        if set(metadata) != {_ENTRY} and metadata[_SUM] != _sum(text, tensors):
+            raise ValueError("its SHA-256 sum differs; export it again")
+        return _policy(path, json.loads(text), tensors)
+
+
+def _policy(
+    path: str | Path, content: Any, tensors: dict[str, Array]
+) -> tuple[Card, Transforms, dict[str, Program]]:
+    written = content.get("format") if isinstance(content, dict) else None
+    if isinstance(written, int) and written > FORMAT:
         raise RlkitError(
-            f"{path} was written by rlkit {content['card']['rlkit']} in format "
-            f"{content['format']}; this version reads up to {FORMAT}"
+            f"{path} was written by a later rlkit, in format {written}; this version reads up to "
+            f"{FORMAT}"
         )
+    fit(content, _Content, str(path), RlkitError)
     values = content["card"]
     noise = values["noise"]
     card = Card(
@@ -188,7 +222,24 @@ def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
     programs = {
         kind: Program.from_state(state, tensors) for kind, state in content["programs"].items()
     }
-    return card, Transforms.from_state(content["transforms"]), programs
+    transforms = Transforms.from_state(content["transforms"])
+    if "mode" not in programs or (card.noise is not None) != ("sample" in programs):
+        raise ValueError(f"its programs {sorted(programs)} do not fit its noise {card.noise}")
+    if math.prod(card.obs_shape) > _LARGEST:
+        raise ValueError(f"observations of shape {card.obs_shape} are too large")
+    trial = Policy(card, transforms, _forward(programs))
+    for sure in (True, card.noise is None):
+        trial.act(np.zeros((2, *card.obs_shape), np.float32), sure, np.random.default_rng(0))
+    return card, transforms, programs
+
+
+def _sum(text: str, tensors: dict[str, Array]) -> str:
+    """SHA-256 of all that decides what a policy does: its description and every weight."""
+    digest = hashlib.sha256(text.encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _rename(program: Program, names: dict[str, str]) -> Program:

@@ -82,8 +82,59 @@ def test_a_damaged_or_missing_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"checkpoint\.json is damaged"):
         checkpoint.load(tmp_path / "c")
     index.write_text("[]")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.json is damaged"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: the whole is \[\]; an object"):
         checkpoint.load(tmp_path / "c")
+
+
+def test_every_change_of_the_index_is_found(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c", {"agent": {"w": torch.ones(2)}}, {"step": 7, "at": {"3": 0.1}})
+    path = tmp_path / "c" / checkpoint.INDEX
+    good = path.read_text()
+    for old, new in (('"step": 7', '"step": 8'), ("0.1", "0.2"), ('"agent"', '"agend"')):
+        assert old in good
+        path.write_text(good.replace(old, new))
+        with pytest.raises(CheckpointError, match=r"checkpoint\.json is damaged \(its SHA-256"):
+            checkpoint.read_index(tmp_path / "c")
+    path.write_text(good.replace('"sha256": "', '"sha257": "'))
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json"):
+        checkpoint.read_index(tmp_path / "c")
+    path.write_text(good)
+    assert checkpoint.read_index(tmp_path / "c")["meta"] == {"step": 7, "at": {"3": 0.1}}
+
+
+def test_an_index_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c", {"agent": tensors()}, {"step": 7})
+    path = tmp_path / "c" / checkpoint.INDEX
+    index = json.loads(path.read_text())
+    del index["sha256"]
+    path.write_text(json.dumps(index))
+    assert checkpoint.load(tmp_path / "c")[1] == {"step": 7}
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "deep/er", "..", ""])
+def test_names_in_an_index_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    checkpoint.save(tmp_path / "c", {"agent": tensors()}, {})
+    outside = tmp_path / "outside.safetensors"
+    outside.write_bytes((tmp_path / "c" / "agent.safetensors").read_bytes())
+    index = checkpoint.read_index(tmp_path / "c")
+    index["files"][name] = index["files"].pop("agent")
+    (tmp_path / "c" / checkpoint.INDEX).write_text(json.dumps(index))
+    for use in (
+        lambda: checkpoint.load(tmp_path / "c"),
+        lambda: checkpoint.drop(tmp_path / "c", [name]),
+    ):
+        with pytest.raises(CheckpointError, match="leads out of the folder"):
+            use()
+    assert outside.exists()
+
+
+def test_a_refusal_of_the_system_is_not_called_damage(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c", {"agent": tensors()}, {})
+    path = tmp_path / "c" / checkpoint.INDEX
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json is a folder"):
+        checkpoint.read_index(tmp_path / "c")
 
 
 @pytest.mark.parametrize("at", ["fsync", "rename"])

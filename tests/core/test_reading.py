@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -38,6 +39,7 @@ GOOD: dict[str, Any] = {
 
 def test_a_shape_that_fits_passes() -> None:
     assert fit(GOOD, Index, "here") is GOOD
+    fit(GOOD | {"parts": {"x": {"bytes": 3, "kind": "b"}}}, Index, "here")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,23 @@ def test_a_missing_entry_is_named() -> None:
         fit(GOOD | {"parts": {"x": {"bytes": 1}}}, Index, "here")
     with pytest.raises(FileError, match=r"^here: the whole is 3; an object"):
         fit(3, Index, "here")
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    shape: tuple[int, ...] = ()
+
+
+def test_a_dataclass_knows_its_entries() -> None:
+    fit({"name": "a", "shape": [1, 2]}, Card, "here")
+    fit({"name": "a"}, Card, "here")
+    with pytest.raises(FileError, match="shape is 3; a list"):
+        fit({"name": "a", "shape": 3}, Card, "here")
+    with pytest.raises(FileError, match="here: the whole has no entry 'name'"):
+        fit({}, Card, "here")
+    with pytest.raises(FileError, match="has an entry 'more', which is unknown"):
+        fit({"name": "a", "more": 1}, Card, "here")
 
 
 @pytest.mark.parametrize(

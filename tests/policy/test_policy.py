@@ -240,7 +240,7 @@ def test_files_that_are_no_policies(run: Path, tmp_path: Path) -> None:
         Policy.load(foreign)
     path = run / "policy.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(RlkitError, match="is no policy file, or is damaged"):
+    with pytest.raises(RlkitError, match="is damaged, or is not a policy file"):
         Policy.load(path)
     with pytest.raises(RlkitError, match="not a run folder"):
         Policy.load(tmp_path)
