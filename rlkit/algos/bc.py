@@ -18,20 +18,22 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Positive, PositiveShare, Widths, checked
 from rlkit.core.spec import Spec
 
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
     policy: Literal["deterministic", "gaussian", "tanh_gaussian"] = "gaussian"  # continuous head
-    fraction: float = 1.0  # best share of the data that is cloned; 0.1 is 10%BC
+    fraction: PositiveShare = 1.0  # best share of the data that is cloned; 0.1 is 10%BC
     fraction_of: Literal["steps", "episodes"] = "steps"  # what `fraction` counts
-    lr: float = 3e-4  # learning rate
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of the policy net
+    lr: Positive = 3e-4  # learning rate
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of the policy net
     norm: nets.Norm = "none"  # LayerNorm in the policy net
 
 

@@ -32,29 +32,31 @@ from rlkit.algos.preference.offline import Feedback
 from rlkit.algos.preference.statistics import discounted, total
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Natural, NonNegative, Positive, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 from rlkit.data.stock import Stock
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    pairs: int = 400  # pairs of segments a lane asks about
-    length: int = 64  # H, steps of a segment
+    pairs: Count = 400  # pairs of segments a lane asks about
+    length: Count = 64  # H, steps of a segment
     teacher: str = "regret"  # who answers: rational, noisy:1, mistaken:0.1, ...; regret is theory
     advantages: str | None = None  # .npy of A*(s, a) a row, for a teacher by regret; None: estimate
     preferences: str | None = None  # file of labelled pairs, instead of asking
     policy: Literal["deterministic", "gaussian", "tanh_gaussian"] = "deterministic"  # head
-    alpha: float = 0.1  # α, temperature: a score is α Σ log π
-    bias: float = 0.5  # λ, weight of the loser's score
-    gamma: float = 1.0  # γ within a segment
-    bc_coeff: float = 0.0  # c, weight of cloning beside (1)
+    alpha: Positive = 0.1  # α, temperature: a score is α Σ log π
+    bias: NonNegative = 0.5  # λ, weight of the loser's score
+    gamma: Share = 1.0  # γ within a segment
+    bc_coeff: NonNegative = 0.0  # c, weight of cloning beside (1)
     reference: bool = False  # compare with the cloned policy, eq. (2)
-    bc_steps: int = 20_000  # updates of cloning before the first comparison
-    warmup_steps: int = 1_000  # updates over which the learning rate grows to lr
-    lr: float = 1e-4  # learning rate
-    batch_size: int = 96  # B, pairs an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of the policy net
+    bc_steps: Natural = 20_000  # updates of cloning before the first comparison
+    warmup_steps: Natural = 1_000  # updates over which the learning rate grows to lr
+    lr: Positive = 1e-4  # learning rate
+    batch_size: Count = 96  # B, pairs an update
+    hidden: Widths = (256, 256)  # widths of the policy net
 
 
 _HEADS = {

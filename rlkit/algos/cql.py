@@ -28,29 +28,40 @@ from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.ranges import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Real,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    alpha: float = 5.0  # α, weight of the penalty, its first value if learnt; CORL has 10
-    temperature: float = 1.0  # T of the soft maximum
-    n_actions: int = 10  # n, actions drawn of each source
+    gamma: Share = 0.99  # γ, discount
+    alpha: NonNegative = 5.0  # α, weight of the penalty, its first value if learnt; CORL has 10
+    temperature: Positive = 1.0  # T of the soft maximum
+    n_actions: Count = 10  # n, actions drawn of each source
     importance: bool = True  # weigh the drawn actions by their densities
     lagrange: bool = False  # adapt α so that the penalty stays at `gap`
-    gap: float = 0.8  # target of P_j when α is adapted
+    gap: Real = 0.8  # target of P_j when α is adapted
     max_backup: bool = False  # the best of n next actions in (1)
-    entropy: float = -1.0  # H̄ a dimension, target entropy of the policy
-    polyak: float = 0.005  # step of the target critics towards the critics
-    lr: float = 1e-4  # learning rate of policy and temperature
-    lr_q: float = 3e-4  # learning rate of the critics and of α
-    n_critics: int = 2  # ensemble size
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of the policy
-    hidden_q: tuple[int, ...] = (256, 256, 256)  # widths of the critics; three layers pay
+    entropy: Real = -1.0  # H̄ a dimension, target entropy of the policy
+    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
+    lr: Positive = 1e-4  # learning rate of policy and temperature
+    lr_q: Positive = 3e-4  # learning rate of the critics and of α
+    n_critics: Count = 2  # ensemble size
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of the policy
+    hidden_q: Widths = (256, 256, 256)  # widths of the critics; three layers pay
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 

@@ -18,20 +18,22 @@ from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, NonNegative, Positive, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    alpha: float = 1.0  # α, weight of the conservative term; 0 is double DQN
-    target_period: int = 1000  # updates between hard copies of the target
-    huber: float = 1.0  # where the error's loss turns from square to linear
-    lr: float = 3e-4  # learning rate
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of the net
+    gamma: Share = 0.99  # γ, discount
+    alpha: NonNegative = 1.0  # α, weight of the conservative term; 0 is double DQN
+    target_period: Count = 1000  # updates between hard copies of the target
+    huber: Positive = 1.0  # where the error's loss turns from square to linear
+    lr: Positive = 3e-4  # learning rate
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of the net
     norm: nets.Norm = "none"  # LayerNorm in the net
 
 

@@ -26,6 +26,16 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Real,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -40,30 +50,31 @@ if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
 RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
 
 
+@checked("low < high")
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
+    gamma: Share = 0.99  # γ, discount
     double: bool = True  # a* of (2) by the online net
     dueling: bool = False  # value and advantages apart
-    n_step: int = 3  # n of (1)
+    n_step: Count = 3  # n of (1)
     head: nets.Head = "scalar"  # scalar, two_hot, hl_gauss, c51 or quantile
-    bins: int = 51  # atoms, bins or quantiles of the heads but scalar
-    low: float = -10.0  # least return that two_hot, hl_gauss and c51 can tell
-    high: float = 10.0  # largest
-    sigma: float = 0.75  # σ of hl_gauss in widths of a bin
-    huber: float = 1.0  # where the loss of scalar and quantile turns linear
+    bins: Count = 51  # atoms, bins or quantiles of the heads but scalar
+    low: Real = -10.0  # least return that two_hot, hl_gauss and c51 can tell
+    high: Real = 10.0  # largest
+    sigma: Positive = 0.75  # σ of hl_gauss in widths of a bin
+    huber: Positive = 1.0  # where the loss of scalar and quantile turns linear
     prioritised: bool = False  # draw rows by their errors
-    alpha: float = 0.6  # α, exponent of the priorities; 0 is uniform
-    beta: float = 0.4  # β, first exponent of the importance weights
-    beta_updates: int = 100_000  # updates until β is 1
-    target_period: int = 100  # updates between moves of the target
-    polyak: float = 1.0  # size of such a move; 1 is a copy
-    epsilon: float = 1.0  # ε_0, share of random actions at first
-    epsilon_last: float = 0.05  # ε_1, share in the end
-    epsilon_updates: int = 10_000  # updates until then
-    lr: float = 5e-4  # learning rate
-    batch_size: int = 64  # B, transitions an update
-    hidden: tuple[int, ...] = (128, 128)  # widths of the net
+    alpha: NonNegative = 0.6  # α, exponent of the priorities; 0 is uniform
+    beta: Share = 0.4  # β, first exponent of the importance weights
+    beta_updates: Count = 100_000  # updates until β is 1
+    target_period: Count = 100  # updates between moves of the target
+    polyak: PositiveShare = 1.0  # size of such a move; 1 is a copy
+    epsilon: Share = 1.0  # ε_0, share of random actions at first
+    epsilon_last: Share = 0.05  # ε_1, share in the end
+    epsilon_updates: Count = 10_000  # updates until then
+    lr: Positive = 5e-4  # learning rate
+    batch_size: Count = 64  # B, transitions an update
+    hidden: Widths = (128, 128)  # widths of the net
     norm: nets.Norm = "none"  # LayerNorm in the net
 
 

@@ -45,6 +45,7 @@ from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -54,31 +55,32 @@ from rlkit.data.stock import Stock
 _CLIP = 40.0  # largest norm of the policy's and the critics' gradients
 
 
+@checked("label_low <= label_high")
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    polyak: float = 0.005  # step of the targets towards the nets
-    smooth: float = 0.2  # standard deviation of the target action's noise
-    smooth_clip: float = 0.5  # bound of that noise
-    explore: float = 0.1  # standard deviation of the noise when acting to explore
-    actor_period: int = 2  # critic updates for one of policy and targets
+    gamma: Share = 0.99  # γ, discount
+    polyak: PositiveShare = 0.005  # step of the targets towards the nets
+    smooth: NonNegative = 0.2  # standard deviation of the target action's noise
+    smooth_clip: NonNegative = 0.5  # bound of that noise
+    explore: NonNegative = 0.1  # standard deviation of the noise when acting to explore
+    actor_period: Count = 2  # critic updates for one of policy and targets
     inputs: Literal["sa", "ss"] = "sa"  # what D sees: state and action, or two states
     reward: Literal["survival", "logit"] = "survival"  # r of eq. (2)
     absorbing: bool = True  # give the end of an episode a state
-    label_low: float = 0.7  # smallest label of an expert's row
-    label_high: float = 1.2  # largest
-    entropy: float = 0.001  # ν, weight of the discriminator's entropy
-    penalty: float = 10.0  # λ, weight of the gradient penalty
-    slope: float = 1.0  # k, slope that is allowed
+    label_low: NonNegative = 0.7  # smallest label of an expert's row
+    label_high: NonNegative = 1.2  # largest
+    entropy: NonNegative = 0.001  # ν, weight of the discriminator's entropy
+    penalty: NonNegative = 10.0  # λ, weight of the gradient penalty
+    slope: NonNegative = 1.0  # k, slope that is allowed
     one_sided: bool = True  # punish only slopes above k
     penalise: Literal["between", "expert", "policy"] = "between"  # where x̂ lies
-    spread: float = 10.0  # standard deviation of x̂ around a row of "expert" or "policy"
+    spread: NonNegative = 10.0  # standard deviation of x̂ around a row of "expert" or "policy"
     spectral: bool = True  # divide D's hidden weights by their largest singular value
-    lr: float = 2.5e-4  # learning rate of policy and critics
-    lr_d: float = 5e-4  # learning rate of D
-    batch_size: int = 64  # B, transitions of the policy an update, and as many of the expert
-    hidden: tuple[int, ...] = (256, 256)  # widths of policy and critics
-    hidden_d: tuple[int, ...] = (100, 100)  # widths of D
+    lr: Positive = 2.5e-4  # learning rate of policy and critics
+    lr_d: Positive = 5e-4  # learning rate of D
+    batch_size: Count = 64  # B, transitions of the policy an update, and as many of the expert
+    hidden: Widths = (256, 256)  # widths of policy and critics
+    hidden_d: Widths = (100, 100)  # widths of D
     norm: nets.Norm = "before"  # LayerNorm in policy and critics
 
 

@@ -21,22 +21,34 @@ from rlkit import nets
 from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam, cosine, step_jointly
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    NonNegative,
+    OpenShare,
+    Positive,
+    PositiveShare,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    tau: float = 0.7  # τ, expectile; 0.9 where stitching matters (antmaze)
-    beta: float = 3.0  # β, inverse temperature of the advantage weights; 0 is cloning
-    adv_clip: float = 100.0  # upper bound of an advantage weight
-    polyak: float = 0.005  # step of the target critic towards the critic
-    lr: float = 3e-4  # learning rate of the three nets
-    lr_decay_steps: int = 0  # cosine decay of the policy's rate over so many updates; 0 is none
-    n_critics: int = 2  # ensemble size; targets are the least of all
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of every net
+    gamma: Share = 0.99  # γ, discount
+    tau: OpenShare = 0.7  # τ, expectile; 0.9 where stitching matters (antmaze)
+    beta: NonNegative = 3.0  # β, inverse temperature of the advantage weights; 0 is cloning
+    adv_clip: Positive = 100.0  # upper bound of an advantage weight
+    polyak: PositiveShare = 0.005  # step of the target critic towards the critic
+    lr: Positive = 3e-4  # learning rate of the three nets
+    lr_decay_steps: Natural = 0  # cosine decay of the policy's rate over so many updates; 0 is none
+    n_critics: Count = 2  # ensemble size; targets are the least of all
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of every net
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 

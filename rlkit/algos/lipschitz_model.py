@@ -35,6 +35,20 @@ from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    Naturals,
+    NonNegative,
+    NonNegatives,
+    OpenShare,
+    Positive,
+    PositiveShare,
+    Real,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -42,42 +56,43 @@ from rlkit.core.target import Target
 __all__ = ["RUN", "Agent", "Config", "source"]
 
 
+@checked("n_elites <= n_models")
 @dataclass(frozen=True)
 class Config:
     method: Literal["adversarial", "uniform", "spectral"] = (
         "adversarial"  # how critics are smoothed
     )
-    weight: float = 0.1  # λ of eq. (2)
-    radius: float = 0.1  # ε of eq. (2), in standard deviations of the observations
-    draws: int = 1  # perturbations the uniform form takes the worst of
-    bound: float = 10.0  # β of eq. (1), largest singular value of a layer
-    gamma: float = 0.99  # γ, discount
-    polyak: float = 0.005  # step of the target critics towards the critics
-    alpha: float = 1.0  # α, temperature; its first value when it is learnt
+    weight: NonNegative = 0.1  # λ of eq. (2)
+    radius: NonNegative = 0.1  # ε of eq. (2), in standard deviations of the observations
+    draws: Count = 1  # perturbations the uniform form takes the worst of
+    bound: Positive = 10.0  # β of eq. (1), largest singular value of a layer
+    gamma: Share = 0.99  # γ, discount
+    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
+    alpha: NonNegative = 1.0  # α, temperature; its first value when it is learnt
     learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: float = -0.5  # H̄ a dimension: the target entropy is this times the dimensions
-    lr: float = 3e-4  # learning rate of the policy
-    lr_q: float = 3e-4  # learning rate of the critics
-    lr_alpha: float = 3e-4  # learning rate of the temperature
-    n_critics: int = 2  # ensemble size of the critics
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of policy and critics
-    real_ratio: float = 0.05  # share of real rows in a minibatch
-    model_every: int = 250  # environment steps between fits of the model
-    rollouts: int = 10_000  # states rolled out after each fit
-    rollout_schedule: tuple[int, ...] = (20_000, 150_000, 1, 1)  # steps e0, e1, lengths k0, k1
-    retain: int = 4  # rounds whose rows are kept
-    n_models: int = 1  # ensemble size of the model
-    n_elites: int = 1  # members that predict
+    entropy: Real = -0.5  # H̄ a dimension: the target entropy is this times the dimensions
+    lr: Positive = 3e-4  # learning rate of the policy
+    lr_q: Positive = 3e-4  # learning rate of the critics
+    lr_alpha: Positive = 3e-4  # learning rate of the temperature
+    n_critics: Count = 2  # ensemble size of the critics
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of policy and critics
+    real_ratio: Share = 0.05  # share of real rows in a minibatch
+    model_every: Count = 250  # environment steps between fits of the model
+    rollouts: Count = 10_000  # states rolled out after each fit
+    rollout_schedule: Naturals = (20_000, 150_000, 1, 1)  # steps e0, e1, lengths k0, k1
+    retain: Count = 4  # rounds whose rows are kept
+    n_models: Count = 1  # ensemble size of the model
+    n_elites: Count = 1  # members that predict
     deterministic: bool = True  # squared error instead of a Gaussian's likelihood
-    hidden_model: tuple[int, ...] = (200, 200, 200, 200)  # widths of the model
-    lr_model: float = 1e-3  # learning rate of the model
-    decay_model: tuple[float, ...] = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)  # of each layer's weights
-    batch_model: int = 256  # rows of a model update, for each member
-    holdout: float = 0.2  # share of the rows kept for validation
-    max_holdout: int = 1000  # most rows kept for validation
-    patience: int = 5  # epochs without progress before a fit ends
-    max_epochs: int = 200  # of one fit
+    hidden_model: Widths = (200, 200, 200, 200)  # widths of the model
+    lr_model: Positive = 1e-3  # learning rate of the model
+    decay_model: NonNegatives = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)  # of each layer's weights
+    batch_model: Count = 256  # rows of a model update, for each member
+    holdout: OpenShare = 0.2  # share of the rows kept for validation
+    max_holdout: Count = 1000  # most rows kept for validation
+    patience: Natural = 5  # epochs without progress before a fit ends
+    max_epochs: Count = 200  # of one fit
 
 
 def perturbed(q: nets.Critic, s: Tensor, a: Tensor) -> Tensor:

@@ -36,6 +36,16 @@ from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 
@@ -45,23 +55,24 @@ if TYPE_CHECKING:
 Divergence = Literal["chi2", "kl"]
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    lam: float = 0.6  # λ, weight of the residuals against V itself
-    eta: float = 1.0  # η, weight of the backward gradient
+    gamma: Share = 0.99  # γ, discount
+    lam: Share = 0.6  # λ, weight of the residuals against V itself
+    eta: NonNegative = 1.0  # η, weight of the backward gradient
     f: Divergence = "chi2"  # divergence from the data's distribution
     update_rule: Literal["orthogonal", "semi", "true"] = "orthogonal"  # how V descends
     weight: Literal["advantage", "ratio"] = "advantage"  # of an action in (4): max(y, 0) or ω*
-    clip: float = 100.0  # upper bound of that weight
+    clip: Positive = 100.0  # upper bound of that weight
     imitate: bool = False  # take rewards as 0: the data are an expert's
-    episodes: int = 1  # imitation: so many first episodes of the data are learnt from; 0 is all
-    polyak: float = 0.005  # step of the target V towards V
-    lr: float = 2e-4  # learning rate of both nets
-    weight_decay: float = 1e-4  # of the policy, added to its gradient (L2)
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of V
-    hidden_pi: tuple[int, ...] = (1024, 1024)  # widths of the policy
+    episodes: Natural = 1  # imitation: so many first episodes of the data are learnt from; 0 is all
+    polyak: PositiveShare = 0.005  # step of the target V towards V
+    lr: Positive = 2e-4  # learning rate of both nets
+    weight_decay: NonNegative = 1e-4  # of the policy, added to its gradient (L2)
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of V
+    hidden_pi: Widths = (1024, 1024)  # widths of the policy
     norm: nets.Norm = "before"  # LayerNorm in V
 
 

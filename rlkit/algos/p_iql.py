@@ -33,39 +33,53 @@ from rlkit.algos.preference.reward_model import (
     normalised,
 )
 from rlkit.core.batch import Batch
+from rlkit.core.ranges import (
+    Count,
+    HalfShare,
+    Natural,
+    NonNegative,
+    OpenShare,
+    Positive,
+    PositiveShare,
+    ProperShare,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.data.samplers import Uniform
 from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "Source", "source"]
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    pairs: int = 400  # pairs of segments a lane asks about
-    length: int = 64  # H, steps of a segment
+    pairs: Count = 400  # pairs of segments a lane asks about
+    length: Count = 64  # H, steps of a segment
     teacher: str = "rational"  # who answers: rational, noisy:1, mistaken:0.1, regret, ...
     advantages: str | None = None  # .npy of A*(s, a) a row, for a teacher by regret; None: estimate
     preferences: str | None = None  # file of labelled pairs, instead of asking
-    members: int = 3  # reward nets, of which the mean counts
+    members: Count = 3  # reward nets, of which the mean counts
     bounded: bool = True  # r̂ in (-1, 1)
-    hidden_reward: tuple[int, ...] = (256, 256)  # widths of the reward nets
-    lr_reward: float = 3e-4  # learning rate of the reward nets
-    batch_reward: int = 64  # pairs a step of their fit
-    passes: int = 100  # over all pairs, at most
-    stop: float = 0.97  # accuracy that ends the fit
-    label_margin: float = 0.0  # m, targets are (1 - 2m) y + m
-    floor: float = 0.0  # ε, share of answers taken for noise
+    hidden_reward: Widths = (256, 256)  # widths of the reward nets
+    lr_reward: Positive = 3e-4  # learning rate of the reward nets
+    batch_reward: Count = 64  # pairs a step of their fit
+    passes: Count = 100  # over all pairs, at most
+    stop: Positive = 0.97  # accuracy that ends the fit
+    label_margin: HalfShare = 0.0  # m, targets are (1 - 2m) y + m
+    floor: ProperShare = 0.0  # ε, share of answers taken for noise
     scaling: Scaling = "scale"  # of r̂ on the dataset: std 1, mean 0 and std 1, or none
-    gamma: float = 0.99  # γ, discount
-    tau: float = 0.7  # τ, expectile
-    beta: float = 3.0  # β, inverse temperature of the advantage weights
-    adv_clip: float = 100.0  # upper bound of an advantage weight
-    polyak: float = 0.005  # step of the target critic towards the critic
-    lr: float = 3e-4  # learning rate of IQL's three nets
-    lr_decay_steps: int = 0  # cosine decay of the policy's rate over so many updates; 0 is none
-    n_critics: int = 2  # ensemble size; targets are the least of all
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of IQL's nets
+    gamma: Share = 0.99  # γ, discount
+    tau: OpenShare = 0.7  # τ, expectile
+    beta: NonNegative = 3.0  # β, inverse temperature of the advantage weights
+    adv_clip: Positive = 100.0  # upper bound of an advantage weight
+    polyak: PositiveShare = 0.005  # step of the target critic towards the critic
+    lr: Positive = 3e-4  # learning rate of IQL's three nets
+    lr_decay_steps: Natural = 0  # cosine decay of the policy's rate over so many updates; 0 is none
+    n_critics: Count = 2  # ensemble size; targets are the least of all
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of IQL's nets
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 

@@ -39,6 +39,19 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
 from rlkit.core.flat import flatten
+from rlkit.core.ranges import (
+    Count,
+    HalfShare,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    ProperShare,
+    Real,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.data.stock import Stock
 
@@ -46,46 +59,47 @@ RUN = {"warmup": 1000}
 _RESET_UPDATES_FROM = 1 << 40  # their number: no update of a training has such a one
 
 
+@checked("subset <= n_critics")
 @dataclass(frozen=True)
 class Config:
-    explore_steps: int = 9_000  # environment steps on (1) before the first questions
-    neighbour: int = 5  # k of (1)
-    neighbours: int = 1_000  # visited states among which the k-th neighbour is looked for
+    explore_steps: Natural = 9_000  # environment steps on (1) before the first questions
+    neighbour: Count = 5  # k of (1)
+    neighbours: Count = 1_000  # visited states among which the k-th neighbour is looked for
     novelty: Literal["distance", "log"] = "distance"  # (1) as it stands, or its logarithm
-    novelty_every: int = 1_000  # environment steps between two relabellings by (1)
-    budget: int = 200  # pairs a lane asks about in all
-    per_round: int = 20  # pairs of a round
-    ask_every: int = 5_000  # environment steps between rounds
-    length: int = 50  # H, steps of a segment
-    recent: int = 100_000  # newest steps that segments are cut from
+    novelty_every: Count = 1_000  # environment steps between two relabellings by (1)
+    budget: Count = 200  # pairs a lane asks about in all
+    per_round: Count = 20  # pairs of a round
+    ask_every: Count = 5_000  # environment steps between rounds
+    length: Count = 50  # H, steps of a segment
+    recent: Count = 100_000  # newest steps that segments are cut from
     selector: Selector = "disagreement"  # which candidates are asked about
     teacher: str = "rational"  # who answers: rational, noisy:1, mistaken:0.1, ...
-    members: int = 3  # reward nets, of which the mean counts
-    hidden_reward: tuple[int, ...] = (256, 256, 256)  # widths of the reward nets
-    lr_reward: float = 3e-4  # learning rate of the reward nets
-    batch_reward: int = 128  # pairs a step of their fit
-    passes: int = 50  # over all pairs, at most
-    stop: float = 0.97  # accuracy that ends a fit
-    label_margin: float = 0.0  # m, targets are (1 - 2m) y + m
-    floor: float = 0.0  # ε, share of answers taken for noise
-    reset_updates: int = 100  # updates right after the critic begins anew
-    gamma: float = 0.99  # γ, discount
-    polyak: float = 0.005  # step of the target critics towards the critics
-    alpha: float = 0.1  # α, temperature; its first value when it is learnt
+    members: Count = 3  # reward nets, of which the mean counts
+    hidden_reward: Widths = (256, 256, 256)  # widths of the reward nets
+    lr_reward: Positive = 3e-4  # learning rate of the reward nets
+    batch_reward: Count = 128  # pairs a step of their fit
+    passes: Count = 50  # over all pairs, at most
+    stop: Positive = 0.97  # accuracy that ends a fit
+    label_margin: HalfShare = 0.0  # m, targets are (1 - 2m) y + m
+    floor: ProperShare = 0.0  # ε, share of answers taken for noise
+    reset_updates: Natural = 100  # updates right after the critic begins anew
+    gamma: Share = 0.99  # γ, discount
+    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
+    alpha: NonNegative = 0.1  # α, temperature; its first value when it is learnt
     learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: float = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
+    entropy: Real = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
     entropy_backup: bool = True  # the entropy term of the target
-    lr: float = 3e-4  # learning rate of the policy
-    lr_q: float = 3e-4  # learning rate of the critics
-    lr_alpha: float = 1e-4  # learning rate of the temperature
-    actor_period: int = 1  # critic updates for one of the policy
-    n_critics: int = 2  # N, ensemble size
-    subset: int = 0  # M, critics drawn for the minimum in the target; 0: all
+    lr: Positive = 3e-4  # learning rate of the policy
+    lr_q: Positive = 3e-4  # learning rate of the critics
+    lr_alpha: Positive = 1e-4  # learning rate of the temperature
+    actor_period: Count = 1  # critic updates for one of the policy
+    n_critics: Count = 2  # N, ensemble size
+    subset: Natural = 0  # M, critics drawn for the minimum in the target; 0: all
     mean_critic: bool = False  # the policy climbs the mean of the critics, not their minimum
-    dropout: float = 0.0  # chance of a critic's hidden unit to be dropped
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of the policy
-    hidden_q: tuple[int, ...] = ()  # widths of the critics; empty: as the policy
+    dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of the policy
+    hidden_q: Widths = ()  # widths of the critics; empty: as the policy
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 

@@ -36,6 +36,20 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    NonNegative,
+    NonNegatives,
+    OpenShare,
+    Positive,
+    PositiveShare,
+    Real,
+    Several,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -44,36 +58,37 @@ from rlkit.data.stock import Stock
 _TINY = 1e-10  # a critic that is flat in the action has no direction
 
 
+@checked("n_elites <= n_models")
 @dataclass(frozen=True)
 class Config:
-    n_critics: int = 10  # N, ensemble size
-    diversity: float = 1.0  # η of eq. (2)
-    length: int = 5  # k, steps of a rollout
-    gamma: float = 0.99  # γ, discount
-    polyak: float = 0.005  # step of the target critics towards the critics
-    alpha: float = 1.0  # α, temperature; its first value when it is learnt
+    n_critics: Several = 10  # N, ensemble size
+    diversity: NonNegative = 1.0  # η of eq. (2)
+    length: Count = 5  # k, steps of a rollout
+    gamma: Share = 0.99  # γ, discount
+    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
+    alpha: NonNegative = 1.0  # α, temperature; its first value when it is learnt
     learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: float = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
-    lr: float = 3e-4  # learning rate of the policy
-    lr_q: float = 3e-4  # learning rate of the critics
-    lr_alpha: float = 3e-4  # learning rate of the temperature
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256, 256)  # widths of policy and critics
-    real_ratio: float = 0.05  # share of the dataset's rows in a minibatch; 1 is EDAC
-    model_every: int = 1000  # updates between rounds of rollouts
-    rollouts: int = 10_000  # states rolled out in a round
-    retain: int = 5  # rounds whose rows are kept
-    n_models: int = 7  # ensemble size of the model
-    n_elites: int = 5  # members that predict
+    entropy: Real = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
+    lr: Positive = 3e-4  # learning rate of the policy
+    lr_q: Positive = 3e-4  # learning rate of the critics
+    lr_alpha: Positive = 3e-4  # learning rate of the temperature
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256, 256)  # widths of policy and critics
+    real_ratio: Share = 0.05  # share of the dataset's rows in a minibatch; 1 is EDAC
+    model_every: Count = 1000  # updates between rounds of rollouts
+    rollouts: Count = 10_000  # states rolled out in a round
+    retain: Count = 5  # rounds whose rows are kept
+    n_models: Count = 7  # ensemble size of the model
+    n_elites: Count = 5  # members that predict
     deterministic: bool = False  # squared error instead of a Gaussian's likelihood
-    hidden_model: tuple[int, ...] = (200, 200, 200, 200)  # widths of the model
-    lr_model: float = 1e-3  # learning rate of the model
-    decay_model: tuple[float, ...] = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)  # of each layer's weights
-    batch_model: int = 256  # rows of a model update, for each member
-    holdout: float = 0.2  # share of the rows kept for validation
-    max_holdout: int = 1000  # most rows kept for validation
-    patience: int = 5  # epochs without progress before the fit ends
-    max_epochs: int = 200  # of the fit
+    hidden_model: Widths = (200, 200, 200, 200)  # widths of the model
+    lr_model: Positive = 1e-3  # learning rate of the model
+    decay_model: NonNegatives = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)  # of each layer's weights
+    batch_model: Count = 256  # rows of a model update, for each member
+    holdout: OpenShare = 0.2  # share of the rows kept for validation
+    max_holdout: Count = 1000  # most rows kept for validation
+    patience: Natural = 5  # epochs without progress before the fit ends
+    max_epochs: Count = 200  # of the fit
 
 
 def values_and_slopes(q: nets.Critic, s: Tensor, a: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -99,8 +114,6 @@ class Agent:
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
-        if c.n_critics < 2:
-            raise ValueError(f"n_critics is {c.n_critics}; to disagree there must be two at least")
         init = nets.Init(spec)
         self.pi = nets.TanhGaussianActor(init, c.hidden, log_std_bounds=(-5.0, 2.0))
         self.q = nets.Critic(init, c.hidden, c.n_critics)

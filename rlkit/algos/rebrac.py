@@ -30,6 +30,7 @@ from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -39,19 +40,20 @@ if TYPE_CHECKING:
     from rlkit.data.stock import Stock
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    beta_actor: float = 0.01  # β_a, weight of the policy's distance to the data
-    beta_critic: float = 0.01  # β_c, weight of the next action's distance to the data's
-    polyak: float = 0.005  # step of the targets towards the nets
-    smooth: float = 0.2  # standard deviation of the target action's noise
-    smooth_clip: float = 0.5  # bound of that noise
-    lr: float = 1e-3  # learning rate of the policy
-    lr_q: float = 1e-3  # learning rate of the critics
-    actor_period: int = 2  # critic updates for one of policy and targets
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256, 256)  # widths of every net
+    gamma: Share = 0.99  # γ, discount
+    beta_actor: NonNegative = 0.01  # β_a, weight of the policy's distance to the data
+    beta_critic: NonNegative = 0.01  # β_c, weight of the next action's distance to the data's
+    polyak: PositiveShare = 0.005  # step of the targets towards the nets
+    smooth: NonNegative = 0.2  # standard deviation of the target action's noise
+    smooth_clip: NonNegative = 0.5  # bound of that noise
+    lr: Positive = 1e-3  # learning rate of the policy
+    lr_q: Positive = 1e-3  # learning rate of the critics
+    actor_period: Count = 2  # critic updates for one of policy and targets
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256, 256)  # widths of every net
     norm: nets.Norm = "after"  # LayerNorm in the critics
 
 

@@ -28,30 +28,43 @@ from rlkit import nets
 from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    ProperShare,
+    Real,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
 
+@checked("subset <= n_critics")
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    polyak: float = 0.005  # step of the target critics towards the critics
-    alpha: float = 1.0  # α, temperature; its first value when it is learnt
+    gamma: Share = 0.99  # γ, discount
+    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
+    alpha: NonNegative = 1.0  # α, temperature; its first value when it is learnt
     learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: float = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
+    entropy: Real = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
     entropy_backup: bool = True  # the entropy term of (1)
-    lr: float = 3e-4  # learning rate of the policy
-    lr_q: float = 3e-4  # learning rate of the critics
-    lr_alpha: float = 3e-4  # learning rate of the temperature
-    actor_period: int = 1  # critic updates for one of the policy
-    n_critics: int = 2  # N, ensemble size
-    subset: int = 0  # M, critics drawn for the minimum of (1); 0: all
+    lr: Positive = 3e-4  # learning rate of the policy
+    lr_q: Positive = 3e-4  # learning rate of the critics
+    lr_alpha: Positive = 3e-4  # learning rate of the temperature
+    actor_period: Count = 1  # critic updates for one of the policy
+    n_critics: Count = 2  # N, ensemble size
+    subset: Natural = 0  # M, critics drawn for the minimum of (1); 0: all
     mean_critic: bool = False  # (3) takes the mean of the critics, not their minimum
-    dropout: float = 0.0  # chance of a critic's hidden unit to be dropped
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of the policy
-    hidden_q: tuple[int, ...] = ()  # widths of the critics; empty: as the policy
+    dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of the policy
+    hidden_q: Widths = ()  # widths of the critics; empty: as the policy
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 
@@ -89,8 +102,6 @@ class Agent:
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
-        if not 0 <= c.subset <= c.n_critics:
-            raise ValueError(f"subset {c.subset} must be 0 or up to n_critics {c.n_critics}")
         init = nets.Init(spec)
         self.widths = c.hidden_q or c.hidden
         self.pi = nets.TanhGaussianActor(init, c.hidden)

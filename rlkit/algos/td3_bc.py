@@ -19,23 +19,25 @@ from rlkit.algos.common import q_loss
 from rlkit.algos.td3 import target_action
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    gamma: float = 0.99  # γ, discount
-    alpha: float = 2.5  # α, weight of the value against cloning; 0 is cloning
-    polyak: float = 0.005  # step of the targets towards the nets
-    smooth: float = 0.2  # σ̃, standard deviation of the target action's noise
-    smooth_clip: float = 0.5  # c, bound of that noise
-    lr: float = 3e-4  # learning rate of the policy
-    lr_q: float = 3e-4  # learning rate of the critics
-    actor_period: int = 2  # critic updates for one of policy and targets
-    batch_size: int = 256  # B, transitions an update
-    hidden: tuple[int, ...] = (256, 256)  # widths of every net
+    gamma: Share = 0.99  # γ, discount
+    alpha: NonNegative = 2.5  # α, weight of the value against cloning; 0 is cloning
+    polyak: PositiveShare = 0.005  # step of the targets towards the nets
+    smooth: NonNegative = 0.2  # σ̃, standard deviation of the target action's noise
+    smooth_clip: NonNegative = 0.5  # c, bound of that noise
+    lr: Positive = 3e-4  # learning rate of the policy
+    lr_q: Positive = 3e-4  # learning rate of the critics
+    actor_period: Count = 2  # critic updates for one of policy and targets
+    batch_size: Count = 256  # B, transitions an update
+    hidden: Widths = (256, 256)  # widths of every net
     norm: nets.Norm = "none"  # LayerNorm in the critics
 
 

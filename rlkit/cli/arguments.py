@@ -14,7 +14,8 @@ import tyro
 
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import read_seeds
-from rlkit.core.nearest import nearest, suggestion
+from rlkit.core.nearest import meant, nearest, suggestion
+from rlkit.core.ranges import read_finite, read_whole
 
 Form = TypeVar("Form")
 
@@ -34,15 +35,39 @@ def parse(form: type[Form], argv: Sequence[str], command: str, description: str)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(form, args=argv, prog=command, description=description)
+            return tyro.cli(
+                form, args=argv, prog=command, description=description, registry=_NUMBERS
+            )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UsageError(f"{command}: {_first_words(said.getvalue())}") from None
 
 
+_NUMBERS = tyro.constructors.ConstructorRegistry()
+
+
+@_NUMBERS.primitive_rule
+def _numbers(info: Any) -> Any:
+    """Whole numbers may be written as 1e5, and what is not finite is no number."""
+    if info.type not in _READ:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=info.type.__name__.upper(),
+        instance_from_str=lambda words: _READ[info.type](words[0]),
+        is_instance=lambda value: isinstance(value, info.type),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+_READ = {int: read_whole, float: read_finite}
+
+
 def _near(name: str, known: list[str]) -> str:
     """The nearest option, looked for behind the same `--config.` if there is one."""
+    if (same := meant(name, known)) is not None:
+        return f"; did you mean {same!r}?"
     group, _, last = name.rpartition(".")
     siblings = [k.removeprefix(f"{group}.") for k in known if k.startswith(f"{group}.")]
     best = nearest(last, siblings) if group else None
@@ -120,7 +145,7 @@ def _list_of(kind: type, metavar: str, single: bool) -> Any:
     """A parser of "1,2,3"; one value alone stays a number when `single`."""
 
     def read(words: list[str]) -> Any:
-        values = tuple(kind(word) for word in words[0].split(","))
+        values = tuple(_READ.get(kind, kind)(word) for word in words[0].split(","))
         return values[0] if single and len(values) == 1 else values
 
     def show(value: Any) -> list[str]:
@@ -180,4 +205,6 @@ def _first_words(box: str) -> str:
             break
         if inner and not line.startswith(("╭", "╰")):
             words.append(inner)
-    return " ".join(words) or "cannot read the arguments"
+    text = " ".join(words) or "cannot read the arguments"
+    # of an option that may be None, tyro tells what each type says
+    return re.sub(r"no type matching .*<class '(?:int|float)'>: ", "", text)

@@ -9,15 +9,24 @@ import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    Naturals,
+    NonNegative,
+    OpenShare,
+    Positive,
+    checked,
+)
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
-ENGINES = ("auto", "eager", "compile", "graph")
+Mode = Literal["auto", "eager", "compile", "graph"]
 
 # Fields that decide where and how a run is shown and kept, not what it computes.
 NOT_HASHED = {
@@ -33,6 +42,7 @@ NOT_HASHED = {
 }
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Options:
     """One training. From a dataset it is offline, in an environment alone online.
@@ -45,36 +55,36 @@ class Options:
     dataset: str | None = None  # Minari id or directory
     env: str | None = None  # gymnasium id; beside a dataset: where to evaluate
     online: bool = False  # dataset and environment: act and learn in the environment too
-    steps: int = 100_000  # updates offline, environment steps a lane online
-    seeds: tuple[int, ...] = (0,)  # one lane each
+    steps: Count = 100_000  # updates offline, environment steps a lane online
+    seeds: Naturals = (0,)  # one lane each
     out: str | None = None  # run folder; None: runs/<algo>-<task>-<hash>
     device: str = "cpu"  # as torch names it
-    engine: str = "auto"  # auto, eager, compile or graph
-    eval_every: int = 5_000  # steps between evaluations; 0: at the end only
-    eval_episodes: int = 10  # a lane; 0: never evaluate
-    checkpoint_every: int = 0  # steps between checkpoints; 0: at every evaluation
-    keep: int = 2  # newest checkpoints kept whole; of older ones each lane's best policy stays
-    log_every: int = 1_000  # steps between records of the losses
+    engine: Mode = "auto"  # of updates: auto chooses
+    eval_every: Natural = 5_000  # steps between evaluations; 0: at the end only
+    eval_episodes: Natural = 10  # a lane; 0: never evaluate
+    checkpoint_every: Natural = 0  # steps between checkpoints; 0: at every evaluation
+    keep: Count = 2  # newest checkpoints kept whole; of older ones each lane's best policy stays
+    log_every: Count = 1_000  # steps between records of the losses
     quiet: bool = False  # no progress and no notes
     tensorboard: bool = False  # also write events to tensorboard/ in the run folder
     config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
     normalise_obs: bool = False  # by the dataset's mean and standard deviation
     reward: RewardScaling = "raw"  # scaling of the rewards an agent sees
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
-    weighting_alpha: float = 0.1  # α of return and advantage weights, best share of top
+    weighting_alpha: Positive = 0.1  # α of return and advantage weights, best share of top
     from_run: str | None = None  # run folder whose agent is where this one starts
     # online and fine-tuning; None is the algorithm's own default, else 1, 1 and 5000 of warm-up
-    envs: int = 1  # environments a lane
-    utd: float | None = None  # updates per environment step; 0: none, only collect and evaluate
-    update_every: int | None = None  # steps (of each environment) between rounds of updates
-    warmup: int | None = None  # steps a lane before the first update; None: at most a quarter
-    utd_later: float = 0.0  # updates per step once the critics' active units settle; 0: no change
-    capacity: int = 1_000_000  # transitions a lane the replay holds
-    pretrain: int = 0  # fine-tuning: updates on the dataset before the first environment step
-    mix: float = 0.5  # fine-tuning: share of each minibatch drawn from the dataset
+    envs: Count = 1  # environments a lane
+    utd: NonNegative | None = None  # updates per environment step; 0: none, collect and evaluate
+    update_every: Count | None = None  # steps (of each environment) between rounds of updates
+    warmup: Natural | None = None  # steps a lane before the first update; None: at most a quarter
+    utd_later: NonNegative = 0.0  # utd once the critics' active units settle; 0: no change
+    capacity: Count = 1_000_000  # transitions a lane the replay holds
+    pretrain: Natural = 0  # fine-tuning: updates on the dataset before the first environment step
+    mix: OpenShare = 0.5  # fine-tuning: share of each minibatch drawn from the dataset
     # the machine
-    workers: int = 0  # processes the lanes are split over; 0 chooses
-    threads: int = 1  # CPU threads of each process
+    workers: Natural = 0  # processes the lanes are split over; 0 chooses
+    threads: Count = 1  # CPU threads of each process
 
     @property
     def kind(self) -> Literal["offline", "online", "finetune"]:
@@ -136,8 +146,9 @@ class Options:
         known = {f.name for f in dataclasses.fields(Options)}
         for name in values:
             if name not in known:
-                raise UsageError(f"unknown option {name!r}{suggestion(name, known)}")
-        values = values | {"seeds": tuple(values["seeds"])}
+                inside = dataclasses.fields(algorithm(values["algo"]).Config)
+                near = suggestion(name, [*sorted(known), *(f"config.{f.name}" for f in inside)])
+                raise UsageError(f"unknown option {name!r}{near}")
         return resolve(Options(**values))
 
 
@@ -148,40 +159,9 @@ def resolve(options: Options) -> Options:
     """
     if options.dataset is None and options.env is None:
         raise UsageError("give a dataset (offline), an environment (online), or both")
-    seeds = tuple(int(seed) for seed in options.seeds)
-    if not seeds or min(seeds) < 0:
-        raise UsageError(f"seeds {seeds} must be at least one, and not negative")
+    if not (seeds := options.seeds):
+        raise UsageError("seeds is (); there must be at least one")
     options = dataclasses.replace(options, **run_defaults(options))
-    for name in ("steps", "keep", "log_every", "envs", "update_every", "capacity", "threads"):
-        if getattr(options, name) < 1:
-            raise UsageError(f"{name} is {getattr(options, name)}; it must be at least 1")
-    for name in (
-        "eval_every",
-        "eval_episodes",
-        "checkpoint_every",
-        "warmup",
-        "pretrain",
-        "workers",
-    ):
-        if getattr(options, name) < 0:
-            raise UsageError(f"{name} is {getattr(options, name)}; it must not be negative")
-    for name in ("utd", "utd_later"):
-        if not 0 <= getattr(options, name) < float("inf"):
-            raise UsageError(
-                f"{name} is {getattr(options, name)}; updates per environment step are a number "
-                "from 0 on"
-            )
-    if not options.weighting_alpha > 0:
-        raise UsageError(f"weighting_alpha is {options.weighting_alpha}; it must be positive")
-    if options.kind == "finetune" and not 0 < options.mix < 1:
-        raise UsageError(f"mix is {options.mix}; the dataset's share must lie between 0 and 1")
-    if options.engine not in ENGINES:
-        near = suggestion(options.engine, ENGINES)
-        raise UsageError(f"unknown engine {options.engine!r}{near} (one of {', '.join(ENGINES)})")
-    for name, kinds in (("reward", RewardScaling), ("weighting", Weighting)):
-        if getattr(options, name) not in get_args(kinds):
-            words = ", ".join(get_args(kinds))
-            raise UsageError(f"unknown {name} {getattr(options, name)!r}; use one of {words}")
     if options.dataset is None:
         for name in ("normalise_obs", "reward", "weighting", "pretrain"):
             if getattr(options, name) != getattr(Options, name):
@@ -215,7 +195,7 @@ def resolve(options: Options) -> Options:
                 )
     if len(set(zip(seeds, *laned.values(), strict=True))) != len(seeds):
         raise UsageError(f"seeds {seeds} must be distinct, or their lanes differ in the config")
-    return dataclasses.replace(options, seeds=seeds, config=config)
+    return dataclasses.replace(options, config=config)
 
 
 def run_defaults(options: Options) -> dict[str, Any]:
@@ -228,7 +208,7 @@ def run_defaults(options: Options) -> dict[str, Any]:
     if unknown := own.keys() - general.keys():
         raise UsageError(f"RUN of {options.algo} sets {min(unknown)!r}; it may set {[*general]}")
     if options.kind != "offline":
-        own["warmup"] = min(own["warmup"], max(0, options.steps) // 4)
+        own["warmup"] = min(own["warmup"], options.steps // 4)
     return {name: value for name, value in own.items() if getattr(options, name) is None}
 
 
@@ -268,8 +248,10 @@ def algorithm_config(algo: str, config: Any) -> Any:
         return config
     if not isinstance(config, dict):
         raise UsageError(f"config is {type(config).__name__}; {algo} takes its Config or a dict")
-    fields = {f.name for f in dataclasses.fields(kind)}
+    fields = [f.name for f in dataclasses.fields(kind)]
     for name in config:
         if name not in fields:
-            raise UsageError(f"{algo} has no config field {name!r}{suggestion(name, fields)}")
+            beside = [f.name for f in dataclasses.fields(Options)]
+            near = suggestion(name, [*fields, *beside])
+            raise UsageError(f"{algo} has no config field {name!r}{near}")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})

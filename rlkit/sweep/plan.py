@@ -42,6 +42,7 @@ from typing import Any
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import read_seeds
 from rlkit.core.nearest import suggestion
+from rlkit.core.ranges import count
 from rlkit.sweep.kinds.by_name import KINDS, kind_of
 
 FULL = "full"
@@ -139,9 +140,7 @@ def read(path: str | Path, budget: str | None = None) -> Sweep:
             if not _NAME.fullmatch(key):
                 raise UsageError(f"{path}: {table}.{key!r} must be letters, digits and . _ + -")
     seeds = _seeds(values.get("seeds", "0:5"), path)
-    retries = values.get("retries", 1)
-    if not isinstance(retries, int) or retries < 0:
-        raise UsageError(f"{path}: retries is {retries!r}; it must be an integer, not negative")
+    retries = count(f"{path}: retries", values.get("retries", 1), least=0)
     _check_overrides(values, path)
     variants = tuple(_variants(values, path, seeds[0]))
     if not variants:
@@ -237,9 +236,8 @@ def _search(
     own = [variant for variant in variants if variant.system == given.get("system")]
     if not own or any(variant.configuration for variant in own):
         raise UsageError(f"{where}: system must name a system of the file that has no grid")
-    trials, sampler_seed = given.get("trials", 20), given.get("sampler_seed", 0)
-    if not isinstance(trials, int) or trials < 1 or not isinstance(sampler_seed, int):
-        raise UsageError(f"{where}: trials must be an integer of at least 1, sampler_seed one")
+    trials = count(f"{where}: trials", given.get("trials", 20))
+    sampler_seed = count(f"{where}: sampler_seed", given.get("sampler_seed", 0), least=0)
     if len(seeds) < 2:
         raise UsageError(f"{where}: one seed gives no interval to search by; give two or more")
     if not (space := given.get("space")):

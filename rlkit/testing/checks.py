@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import random
 from collections.abc import Callable
 from types import ModuleType
@@ -26,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 from rlkit.core import engine, state
 from rlkit.core.lanes import float_fields, resolve
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import declared, range_of
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 from rlkit.testing.cases import (
@@ -82,6 +84,33 @@ def config_is_data(case: Case) -> None:
     plain = json.loads(json.dumps(dataclasses.asdict(config)))
     back = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
     assert case.module.Config(**back) == config, "Config does not survive a JSON round trip"
+
+
+def ranges_are_declared(case: Case) -> None:
+    """Every number of `Config` declares its range, and a value outside is refused."""
+    for name, hint in declared(case.module.Config).items():
+        numeric = {int, float} & {hint, *_leaves(hint)}
+        allowed = range_of(hint)
+        assert not numeric or allowed is not None, (
+            f"field {name!r} declares no range: see rlkit.core.ranges"
+        )
+        if not numeric or allowed is None:
+            continue
+        outside = allowed.low - 1 if math.isfinite(allowed.low) else math.nan
+        default = getattr(case.module.Config(), name)
+        value = (int(outside),) if isinstance(default, tuple) else outside
+        said = ""
+        try:
+            case.module.Config(**{name: value})
+        except ValueError as error:
+            said = str(error)
+        assert name in said, f"field {name!r} takes {value!r}: put @checked() on Config"
+
+
+def _leaves(hint: Any) -> set[Any]:
+    """Every type inside another."""
+    inside = (part for part in get_args(hint) if not isinstance(part, str))
+    return {leaf for part in inside for leaf in {part, *_leaves(part)} if isinstance(leaf, type)}
 
 
 def lanes_equal_separate_runs(case: Case) -> None:
@@ -358,6 +387,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     check.__name__: check
     for check in (
         config_is_data,
+        ranges_are_declared,
         lanes_equal_separate_runs,
         optimisers_move_their_own_net,
         terminal_rows_ignore_the_next_state,

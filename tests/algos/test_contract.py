@@ -152,6 +152,7 @@ CASES = {
             "penalty": {"one_sided": False},
             "slope": {"one_sided": False},
             "spread": {"penalise": "expert"},
+            "label_high": {"label_low": 0.1},
         },
         exempt={"explore": "acts only; see test_gail"},
     ),

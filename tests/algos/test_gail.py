@@ -213,7 +213,7 @@ def test_a_constant_added_to_the_reward_matters_without_absorbing_states_only(
     spec = Spec(2, 1, (0,), torch.float64)
     c = gail.Config(
         gamma=0.5, absorbing=absorbing, reward="logit", hidden=(16,), hidden_d=(4,), lr=0.01,
-        lr_d=0.0, polyak=0.2, smooth=0.0, batch_size=2, actor_period=1,
+        lr_d=1e-30, polyak=0.2, smooth=0.0, batch_size=2, actor_period=1,
     )  # fmt: skip
     agent = gail.Agent(spec, c)
     agent.step_pi.lr = 0.0

@@ -19,7 +19,7 @@ CASE = Case(rebrac)
 
 def test_without_the_critics_weight_it_is_td3_bc() -> None:
     """β_c = 0, β_a = 1 / (α A), one critic's value for the minimum: TD3+BC's slope over α."""
-    alpha, config = 2.5, CASE.make_config(beta_critic=0.0, norm="none", lr=0.0, actor_period=1)
+    alpha, config = 2.5, CASE.make_config(beta_critic=0.0, norm="none", lr=1e-30, actor_period=1)
     spec = CASE.spec()
     agent = CASE.agent(spec, config)
     with torch.no_grad():  # twins, so that the minimum is the first

@@ -26,7 +26,7 @@ def test_the_update_is_that_of_sac() -> None:
 
 
 def test_frozen_critics_keep_their_targets() -> None:
-    case = Case(wsrl, config={"lr_q": 0.0, "n_critics": 3})
+    case = Case(wsrl, config={"lr_q": 1e-30, "n_critics": 3})
     spec, config = case.spec(), case.make_config()
     agent = case.agent(spec, config)
     before = state.clone(agent)

@@ -19,6 +19,7 @@ from rlkit import nets
 from rlkit.algos import bc, iql, sac
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Positive, checked
 from rlkit.core.spec import Spec
 from rlkit.testing import CHECKS, Case, Skipped, check_agent
 
@@ -66,6 +67,28 @@ def test_unfrozen_config(faulty: Callable[..., str]) -> None:
 def test_config_that_is_no_json(config: type, algorithm: Callable[..., ModuleType]) -> None:
     with pytest.raises((AssertionError, TypeError), match="JSON"):
         CHECKS["config_is_data"](Case(algorithm(config=config)))
+
+
+# ranges_are_declared
+
+
+@checked()
+@dataclass(frozen=True)
+class WithoutRange:
+    batch_size: Count = 256
+    sizes: tuple[int, ...] = (8, 8)
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    lr: Positive = 3e-4
+
+
+def test_config_without_ranges(faulty: Callable[..., str]) -> None:
+    said = faulty("ranges_are_declared", config=WithoutRange)
+    assert "field 'sizes' declares no range" in said
+    said = faulty("ranges_are_declared", config=Unchecked)
+    assert "field 'lr' takes -1" in said
 
 
 # lanes_equal_separate_runs

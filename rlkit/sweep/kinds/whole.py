@@ -8,6 +8,7 @@ from typing import Any
 
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.ranges import count
 from rlkit.core.replacing import replacing
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.run import folder as run_folder
@@ -22,10 +23,10 @@ def check_known(given: Iterable[str], known: Set[str], what: str = "option") -> 
 
 
 def check_counts(options: dict[str, Any], names: Iterable[str]) -> None:
-    """Raises UsageError for an option that is there and no integer of at least 1."""
+    """Make those options integers (1e5 is one); UsageError where one is none, or below 1."""
     for name in names:
-        if name in options and (not isinstance(options[name], int) or options[name] < 1):
-            raise UsageError(f"{name} is {options[name]!r}; it must be an integer of at least 1")
+        if name in options:
+            options[name] = count(name, options[name])
 
 
 INCIDENTAL: frozenset[str] = frozenset()  # every option decides the result

@@ -1,0 +1,147 @@
+"""Values that cannot be are refused before any work; numbers and names as one writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rlkit.algos import sac
+from rlkit.cli.main import main
+from rlkit.core.errors import UsageError
+from rlkit.run.options import Options, algorithms, resolve
+from rlkit.sweep import plan
+
+Output = pytest.CaptureFixture[str]
+SAC = "train sac --env Hopper-v5"
+
+
+def error_of(line: str, capsys: Output) -> str:
+    assert main(line.split()) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (f"{SAC} --config.lr -1", "lr is -1.0; it must be positive"),
+        (f"{SAC} --config.lr nan", "'nan' is not a finite number"),
+        (f"{SAC} --config.gamma 1.5", "gamma is 1.5; it must lie in [0, 1]"),
+        (f"{SAC} --config.polyak 0", "polyak is 0.0; it must be above 0 and at most 1"),
+        (f"{SAC} --config.batch-size 0", "batch_size is 0; it must be at least 1"),
+        (f"{SAC} --config.batch-size 2.5", "'2.5' is not a whole number"),
+        (f"{SAC} --config.hidden 256,-3", "hidden[1] is -3; it must be at least 1"),
+        (f"{SAC} --config.n-critics 0", "n_critics is 0; it must be at least 1"),
+        (f"{SAC} --config.subset 3", "subset is 3; it must not exceed n_critics, which is 2"),
+        (f"{SAC} --config.dropout 1", "dropout is 1.0; it must be at least 0 and below 1"),
+        (f"{SAC} --seeds 0:2 --config.lr 1e-3,-1", "lr[1] is -1.0; it must be positive"),
+        ("train iql --dataset x --config.tau 7", "tau is 7.0; it must lie between 0 and 1"),
+        ("train dqn --env CartPole-v1 --config.low 9 --config.high 1", "low is 9.0; it must be be"),
+        (f"{SAC} --utd inf", "--utd: 'inf' is not a finite number"),
+        (f"{SAC} --utd -1", "utd is -1.0; it must not be negative"),
+        (f"{SAC} --eval-every -1", "eval_every is -1; it must not be negative"),
+        (f"{SAC} --steps 0.5", "'0.5' is not a whole number"),
+        ("solve forest --gamma nan", "'nan' is not a finite number"),
+        ("bandit --horizon 1e3.5", "'1e3.5' is not a whole number"),
+    ],
+)
+def test_impossible_values(line: str, says: str, capsys: Output, tmp_path: Path) -> None:
+    assert says in error_of(line, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "ours"),
+    [
+        (f"{SAC} --learning-rate 1e-3", "--config.lr"),
+        (f"{SAC} --lr 1e-3", "--config.lr"),
+        (f"{SAC} --config.tau 0.01", "--config.polyak"),
+        (f"{SAC} --config.learning_rate 0.01", "--config.lr"),
+        (f"{SAC} --config.total_timesteps 10", "--steps"),
+        (f"{SAC} --discount 0.9", "--config.gamma"),
+        (f"{SAC} --batch-size 9", "--config.batch-size"),
+        (f"{SAC} --n_envs 9", "--envs"),
+        (f"{SAC} --learning_starts 9", "--warmup"),
+        (f"{SAC} --total-timesteps=9", "--steps"),
+        (f"{SAC} --seed 9", "--seeds"),
+        ("solve forest --discount 0.9", "--gamma"),
+    ],
+)
+def test_options_of_other_libraries(line: str, ours: str, capsys: Output) -> None:
+    assert f"did you mean '{ours}'?" in error_of(line, capsys)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("learning_rate", "config.lr"), ("discount", "config.gamma"),
+                         ("n_envs", "envs"), ("total_timesteps", "steps")]
+)  # fmt: skip
+def test_keywords_of_other_libraries(theirs: str, ours: str) -> None:
+    with pytest.raises(TypeError, match=f"did you mean '{ours}'"):
+        Options("sac", env="Hopper-v5", **{theirs: 1})
+    with pytest.raises(UsageError, match=f"did you mean '{ours}'"):
+        Options.from_json({"algo": "sac", "env": "Hopper-v5", theirs: 1})
+    with pytest.raises(UsageError, match=f"did you mean '{ours.removeprefix('config.')}'"):
+        resolve(Options("sac", env="Hopper-v5", config={theirs: 1}))
+
+
+def test_counts_as_one_writes_them() -> None:
+    options = Options("sac", env="Hopper-v5", steps=1e5, seeds=range(2), config={"batch_size": 1e2})  # type: ignore[arg-type]
+    resolved = resolve(options)
+    assert (resolved.steps, resolved.seeds, resolved.config.batch_size) == (100_000, (0, 1), 100)
+    assert (
+        resolved.hash()
+        == Options("sac", env="Hopper-v5", seeds=(0, 1), config=sac.Config(batch_size=100)).hash()
+    )
+
+
+SWEEP = """
+seeds = "0:2"
+retries = 1e0
+[defaults]
+steps = {steps}
+[tasks.bandit]
+bandit = "armed"
+[tasks.pendulum]
+env = "Pendulum-v1"
+[systems.ucb]
+policy = "ucb1"
+tasks = ["bandit"]
+[systems.sac]
+algo = "sac"
+tasks = ["pendulum"]
+{more}
+"""
+
+
+def test_counts_in_a_sweep_file(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(SWEEP.format(steps="1e3", more="config = { batch_size = 1e2 }"))
+    asked = plan.read(file)
+    assert {(v.steps, type(v.steps)) for v in asked.variants} == {(1000, int)}
+    assert asked.variants[1].options["config"]["batch_size"] == 100
+    assert asked.retries == 1
+    for steps in ("0", "1.5", '"1e3"', "nan"):
+        file.write_text(SWEEP.format(steps=steps, more=""))
+        with pytest.raises(UsageError, match="steps is"):
+            plan.read(file)
+    for more, ours in (("learning_rate = 1.0", "config.lr"), ("config = { lrate = 1.0 }", "lr")):
+        file.write_text(SWEEP.format(steps="1e3", more=more))
+        with pytest.raises(UsageError, match=f"systems.sac on tasks.pendulum: .*'{ours}'"):
+            plan.read(file)
+
+
+def test_options_reach_training_as_whole_numbers(capsys: Output, tmp_path: Path) -> None:
+    line = (
+        f"train sac --env Pendulum-v1 --steps 2e1 --warmup 1_0 --eval-every 1e1 --out {tmp_path}/a"
+    )
+    line += " --eval-episodes 1 --config.hidden 8,8e0 --config.batch-size 8 --quiet --engine eager"
+    assert main(line.split()) == 0
+    assert "(20 steps of sac)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_no_algorithm_takes_the_impossible(name: str) -> None:
+    for field, value in (("batch_size", 0), ("lr", -1.0), ("hidden", (0,))):
+        with pytest.raises(UsageError, match=field):
+            resolve(Options(name, dataset="x", from_run="y", config={field: value}))
