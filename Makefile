@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow lint format clean
+.PHONY: help install demo test slow lint evidence format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: $(VENV)/installed-test  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+evidence: $(VENV)/installed  ## Say which claims are shown, running or missing
+	@$(BIN)/python benchmarks/evidence/state.py
 
 format: $(VENV)/installed-test  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,196 @@
+"""The state of every claim in claims.toml: shown, not shown and why, running, or missing.
+
+    python benchmarks/evidence/state.py                     the short budgets (make evidence)
+    python benchmarks/evidence/state.py --budget full
+    python benchmarks/evidence/state.py --record            also writes what is finished as JSON
+
+Sweeps stand in $RLKIT_EVIDENCE, by default ~/.cache/rlkit/evidence, one folder each:
+    rlkit sweep benchmarks/evidence/NAME.toml --budget short --out $RLKIT_EVIDENCE/NAME-short
+A sweep that is not there counts with what benchmarks/results/evidence/NAME-BUDGET.json recorded.
+
+The score of a seed is the mean return of its last ten evaluations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlkit.core.errors import RlkitError
+from rlkit.core.replacing import replacing
+from rlkit.eval.comparison import compare_means
+from rlkit.report import results
+from rlkit.report.cells import Cell
+from rlkit.report.findings import mean_interval, quietly
+
+HERE = Path(__file__).parent
+RECORDED = HERE.parent / "results" / "evidence"
+LAST = 10  # evaluations a score is the mean of
+DATA = "data"
+
+
+class Scores(NamedTuple):
+    """What a sweep has come to, from its folder or from its record."""
+
+    seeds: dict[tuple[str, str], dict[int, float]]  # (system, task) -> score by seed, finished ones
+    data: dict[str, float]  # mean return of each task's dataset
+    done: float  # share of all steps
+    versions: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """What is to be said of a claim."""
+
+    state: str  # shown, not shown, running or missing
+    detail: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--budget", default="short")
+    parser.add_argument("--record", action="store_true", help="write what is finished as JSON")
+    args = parser.parse_args()
+    claims = tomllib.loads((HERE / "claims.toml").read_text())
+    found = {name: read(name, args.budget) for name in {c["sweep"] for c in claims.values()}}
+    verdicts = {name: judged(claim, found[claim["sweep"]]) for name, claim in claims.items()}
+    print("\n".join(lines(claims, verdicts)))
+    for name, scores in sorted(found.items()):
+        if scores is None or scores.done < 1:
+            print(f"\nto go on with {name}:\n  {command(name, args.budget)}")
+        elif args.record:
+            print(f"\nrecorded {record(name, args.budget, scores)}")
+
+
+def folder(name: str, budget: str) -> Path:
+    """Where a sweep stands."""
+    given = os.environ.get("RLKIT_EVIDENCE")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(given) if given else cache / "rlkit" / "evidence") / f"{name}-{budget}"
+
+
+def command(name: str, budget: str) -> str:
+    """What works a sweep off, from wherever it stands."""
+    where = folder(name, budget)
+    return f"rlkit sweep benchmarks/evidence/{name}.toml --budget {budget} --out {where}"
+
+
+def read(name: str, budget: str) -> Scores | None:
+    """The scores of a sweep; None where it has neither begun nor been recorded."""
+    try:
+        found = results.read(folder(name, budget))
+    except RlkitError:
+        path = RECORDED / f"{name}-{budget}.json"
+        return from_json(json.loads(path.read_text())) if path.is_file() else None
+    seeds: dict[tuple[str, str], dict[int, float]] = {}
+    data: dict[str, float] = {}
+    for cell in found.cells:
+        if cell.finished:
+            scores = seeds.setdefault((cell.run.system.label, cell.run.task), {})
+            scores[cell.seed] = score(cell)
+        data |= behaviour(found.folder, cell)
+    versions = dict(found.cells[0].run.versions) if found.cells else {}
+    return Scores(seeds, data, share(name, budget, list(found.cells)), versions)
+
+
+def score(cell: Cell) -> float:
+    """Mean return of the last ten evaluations, or of all where there are fewer."""
+    return float(np.mean(cell.returns[-LAST:]))
+
+
+def share(name: str, budget: str, cells: list[Cell]) -> float:
+    """How much of all steps that the sweep file asks for is done."""
+    from rlkit.sweep import plan
+
+    asked = plan.read(HERE / f"{name}.toml", budget)
+    wanted = sum(variant.steps for variant in asked.variants) * len(asked.seeds)
+    reached = sum(min(int(c.steps[-1]), c.run.steps) for c in cells if len(c.steps))
+    return min(1.0, reached / wanted)
+
+
+def behaviour(where: Path, cell: Cell) -> dict[str, float]:
+    """The mean return of the dataset that a cell learns from, by task."""
+    path = where / "runs" / cell.run.name / "config.json"
+    if not path.is_file():
+        return {}
+    dataset = json.loads(path.read_text())["task"]["dataset"]
+    return {} if dataset is None else {cell.run.task: dataset["behaviour_return"]}
+
+
+def judged(claim: dict[str, Any], scores: Scores | None) -> Verdict:
+    """Whether the finished seeds show a claim."""
+    if scores is None:
+        return Verdict("missing", "no run and no record")
+    task, better = claim["task"], claim["better"]
+    ours = scores.seeds.get((better, task), {})
+    rivals = [name for name in claim["than"] if name != DATA]
+    absent = [n for n in (better, *rivals) if len(scores.seeds.get((n, task), {})) < 2]
+    if absent:
+        return Verdict("running", f"{scores.done:.0%} of the sweep; waits for {', '.join(absent)}")
+    found, told = True, []
+    for name in claim["than"]:
+        theirs = scores.seeds.get((name, task), dict.fromkeys(ours, scores.data.get(task, np.nan)))
+        both = sorted(ours.keys() & theirs.keys())
+        with quietly():
+            difference = compare_means(
+                np.array([[ours[seed]] for seed in both]),
+                np.array([[theirs[seed]] for seed in both]),
+                paired=True,
+            ).difference
+        found &= difference.low > 0
+        told.append(
+            f"{name} {np.mean([theirs[s] for s in both]):.4g}, difference "
+            f"{difference.point:.3g} [{difference.low:.3g}, {difference.high:.3g}]"
+        )
+    mean = mean_interval(np.array(list(ours.values())))
+    detail = f"{better} {mean.point:.4g} ({len(ours)} seeds) against " + "; ".join(told)
+    return Verdict("shown" if found else "not shown", detail)
+
+
+def lines(claims: dict[str, Any], verdicts: dict[str, Verdict]) -> Iterator[str]:
+    """What is printed: counts, then a claim and what is known of it."""
+    states = [verdict.state for verdict in verdicts.values()]
+    counts = (f"{states.count(s)} {s}" for s in ("shown", "not shown", "running", "missing"))
+    yield f"{len(states)} claims: {', '.join(counts)}"
+    for name, verdict in verdicts.items():
+        yield f"\n{verdict.state:9}  {name}: {claims[name]['text']}\n           {verdict.detail}"
+
+
+def record(name: str, budget: str, scores: Scores) -> Path:
+    """Writes what a finished sweep has come to."""
+    systems = [
+        {"system": s, "task": t, "scores": {str(seed): x for seed, x in sorted(by_seed.items())}}
+        for (s, t), by_seed in sorted(scores.seeds.items())
+    ]
+    RECORDED.mkdir(parents=True, exist_ok=True)
+    path = RECORDED / f"{name}-{budget}.json"
+    values = {
+        "sweep": name,
+        "budget": budget,
+        "score": f"mean return of the last {LAST} evaluations",
+        "data": scores.data,
+        "systems": systems,
+        "versions": scores.versions,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
+    return path
+
+
+def from_json(values: dict[str, Any]) -> Scores:
+    """What `record` wrote."""
+    seeds = {
+        (entry["system"], entry["task"]): {int(k): x for k, x in entry["scores"].items()}
+        for entry in values["systems"]
+    }
+    return Scores(seeds, values["data"], 1.0, values["versions"])
+
+
+if __name__ == "__main__":
+    main()
