@@ -104,14 +104,18 @@ class Backup:
             largest = max(largest, *(job.result() for job in jobs))
         return largest
 
+    def slack(self, v: Array) -> float:
+        """What the rounding of one backup of `v` may add to or take from a state."""
+        largest = max(float(v.max()), -float(v.min()))
+        return self._rounding * (self._reward_scale + self.gamma * largest)
+
     def bracket(self, v: Array, low: float, high: float) -> tuple[float, float]:
         """Shifts (lo, hi) with T v + lo <= v* <= T v + hi, and <= value of the greedy policy.
 
         MacQueen's bounds for rows that sum to anything in `row_sum_range`, widened by the
         rounding of the backup. `low`, `high` are min and max of T v - v; needs gamma < 1.
         """
-        largest = max(float(v.max()), -float(v.min()))
-        slack = self._rounding * (self._reward_scale + self.gamma * largest)
+        slack = self.slack(v)
         worst = self.gamma * self.sum_high
         if worst >= 1.0:
             return -np.inf, np.inf

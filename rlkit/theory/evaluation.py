@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import breadth_first_order
 from scipy.sparse.linalg import LinearOperator, bicgstab, gmres, splu
 
 from rlkit.theory.mdp import Array, FiniteMDP
@@ -42,11 +43,21 @@ def policy_law(mdp: FiniteMDP, policy: Array) -> Array:
 def policy_model(mdp: FiniteMDP, policy: Array) -> tuple[sp.csr_array, Array]:
     """P_pi as CSR [S, S] and r_pi [S] of a deterministic or stochastic policy."""
     law = policy_law(mdp, policy)
+    return _mixed(mdp, law, mdp.matrix()), np.add.reduceat(law * mdp.r, mdp.sa_ptr[:-1])
+
+
+def policy_chain(mdp: FiniteMDP, policy: Array) -> tuple[sp.csr_array, Array]:
+    """`policy_model` of rows that sum, with their termination, to exactly one (`mdp.laws`)."""
+    law = policy_law(mdp, policy)
+    return _mixed(mdp, law, mdp.laws()), np.add.reduceat(law * mdp.r, mdp.sa_ptr[:-1])
+
+
+def _mixed(mdp: FiniteMDP, law: Array, rows: sp.csr_array) -> sp.csr_array:
     mix = sp.csr_array((law, np.arange(mdp.num_rows), mdp.sa_ptr), shape=(mdp.num_states, law.size))
-    p = sp.csr_array(mix @ mdp.matrix())
+    p = sp.csr_array(mix @ rows)
     p.eliminate_zeros()
     p.sort_indices()
-    return p, np.add.reduceat(law * mdp.r, mdp.sa_ptr[:-1])
+    return p
 
 
 def evaluate_policy(mdp: FiniteMDP, policy: Array, gamma: float, method: str = "auto") -> Array:
@@ -56,10 +67,10 @@ def evaluate_policy(mdp: FiniteMDP, policy: Array, gamma: float, method: str = "
     a policy that terminates from every state, else ValueError naming a state that never does.
     """
     gamma = check_gamma(gamma)
-    p, r = policy_model(mdp, policy)
     if gamma == 1.0:
-        require_termination(p)
-    return solve_linear(p, r, gamma, method)
+        require_termination(mdp, policy)
+        return solve_linear(*policy_chain(mdp, policy), gamma, method)
+    return solve_linear(*policy_model(mdp, policy), gamma, method)
 
 
 def greedy(mdp: FiniteMDP, value: Array, gamma: float) -> tuple[Array, Array]:
@@ -74,19 +85,38 @@ def greedy(mdp: FiniteMDP, value: Array, gamma: float) -> tuple[Array, Array]:
     return mdp.a_id[first[np.searchsorted(first, mdp.sa_ptr[:-1])]], ties
 
 
-def require_termination(p: sp.csr_array) -> None:
-    """ValueError naming a state from which the chain `p` never terminates."""
-    leaks = 1.0 - np.asarray(p.sum(1)).ravel() > 1e-12
-    safe = leaks.copy()
-    while True:
-        grown = safe | (p @ safe.astype(float) > 0)
-        if (grown == safe).all():
-            break
-        safe = grown
+def require_termination(mdp: FiniteMDP, policy: Array) -> None:
+    """ValueError naming a state from which a policy never terminates.
+
+    A chance to terminate within what the rows may miss by rounding counts as none.
+    """
+    law = policy_law(mdp, policy)
+    ends = np.zeros(mdp.num_states)
+    if mdp.stop is not None:
+        ends = np.add.reduceat(law * mdp.stop, mdp.sa_ptr[:-1])
+    rounding = np.add.reduceat(law * mdp.row_rounding(), mdp.sa_ptr[:-1])
+    p = policy_chain(mdp, policy)[0]
+    safe = ends > rounding
+    if not safe.any():
+        raise ValueError(_improper(0))
+    # Breadth first against the arrows, from one extra node behind every end.
+    n = mdp.num_states
+    back = sp.coo_array(p.T)
+    sources = np.flatnonzero(safe)
+    graph = sp.csr_array(
+        (
+            np.ones(back.nnz + sources.size),
+            (np.r_[back.row, np.full(sources.size, n)], np.r_[back.col, sources]),
+        ),
+        shape=(n + 1, n + 1),
+    )
+    safe[breadth_first_order(graph, n, return_predecessors=False)[1:]] = True
     if not safe.all():
-        raise ValueError(
-            f"gamma = 1 needs a proper policy, but state {int(np.argmin(safe))} never terminates"
-        )
+        raise ValueError(_improper(int(np.argmin(safe))))
+
+
+def _improper(state: int) -> str:
+    return f"gamma = 1 needs a proper policy, but state {state} never terminates"
 
 
 def solve_linear(p: Any, r: Array, gamma: float, method: str = "auto") -> Array:

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 from rlkit.theory.validate import (
     INT32_MAX,
-    ROW_SUM_TOLERANCE,
-    ROW_SUM_TOLERANCE_F32,
+    ROW_ROUNDING,
+    ROW_ROUNDING_F32,
     as_integers,
     check_index,
     explain,
@@ -30,8 +30,10 @@ class FiniteMDP:
     """Immutable finite MDP: rows are feasible (state, action) pairs, successors in CSR.
 
     Row i in `sa_ptr[s]:sa_ptr[s+1]` belongs to state s and action `a_id[i]`; its successors are
-    `col[row_ptr[i]:row_ptr[i+1]]` with probabilities `val[...]`. Mass missing from a row is
-    termination with value 0 and must be declared in `stop` (or by `stop="deficit"`). Infeasible
+    `col[row_ptr[i]:row_ptr[i+1]]` with probabilities `val[...]`; entries of probability 0 are
+    left out. Mass missing from a row is termination with value 0 and must be declared in `stop`
+    (or by `stop="deficit"`). A row may miss one by 1e-9 a successor (float32: 1e-6), which is
+    rounding: it terminates nothing, declared or not, and `laws` makes up for it. Infeasible
     actions are absent rows. A semi-Markov row of duration k is the row times gamma**(k-1), its
     remainder declared in `stop`. Arrays are taken over without a copy and made read-only.
 
@@ -117,11 +119,7 @@ class FiniteMDP:
         if isinstance(self.stop, str):
             if self.stop != "deficit":
                 raise ValueError(f"stop must be an array, 'deficit' or None, got {self.stop!r}")
-            deficit = 1.0 - self.row_sums()
-            if (deficit > 1e-9).any():
-                self._put("stop", np.where(deficit > 1e-9, deficit, 0.0))
-            else:
-                object.__setattr__(self, "stop", None)
+            self._put("stop", np.maximum(0.0, 1.0 - self.row_sums()))
         elif self.stop is not None:
             self._put("stop", np.asarray(self.stop, dtype="float64"))
             if self.stop.shape != self.r.shape:
@@ -129,13 +127,20 @@ class FiniteMDP:
 
     def _check_rows(self) -> None:
         has_stop = self.stop is not None
-        tolerance = ROW_SUM_TOLERANCE if self.val.dtype == np.float64 else ROW_SUM_TOLERANCE_F32
-        code, row, k, value, low, high = scan_rows(
+        rounding = ROW_ROUNDING if self.val.dtype == np.float64 else ROW_ROUNDING_F32
+        code, row, k, value, low, high, idle, spurious = scan_rows(
             self.row_ptr, self.col, self.val, self.r, self.stop if has_stop else self.r,
-            has_stop, self.num_states, tolerance,
+            has_stop, self.num_states, rounding,
         )  # fmt: skip
         if code:
             raise ValueError(explain(code, self._where(row), k, value, self.num_states))
+        if idle:
+            self._drop_idle()
+        if spurious:
+            whole = np.abs(self.row_sums() - 1.0) <= self.row_rounding()
+            self._put("stop", np.where(whole, 0.0, self.stop))
+        if has_stop and not self.stop.any():
+            object.__setattr__(self, "stop", None)
         if self.exo is not None:
             k = self.exo.shape[0]
             if self.exo.shape != (k, k) or self.num_states % k:
@@ -147,8 +152,17 @@ class FiniteMDP:
             bad = np.flatnonzero(~(np.abs(sums - 1.0) <= 1e-9 * k) | (self.exo < -1e-12).any(1))
             if bad.size:
                 raise ValueError(f"exo row {bad[0]} is not a probability law: {self.exo[bad[0]]}")
+            self._put("exo", np.maximum(self.exo, 0.0))
             low, high = low * sums.min(), high * sums.max()
         object.__setattr__(self, "row_sum_range", (float(low), float(high)))
+
+    def _drop_idle(self) -> None:
+        """Leave out entries that are no edges, so that the stored graph is the model's."""
+        edge = self.val > 0
+        before = np.concatenate([[0], np.cumsum(edge, dtype=np.int64)])
+        self._put("row_ptr", before[self.row_ptr])
+        self._put("col", self.col[edge])
+        self._put("val", self.val[edge])
 
     def _check_vectors(self) -> None:
         if self.mu0 is None:
@@ -191,7 +205,7 @@ class FiniteMDP:
     @property
     def is_stochastic(self) -> bool:
         """Whether no row terminates."""
-        return self.stop is None or not self.stop.any()
+        return self.stop is None
 
     @property
     def is_complete(self) -> bool:
@@ -210,6 +224,11 @@ class FiniteMDP:
         if full.any():
             sums[full] = np.add.reduceat(self.val, self.row_ptr[:-1][full], dtype=np.float64)
         return sums
+
+    def row_rounding(self) -> Array:
+        """How far from one each row may sum by rounding, [L]."""
+        unit = ROW_ROUNDING if self.val.dtype == np.float64 else ROW_ROUNDING_F32
+        return unit * np.maximum(1, np.diff(self.row_ptr))
 
     def rows(self, policy: Array) -> Array:
         """Row indices int64 [S] of a deterministic policy of action ids [S].
@@ -253,6 +272,18 @@ class FiniteMDP:
         out.sort_indices()
         return out
 
+    def laws(self) -> sp.csr_array:
+        """`matrix()` with every row scaled to sum, with its `stop`, to exactly one.
+
+        For questions without discount, where what rounding took from a row would add up.
+        """
+        p = self.matrix()
+        sums = np.asarray(p.sum(1)).ravel()
+        goal = np.ones(self.num_rows) if self.stop is None else 1.0 - self.stop
+        scale = np.divide(goal, sums, out=np.ones_like(sums), where=sums > 0)
+        values = p.data * np.repeat(scale, np.diff(p.indptr))
+        return sp.csr_array((values, p.indices, p.indptr), shape=p.shape)
+
     def expanded(self) -> FiniteMDP:
         """The same MDP without a factored part (itself when there is none)."""
         if self.exo is None:
@@ -264,7 +295,8 @@ class FiniteMDP:
                 "use a method that keeps the factored form (vi, mpi, anderson, halpern)"
             )
         p = self.matrix()
-        return replace(self, row_ptr=p.indptr, col=p.indices, val=p.data, exo=None)
+        val = p.data.astype(self.val.dtype)  # float32 rows keep float32's rounding
+        return replace(self, row_ptr=p.indptr, col=p.indices, val=val, exo=None)
 
     def lookahead(self, v: Array) -> Array:
         """Vector w [S] with P v = M w: v itself, or v averaged over the exogenous step."""

@@ -9,6 +9,8 @@ import math
 import numpy as np
 from numba import njit
 
+from rlkit.theory.validate import ROW_ROUNDING, ROW_ROUNDING_F32
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
@@ -93,5 +95,6 @@ def categorical(rng, col, val, start, end):
         total += val[k]
         if u < total:
             return np.int64(col[k])
-    # Rounding may leave a full row a hair short of one.
-    return np.int64(col[end - 1]) if end > start and total > 1.0 - 1e-6 else np.int64(-1)
+    # What a row may miss by rounding (see FiniteMDP) is no end.
+    slack = (end - start) * (ROW_ROUNDING_F32 if val.itemsize == 4 else ROW_ROUNDING)
+    return np.int64(col[end - 1]) if end > start and total >= 1.0 - slack else np.int64(-1)

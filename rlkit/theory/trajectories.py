@@ -10,7 +10,7 @@ from numba import njit
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
 
 
 class Transitions(NamedTuple):
@@ -36,6 +36,8 @@ def simulate(
     Episodes end with termination or after `max_length` steps (0: never). Rewards are r(s, a), or
     Bernoulli of that mean.
     """
+    steps = check_count("steps", steps)
+    max_length = check_count("max_length", max_length, 0)
     m = mdp.expanded()
     law = policy_law(m, policy)
     out = Transitions(
@@ -109,6 +111,8 @@ def lstd(
     data: Transitions, features: Array, gamma: float, lam: float = 0.0, ridge: float = 1e-8
 ) -> Array:
     """LSTD(lambda) weights [k]: (sum z (phi - gamma phi') + ridge I)^-1 sum z r."""
+    check_fraction("lam", lam)
+    check_positive("ridge", ridge, strict=False)
     gamma = check_gamma(gamma)
     z = traces(data, features, gamma * lam)
     change = features[data.s] - gamma * next_features(data, features)
@@ -120,6 +124,8 @@ def recursive_lstd(
     data: Transitions, features: Array, gamma: float, lam: float = 0.0, ridge: float = 1e-8
 ) -> Array:
     """The same weights by Sherman-Morrison updates, O(k^2) a step."""
+    check_fraction("lam", lam)
+    check_positive("ridge", ridge)
     gamma = check_gamma(gamma)
     z = traces(data, features, gamma * lam)
     change = features[data.s] - gamma * next_features(data, features)
@@ -152,6 +158,8 @@ def offline_td(
     data: Transitions, features: Array, theta: Array, gamma: float, lam: float, alpha: float
 ) -> Array:
     """Weights after one offline TD(lambda) pass: theta + alpha sum_t delta_t z_t."""
+    check_fraction("lam", lam)
+    check_positive("alpha", alpha)
     gamma = check_gamma(gamma)
     delta = data.r + (gamma * next_features(data, features) - features[data.s]) @ theta
     return theta + alpha * traces(data, features, gamma * lam).T @ delta
@@ -167,14 +175,28 @@ def monte_carlo_returns(data: Transitions, gamma: float) -> Array:
     return out
 
 
+def _reaches(edges: Array, goal: Array) -> Array:
+    """States from which `goal` bool [S] can be reached along `edges` bool [S, S]."""
+    while not np.array_equal(grown := goal | (edges & goal).any(1), goal):
+        goal = grown
+    return goal
+
+
 def certainty_equivalence(data: Transitions, mdp: FiniteMDP, gamma: float) -> Array:
-    """Value [S] of the chain estimated by the transitions; NaN for states never visited."""
+    """Value [S] of the chain estimated by the transitions; NaN for states never visited.
+
+    gamma = 1 needs an observed way to termination from every visited state, else ValueError.
+    """
     n, gamma = mdp.num_states, check_gamma(gamma)
     visits = np.bincount(data.s, minlength=n).astype(float)
     p = np.zeros((n, n))
     live = data.s2 >= 0
     np.add.at(p, (data.s[live], data.s2[live]), 1.0)
     seen = np.flatnonzero(visits)
+    ends = np.bincount(data.s[~live], minlength=n) > 0
+    if gamma == 1.0 and not _reaches(p > 0, ends)[seen].all():
+        s = seen[int(np.argmin(_reaches(p > 0, ends)[seen]))]
+        raise ValueError(f"gamma = 1 needs termination, which no transition from state {s} led to")
     p = p[np.ix_(seen, seen)] / visits[seen, None]
     r = np.bincount(data.s, data.r, minlength=n)[seen] / visits[seen]
     value = np.full(n, np.nan)

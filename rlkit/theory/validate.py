@@ -1,12 +1,13 @@
-"""Validation of finite-MDP arrays: one pass, first offender named, no copies."""
+"""Validation of finite-MDP arrays and of the arguments of solvers: first offender named."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-ROW_SUM_TOLERANCE = 1e-9  # times the number of successors: honest long rows round more
-ROW_SUM_TOLERANCE_F32 = 1e-6
+ROW_ROUNDING = 1e-9  # times the number of successors: honest long rows round more
+ROW_ROUNDING_F32 = 1e-6
 NEGATIVE_TOLERANCE = 1e-12
 INT32_MAX = 2**31 - 1
 
@@ -15,36 +16,44 @@ _OK, _PTR, _COLUMN, _ORDER, _NUMBER, _NEGATIVE, _SUM, _REWARD, _ACTION, _STOP = 
 
 @njit(cache=True, nogil=True)
 def scan_rows(row_ptr, col, val, r, stop, has_stop, num_states, tolerance):
-    """Code, row, position and value of the first fault, and the range of row sums.
+    """Code, row, position and value of the first fault, the range of row sums, and how many
+    entries are no edges (not positive) and how many stops are no ends.
 
     A row must have strictly increasing columns in range, probabilities >= -1e-12, a finite
-    reward, and sum + stop = 1 within `tolerance` times its number of successors.
+    reward, and sum + stop = 1 within `tolerance` times its number of successors. A row that does
+    so without its stop does not end: that stop is rounding.
     """
-    low, high = np.inf, -np.inf
+    low, high, idle, spurious = np.inf, -np.inf, 0, 0
     for i in range(row_ptr.size - 1):
         start, end = row_ptr[i], row_ptr[i + 1]
-        total, previous = 0.0, -1
+        total, previous, edges = 0.0, -1, 0
         for k in range(start, end):
             j, p = col[k], np.float64(val[k])
             if j < 0 or j >= num_states:
-                return _COLUMN, i, k, np.float64(j), low, high
+                return _COLUMN, i, k, np.float64(j), low, high, idle, spurious
             if j <= previous:
-                return _ORDER, i, k, np.float64(j), low, high
+                return _ORDER, i, k, np.float64(j), low, high, idle, spurious
             if not np.isfinite(p):
-                return _NUMBER, i, k, p, low, high
+                return _NUMBER, i, k, p, low, high, idle, spurious
             if p < -NEGATIVE_TOLERANCE:
-                return _NEGATIVE, i, k, p, low, high
+                return _NEGATIVE, i, k, p, low, high, idle, spurious
             previous = j
-            total += p
+            if p > 0.0:
+                total += p
+                edges += 1
         ending = stop[i] if has_stop else 0.0
         if not (ending >= 0.0 and ending <= 1.0):
-            return _STOP, i, start, ending, low, high
-        if abs(total + ending - 1.0) > tolerance * max(1, end - start):
-            return _SUM, i, start, total + ending, low, high
+            return _STOP, i, start, ending, low, high, idle, spurious
+        idle += end - start - edges
+        slack = tolerance * max(1, edges)
+        if abs(total + ending - 1.0) > slack:
+            return _SUM, i, start, total + ending, low, high, idle, spurious
         if not np.isfinite(r[i]):
-            return _REWARD, i, start, r[i], low, high
+            return _REWARD, i, start, r[i], low, high, idle, spurious
+        if ending > 0.0 and abs(total - 1.0) <= slack:
+            spurious += 1
         low, high = min(low, total), max(high, total)
-    return _OK, 0, 0, 0.0, low, high
+    return _OK, 0, 0, 0.0, low, high, idle, spurious
 
 
 def first_decrease(pointer: np.ndarray) -> int:
@@ -71,13 +80,48 @@ def explain(code: int, where: str, k: int, value: float, num_states: int) -> str
 
 def check_gamma(gamma: float) -> float:
     """`gamma` as a float; ValueError outside [0, 1] or when it is not a number."""
-    try:
-        number = float(gamma)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"gamma must lie in [0, 1], got {gamma!r}")
+    return check_fraction("gamma", gamma)
+
+
+def check_positive(name: str, value: Any, strict: bool = True) -> float:
+    """`value` as a float; ValueError naming it unless finite and positive (or 0 if not strict)."""
+    number = _number(value)
+    if not (number > 0.0 if strict else number >= 0.0) or math.isinf(number):
+        kind = "positive" if strict else "non-negative"
+        raise ValueError(f"{name} must be {kind} and finite, got {value!r}")
     return number
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int; ValueError naming it unless a whole number of at least `least`.
+
+    Whole floats count: 1e6 is how people write a budget.
+    """
+    number = _number(value)
+    if not (number >= least and math.isfinite(number) and number == math.floor(number)):
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def check_counts(least: int = 1, /, **values: Any) -> tuple[int, ...]:
+    """Every keyword through `check_count`, in order."""
+    return tuple(check_count(name, value, least) for name, value in values.items())
+
+
+def check_fraction(name: str, value: Any, closed: bool = True) -> float:
+    """`value` as a float; ValueError naming it outside [0, 1], or (0, 1) unless `closed`."""
+    number = _number(value)
+    if not (0.0 <= number <= 1.0 if closed else 0.0 < number < 1.0):
+        raise ValueError(f"{name} must lie in {'[0, 1]' if closed else '(0, 1)'}, got {value!r}")
+    return number
+
+
+def _number(value: Any) -> float:
+    """`value` as a float, NaN if it is none (a bool or a string is none)."""
+    try:
+        return math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def as_integers(name: str, values: Any) -> np.ndarray:

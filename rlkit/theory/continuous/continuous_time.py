@@ -19,6 +19,7 @@ from scipy.optimize import least_squares, root
 
 from rlkit.theory.continuous.diffusions import Paths
 from rlkit.theory.mdp import Array
+from rlkit.theory.validate import check_count
 
 Schedule = Callable[[int], float]
 
@@ -148,6 +149,7 @@ def ctd_offline(
 
     `steps(j)` is the step size of the j-th update; weights are ignored.
     """
+    epochs = check_count("epochs", epochs)
     theta = np.array(start, np.float64)
     count = 0
     for _ in range(epochs):

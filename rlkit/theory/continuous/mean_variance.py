@@ -21,6 +21,7 @@ import numpy as np
 from rlkit.theory.continuous.continuous_time import ValueModel
 from rlkit.theory.continuous.diffusions import Paths, make_paths
 from rlkit.theory.mdp import Array
+from rlkit.theory.validate import check_counts
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
 CRITICS = ("ctd", "martingale", "mean-square-td")
@@ -165,6 +166,13 @@ def learn(
     (gradient of the squared TD error, the criterion that is none). Gradients are averages over
     paths, of norm at most 10. ValueError on unknown critics.
     """
+    iterations, steps, batch, multiplier_every, checkpoints = check_counts(
+        iterations=iterations,
+        steps=steps,
+        batch=batch,
+        multiplier_every=multiplier_every,
+        checkpoints=checkpoints,
+    )
     if critic not in CRITICS:
         raise ValueError(f"critic must be one of {CRITICS}, got {critic!r}")
     rng, lam = np.random.default_rng(seed), market.temperature

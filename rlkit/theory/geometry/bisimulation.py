@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from rlkit.theory.evaluation import policy_model
+from rlkit.theory.evaluation import policy_chain
 from rlkit.theory.geometry.transport import metric_sweep, sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_gamma, check_positive
 
 
 class StateMetric(NamedTuple):
@@ -37,7 +37,7 @@ def bisimulation_metric(
     gamma = _discount(gamma)
     if not mdp.is_complete:
         raise ValueError("states are comparable only if every action is feasible in all of them")
-    p, r = _with_end(mdp.matrix(), mdp.r, mdp.num_actions)
+    p, r = _with_end(mdp.laws(), mdp.r, mdp.num_actions)
     found = _fixed_point(p, reward_weight * r, mdp.num_actions, gamma, tolerance)
     return found._replace(distance=found.distance[: mdp.num_states, : mdp.num_states])
 
@@ -47,7 +47,7 @@ def policy_bisimulation(
     reward_weight: float = 1.0,
 ) -> StateMetric:  # fmt: skip
     """The on-policy metric |r_pi(s) - r_pi(t)| + gamma W1(P_pi(s), P_pi(t)): bounds |V^pi| gaps."""
-    p, r = _with_end(*policy_model(mdp, policy), 1)
+    p, r = _with_end(*policy_chain(mdp, policy), 1)
     found = _fixed_point(p, reward_weight * r, 1, _discount(gamma), tolerance)
     return found._replace(distance=found.distance[: mdp.num_states, : mdp.num_states])
 
@@ -59,7 +59,7 @@ def mico_distance(mdp: FiniteMDP, policy: Array, gamma: float) -> Array:
     Solved by doubling, to rounding.
     """
     gamma = _discount(gamma)
-    p, r = _with_end(*policy_model(mdp, policy), 1)
+    p, r = _with_end(*policy_chain(mdp, policy), 1)
     step = np.sqrt(gamma) * p.toarray()
     u = np.abs(r[:, None] - r[None])
     while np.abs(step).max() > 1e-18:
@@ -75,6 +75,7 @@ def cluster(distance: Array, eps: float) -> Array:
 
     A cluster is the set of free states within `eps` (strictly) of the first free state.
     """
+    check_positive("eps", eps)
     label = np.full(len(distance), -1)
     count = 0
     for s in range(len(distance)):
@@ -105,7 +106,7 @@ def aggregate(mdp: FiniteMDP, label: Array) -> FiniteMDP:
     stop = None if mdp.stop is None else mean @ mdp.stop
     start = None if mdp.mu0 is None else mdp.mu0 @ join
     s, a = np.divmod(np.arange(count * actions), actions)
-    return FiniteMDP.from_sparse(mean @ mdp.matrix() @ join, mean @ mdp.r, start, stop, s, a)
+    return FiniteMDP.from_sparse(mean @ mdp.laws() @ join, mean @ mdp.r, start, stop, s, a)
 
 
 def _discount(gamma: float) -> float:
@@ -116,8 +117,8 @@ def _discount(gamma: float) -> float:
 
 def _with_end(p: sp.csr_array, r: Array, actions: int) -> tuple[sp.csr_array, Array]:
     """Transitions and rewards with an absorbing end state added, if any row loses mass."""
-    missing = 1.0 - np.asarray(p.sum(1)).ravel()
-    missing[missing <= 1e-9] = 0.0
+    missing = np.maximum(0.0, 1.0 - np.asarray(p.sum(1)).ravel())
+    missing[missing <= 1e-12] = 0.0  # rows of `laws` sum to one but for float64's own rounding
     if not missing.any():
         return p, r
     n = p.shape[1] + 1
@@ -131,6 +132,7 @@ def _with_end(p: sp.csr_array, r: Array, actions: int) -> tuple[sp.csr_array, Ar
 def _fixed_point(
     p: sp.csr_array, r: Array, actions: int, gamma: float, tolerance: float
 ) -> StateMetric:
+    check_positive("tolerance", tolerance)
     n = r.size // actions
     p = p.copy()
     p.eliminate_zeros()

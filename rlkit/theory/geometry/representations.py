@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh, splu, svds
 from rlkit.theory.evaluation import policy_law, policy_model
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.trajectories import Transitions
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
 
 DENSE_LIMIT = 3000
 
@@ -82,6 +82,7 @@ class LowRank(NamedTuple):
 
 def successor_svd(mdp: FiniteMDP, policy: Array, gamma: float, rank: int) -> LowRank:
     """The best rank-`rank` approximation of Psi (its SVD, for P need not be symmetric)."""
+    rank = check_count("rank", rank)
     n = mdp.num_states
     if not 1 <= rank <= n:
         raise ValueError(f"rank must lie in 1..{n}, got {rank}")
@@ -106,6 +107,7 @@ def proto_value_functions(mdp: FiniteMDP, count: int, policy: Array | None = Non
     W = (P + P') / 2 of the random walk of `policy` (default uniform over feasible actions). For
     a symmetric P they are eigenvectors of Psi, with eigenvalue 1 / (1 - gamma (1 - value)).
     """
+    count = check_count("count", count)
     n = mdp.num_states
     if not 1 <= count <= n:
         raise ValueError(f"count must lie in 1..{n}, got {count}")
@@ -137,6 +139,7 @@ def random_cumulant_features(
     subtracts 1/2, which makes them isotropic: then the span tends to that of `successor_svd`.
     Without it the constant function is over-weighted.
     """
+    rank, tasks = check_counts(rank=rank, tasks=tasks)
     if tasks < rank:
         raise ValueError(f"{tasks} tasks cannot span {rank} features")
     rng = np.random.default_rng(seed)
@@ -153,6 +156,9 @@ def learn_successor(
 
     Step a = alpha / n^omega at the n-th visit of s. A terminating transition bootstraps on 0.
     """
+    num_states = check_count("num_states", num_states)
+    check_positive("alpha", alpha)
+    check_positive("omega", omega, strict=False)
     gamma = _discount(gamma)
     psi = np.zeros((num_states, num_states)) if start is None else np.array(start, np.float64)
     visits = np.zeros(num_states)

@@ -32,6 +32,7 @@ from rlkit.theory.learning.episodic_plans import (
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, integer, stream, uniform
+from rlkit.theory.validate import check_counts, check_fraction, check_positive
 
 METHODS = {
     "eps-greedy-q": EPS_GREEDY,
@@ -75,13 +76,18 @@ def learn(
     wants them in [0, 1]; Beta posteriors use the model's own reward range. Termination is worth
     0 and known to be. ValueError on unknown methods and unsuitable arguments.
     """
+    horizon, episodes, replicates, threads = check_counts(
+        horizon=horizon, episodes=episodes, replicates=replicates, threads=threads
+    )
+    check_fraction("delta", delta, closed=False)
+    check_fraction("epsilon", epsilon)
+    check_positive("scale", scale, strict=False)
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
-    if horizon < 1 or episodes < 1 or not 0 < delta < 1 or not 0 <= epsilon <= 1:
-        raise ValueError(
-            f"need horizon, episodes >= 1, 0 < delta < 1 and 0 <= epsilon <= 1, got "
-            f"{horizon, episodes, delta, epsilon}"
-        )
+    if not v_max > 0:
+        raise ValueError(f"v_max must be positive, got {v_max!r}")
+    if prior is not None:
+        check_positive("prior", prior)
     if bernoulli and not ((mdp.r >= 0) & (mdp.r <= 1)).all():
         raise ValueError("bernoulli rewards need every r(s, a) in [0, 1]")
     m = mdp.expanded()

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.validate import check_count
 
 # ahead(context, state, action, alpha of that context at the next states [S]) -> expectation
 Ahead = Callable[[int, int, int, Array], float]
@@ -59,8 +60,7 @@ class LatentMDP:
             law = getattr(self, name)
             if (law < 0).any() or not (np.abs(law.sum(-1) - 1.0) <= 1e-9).all():
                 raise ValueError(f"{name} must hold probability laws")
-        if self.horizon < 1:
-            raise ValueError(f"horizon must be at least 1, got {self.horizon}")
+        object.__setattr__(self, "horizon", check_count("horizon", self.horizon))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ from rlkit.theory.learning.latent import (
 )
 from rlkit.theory.learning.optimism import descending, largest_box
 from rlkit.theory.mdp import Array
+from rlkit.theory.validate import check_count, check_fraction, check_positive
 
 
 class LatentRun(NamedTuple):
@@ -53,6 +54,9 @@ def learn_latent(
     delta); 1 is theory, 0 certainty equivalence. `support` is Gamma, by default that of the
     truth. Rewards, and the stage count, are known. Total rewards must not exceed 1.
     """
+    episodes = check_count("episodes", episodes)
+    check_fraction("delta", delta, closed=False)
+    check_positive("scale", scale, strict=False)
     if method not in ("value", "model"):
         raise ValueError(f"method must be 'value' or 'model', got {method!r}")
     if truth.largest_return() > 1.0 + 1e-9:

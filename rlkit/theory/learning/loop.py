@@ -18,6 +18,7 @@ from numba import njit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, stream
+from rlkit.theory.validate import check_counts, check_fraction, check_positive
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ def loop_finite(
     the transition was seen, O(K) a step) or "value" (O(K^2)). beta = scale * sp^2 ln(K T /
     delta) with sp the largest span of the hypotheses. Ties go to the lowest index.
     """
+    horizon, replicates, checkpoints = check_counts(
+        horizon=horizon, replicates=replicates, checkpoints=checkpoints
+    )
+    check_fraction("delta", delta, closed=False)
+    check_positive("scale", scale)
     models = [m.expanded() for m in hypotheses]
     shape = (truth.num_states, truth.num_actions)
     for k, m in enumerate(models):
@@ -144,6 +150,14 @@ def loop_linear_mixture(
     norm). A new plan when det Sigma has doubled. The optimistic planner adds a bonus to each row
     separately, which is a relaxation: the result need not be a model.
     """
+    horizon, replicates, checkpoints = check_counts(
+        horizon=horizon, replicates=replicates, checkpoints=checkpoints
+    )
+    check_fraction("delta", delta, closed=False)
+    check_positive("scale", scale)
+    check_positive("ridge", ridge)
+    check_positive("span", span)
+    check_positive("norm", norm)
     m = truth.expanded()
     phi = np.ascontiguousarray(features, np.float64)
     states, actions = m.num_states, m.num_actions
@@ -151,8 +165,6 @@ def loop_linear_mixture(
         raise ValueError(
             f"features must have shape ({states}, {actions}, {states}, d), got {phi.shape}"
         )
-    if not span > 0:
-        raise ValueError(f"span must be positive, got {span}")
     d = phi.shape[3]
     root = math.sqrt(d * math.log(1 + horizon / ridge) + 2 * math.log(1 / delta))
     radius = scale * (root + math.sqrt(ridge) * norm)

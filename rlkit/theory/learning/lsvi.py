@@ -13,6 +13,7 @@ from rlkit.theory.learning.episodic import EpisodicRun, exact_value
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, stream, uniform
+from rlkit.theory.validate import check_counts, check_fraction, check_positive
 
 
 def learn_linear(
@@ -26,13 +27,19 @@ def learn_linear(
     "theory", and scale * sqrt(x) + cap * x in mode "practical". Values are capped at
     min(v_max, H - h).
     """
+    horizon, episodes, replicates, threads = check_counts(
+        horizon=horizon, episodes=episodes, replicates=replicates, threads=threads
+    )
+    check_fraction("delta", delta, closed=False)
+    check_positive("scale", scale, strict=False)
+    check_positive("ridge", ridge)
     phi = np.ascontiguousarray(features, np.float64)
     if phi.ndim != 2 or phi.shape[0] != mdp.num_rows:
         raise ValueError(f"features must have shape ({mdp.num_rows}, d), got {phi.shape}")
     if mode not in ("practical", "theory"):
         raise ValueError(f"mode must be 'practical' or 'theory', got {mode!r}")
-    if not ridge > 0 or horizon < 1 or episodes < 1:
-        raise ValueError(f"need ridge > 0, horizon, episodes >= 1, got {ridge, horizon, episodes}")
+    if not v_max > 0:
+        raise ValueError(f"v_max must be positive, got {v_max!r}")
     m = mdp.expanded()
     d, law = phi.shape[1], m.initial_law()
     root, quadratic = scale, 1.0

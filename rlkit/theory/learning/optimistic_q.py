@@ -17,6 +17,7 @@ from numba import njit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, stream, uniform
+from rlkit.theory.validate import check_counts, check_fraction, check_positive
 
 
 class OptimisticQRun(NamedTuple):
@@ -42,12 +43,18 @@ def learn_optimistic_q(
     ln(2 T / delta)), scale 1 being theory. Rewards lie in [0, 1] and are r(s, a), or Bernoulli of
     that mean; the model must not terminate. ValueError otherwise.
     """
+    steps, replicates, checkpoints, threads = check_counts(
+        steps=steps, replicates=replicates, checkpoints=checkpoints, threads=threads
+    )
+    check_fraction("delta", delta, closed=False)
+    check_positive("scale", scale, strict=False)
+    check_positive("span", span)
     if not mdp.is_stochastic:
         raise ValueError("average reward needs a model without termination; see restarting()")
     if not ((mdp.r >= 0) & (mdp.r <= 1)).all():
         raise ValueError("optimistic Q-learning needs rewards in [0, 1]; rescale them")
-    if steps < 1 or not 0 < delta < 1 or not span > 0:
-        raise ValueError(f"need steps >= 1, 0 < delta < 1, span > 0, got {steps, delta, span}")
+    if horizon is not None:
+        check_positive("horizon", horizon)
     m = mdp.expanded()
     rows = m.num_rows
     if horizon is None:

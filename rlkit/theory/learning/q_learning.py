@@ -16,7 +16,7 @@ from numba import njit
 from rlkit.theory.learning.q_kernels import METHODS, run_control
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,22 @@ def learn_control(
     truncation (`max_length`), not termination.
     `episodes` sets how many first actions are recorded.
     """
+    steps, replicates, checkpoints, threads, n = check_counts(
+        steps=steps, replicates=replicates, checkpoints=checkpoints, threads=threads, n=n
+    )
+    planning, max_length, episodes = check_counts(
+        0, planning=planning, max_length=max_length, episodes=episodes
+    )
+    check_fraction("epsilon", epsilon)
+    check_positive("kappa", kappa, strict=False)
+    check_positive("threshold", threshold, strict=False)
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
     gamma = check_gamma(gamma)
-    if alpha is None and not 0.5 < omega <= 1.0:
+    if alpha is not None:
+        check_positive("alpha", alpha)
+    elif not 0.5 < omega <= 1.0:
         raise ValueError(f"omega must lie in (.5, 1], got {omega}")
-    if not 0.0 <= epsilon <= 1.0 or n < 1 or planning < 0:
-        raise ValueError(f"bad epsilon, n or planning: {epsilon, n, planning}")
     m = mdp.expanded()
     marks = np.unique(np.linspace(1, steps, checkpoints + 1).astype(np.int64)[1:])
     q = np.zeros((replicates, marks.size, m.num_rows))
@@ -91,6 +100,9 @@ def speedy_q(
     is "increments" (the three-term update) or "average", (1-a) Q_k + a [k T_k Q_k - (k-1) T_k
     Q_{k-1}]; they are equal.
     """
+    sweeps, replicates, threads = check_counts(
+        sweeps=sweeps, replicates=replicates, threads=threads
+    )
     if form not in ("increments", "average"):
         raise ValueError(f"form must be 'increments' or 'average', got {form!r}")
     m, gamma = mdp.expanded(), check_gamma(gamma)

@@ -17,7 +17,13 @@ from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.trajectories import first_above
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import (
+    check_count,
+    check_counts,
+    check_fraction,
+    check_gamma,
+    check_positive,
+)
 
 TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC = range(5)
 METHODS = {
@@ -47,6 +53,16 @@ def td_learn(
     through termination; traces and follow-on weights restart with the episode. gtd2 and tdc are
     for lam = 0 (ValueError otherwise). A diverging run returns what it had: check for finiteness.
     """
+    steps, replicates, checkpoints, threads = check_counts(
+        steps=steps, replicates=replicates, checkpoints=checkpoints, threads=threads
+    )
+    max_length = check_count("max_length", max_length, 0)
+    check_fraction("lam", lam)
+    check_positive("alpha", alpha)
+    check_positive("power", power, strict=False)
+    check_positive("offset", offset)
+    if beta is not None:
+        check_positive("beta", beta)
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
     if method in ("gtd2", "tdc") and lam != 0.0:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from rlkit.theory.evaluation import policy_model
+from rlkit.theory.evaluation import policy_chain, policy_model, require_termination
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import stationary_law
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
 
 
 class TDSystem(NamedTuple):
@@ -38,13 +38,17 @@ def td_system(
     """The system of TD(lam) for `target`, weighted by the law of states under `behaviour`.
 
     `law` overrides the weights [S]; else they are the stationary law of the behaviour policy
-    (default: the target itself).
+    (default: the target itself). ValueError for a total return (gamma = lam = 1) of a policy that
+    need not terminate.
     """
+    check_fraction("lam", lam)
     gamma = check_gamma(gamma)
     p, r = policy_model(mdp, target)
+    if gamma * lam == 1.0:
+        require_termination(mdp, target)
+        p, r = policy_chain(mdp, target)
     if law is None:
-        chain = p if behaviour is None else policy_model(mdp, behaviour)[0]
-        law = stationary_law(chain)
+        law = stationary_law(policy_chain(mdp, target if behaviour is None else behaviour)[0])
     n = mdp.num_states
     dense = p.toarray()
     spread = np.linalg.solve(
@@ -61,8 +65,10 @@ def emphatic_system(
 ) -> TDSystem:
     """The system of emphatic TD(0): D replaced by f = (I - gamma P')^-1 d_mu."""
     gamma = check_gamma(gamma)
-    p, r = policy_model(mdp, target)
-    law = stationary_law(policy_model(mdp, behaviour)[0])
+    if gamma == 1.0:
+        require_termination(mdp, target)
+    p, r = policy_chain(mdp, target) if gamma == 1.0 else policy_model(mdp, target)
+    law = stationary_law(policy_chain(mdp, behaviour)[0])
     n = mdp.num_states
     f = np.linalg.solve(np.eye(n) - gamma * p.toarray().T, law)
     weighted = features.T * f
@@ -83,6 +89,9 @@ def expected_iterates(
     system: TDSystem, theta: Array, method: str, alpha: float, beta: float, steps: int
 ) -> Array:
     """Weights [k] after `steps` expected updates of "td", "gtd2" or "tdc" (u starts at 0)."""
+    steps = check_count("steps", steps, 0)
+    check_positive("alpha", alpha)
+    check_positive("beta", beta, strict=False)
     theta, u = np.array(theta, np.float64), np.zeros(len(theta))
     for _ in range(steps):
         gap = system.b - system.A @ theta

@@ -18,6 +18,7 @@ from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, 
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import beta_variate, categorical, gamma_variate, stream, uniform
+from rlkit.theory.validate import check_counts, check_fraction, check_positive
 
 L1, BERNSTEIN, KL, POSTERIOR = 0, 1, 2, 3
 MODES = {"l1": L1, "bernstein": BERNSTEIN, "kl": KL, "psrl": POSTERIOR}
@@ -46,14 +47,19 @@ def ucrl(
     [0, 1]; they are r(s, a), or Bernoulli of that mean. PSRL draws Dirichlet(1/S) and Beta(1, 1)
     posteriors and plans exactly. Every action must be feasible in every state.
     """
+    horizon, replicates, checkpoints, threads = check_counts(
+        horizon=horizon, replicates=replicates, checkpoints=checkpoints, threads=threads
+    )
+    check_fraction("delta", delta, closed=False)
+    check_positive("scale", scale, strict=False)
     if radii not in MODES:
         raise ValueError(f"radii must be one of {sorted(MODES)}, got {radii!r}")
     if not mdp.is_complete or not mdp.is_stochastic:
         raise ValueError("ucrl needs every action in every state and no termination")
     if not ((mdp.r >= 0) & (mdp.r <= 1)).all():
         raise ValueError("ucrl needs rewards in [0, 1]; rescale them")
-    if not 0 < delta < 1 or horizon < 1:
-        raise ValueError(f"need 0 < delta < 1 and horizon >= 1, got {delta, horizon}")
+    if not span > 0:
+        raise ValueError(f"span must be positive, got {span!r}")
     m = mdp.expanded()
     best = relative_value_iteration(m, 1e-10)
     steps = np.unique(np.linspace(1, horizon, checkpoints + 1).astype(np.int64)[1:])

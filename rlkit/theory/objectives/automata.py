@@ -12,11 +12,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.end_components import end_components
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
 
 
 class Automaton(NamedTuple):
@@ -89,10 +90,10 @@ def product(mdp: FiniteMDP, machine: Automaton, labels: Array) -> FiniteMDP:
         raise ValueError(f"labels must lie in 0..{machine.moves.shape[1] - 1}")
     row = np.repeat(np.arange(m.num_rows), np.diff(m.row_ptr))
     s, a, s2 = m.state_of_row()[row], m.a_id[row].astype(np.int64), m.col.astype(np.int64)
-    label = names[s, a, s2]
+    label, chance = names[s, a, s2], m.laws().data
     u = np.arange(size)[:, None]
     parts = [(s * size + u, np.broadcast_to(a, (size, a.size)),
-              s2 * size + machine.moves[:, label], np.broadcast_to(m.val, (size, a.size)),
+              s2 * size + machine.moves[:, label], np.broadcast_to(chance, (size, a.size)),
               machine.rewards[:, label])]  # fmt: skip
     if m.stop is not None:
         ends = np.flatnonzero(m.stop > 0)
@@ -119,20 +120,17 @@ def reach_probability(mdp: FiniteMDP, goal: Array) -> tuple[Array, Array]:
     """Largest probability of entering `goal` bool [S] from each state, and a policy, [S], [S]."""
     m = mdp.expanded()
     goal = np.asarray(goal, bool)
-    p = m.matrix()
-    hit = p @ goal.astype(float)
-    hit[goal[m.state_of_row()]] = 1.0
-    keep = p.copy()
-    keep.data = np.where(goal[keep.indices], 0.0, keep.data)
-    stop = hit + (0.0 if m.stop is None else np.where(hit < 1.0, m.stop, 0.0))
-    inside = goal[m.state_of_row()]
-    keep.data[np.repeat(inside, np.diff(keep.indptr))] = 0.0
-    stop[inside] = 1.0
-    reach = FiniteMDP.from_sparse(
-        keep, hit, mdp.mu0, np.where(stop > 1e-12, stop, 0.0), m.state_of_row(), m.a_id
+    p, owner = m.laws(), m.state_of_row()
+    inside = goal[owner]
+    # Entering pays once: in the goal every action stays for nothing.
+    stay = sp.csr_array(
+        (np.ones(inside.sum()), (np.flatnonzero(inside), owner[inside])), shape=p.shape
     )
-    found = solve(reach, 1.0, "pi")
-    return np.clip(found.value, 0.0, 1.0), found.policy
+    hit = np.where(inside, 0.0, p @ goal.astype(float))
+    stop = None if m.stop is None else np.where(inside, 0.0, m.stop)
+    moves = sp.diags_array((~inside).astype(float)) @ p + stay
+    found = solve(FiniteMDP.from_sparse(moves, hit, m.mu0, stop, owner, m.a_id), 1.0, "pi")
+    return np.where(goal, 1.0, np.clip(found.value, 0.0, 1.0)), found.policy
 
 
 def satisfaction(mdp: FiniteMDP, machine: Automaton, labels: Array) -> tuple[Array, FiniteMDP]:
@@ -167,6 +165,9 @@ def learn_counterfactual(
     The dynamics do not depend on the machine state, so one transition says what would have
     happened in all of them (CRM). `counterfactual` False updates the visited one only.
     """
+    steps, max_length = check_counts(steps=steps, max_length=max_length)
+    check_fraction("epsilon", epsilon)
+    check_positive("alpha", alpha)
     machine, gamma = _checked(machine), check_gamma(gamma)
     if machine.jumps or not mdp.is_complete:
         raise ValueError("needs a machine without jumps and an MDP with all actions everywhere")

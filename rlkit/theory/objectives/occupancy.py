@@ -20,7 +20,7 @@ from rlkit.theory.evaluation import occupancy
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_gamma, check_positive
 
 
 class OccupancyPlan(NamedTuple):
@@ -103,6 +103,7 @@ def convex_front(mdp: FiniteMDP, gamma: float, rewards: Array, tolerance: float 
     Outer loop: the facets of what is known give weights, each weight is one MDP, and a point
     beyond its facet is added until none is.
     """
+    check_positive("tolerance", tolerance)
     rewards = _rewards(mdp, rewards)
     k = len(rewards)
     if k < 2:
@@ -157,6 +158,8 @@ def frank_wolfe(
     Each step solves one MDP and searches the segment to its occupancy. The plan's objectives are
     empty. ArithmeticError when the gap stays above `tolerance`.
     """
+    check_positive("tolerance", tolerance)
+    max_steps = check_count("max_steps", max_steps)
     d = occupancy(mdp, mdp.table(1.0 / np.diff(mdp.sa_ptr)[mdp.state_of_row()], 0.0), gamma)
     gap = np.inf
     for _ in range(max_steps):

@@ -12,6 +12,7 @@ from rlkit.theory.kernels import expectation, greedy_colours
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.heap import sift_down, sift_up
 from rlkit.theory.planning.iterations import Iterate, Watch
+from rlkit.theory.validate import check_count
 
 ORDERS = ("forward", "reverse", "backward", "coloured")
 
@@ -92,6 +93,7 @@ def gauss_seidel(
     MacQueen's bracket does not hold for in-place sweeps, so every `check` sweeps, and when the
     sweep's change says so, a Jacobi backup certifies.
     """
+    check = check_count("check", check)
     visiting, blocks = state_order(op.mdp, order)
     if not (isinstance(order, str) and order == "coloured"):
         blocks = np.array([0, v.size])

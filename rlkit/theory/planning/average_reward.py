@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from rlkit.theory.backup import Backup
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import recurrent_classes, stationary_law
+from rlkit.theory.validate import check_count, check_counts, check_positive
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class AverageSolution:
     """Gain g, bias h and greedy policy; gain bounds hold whether or not it converged.
 
     `gain` is [S] (constant unless the MDP is multichain). `lower` and `upper` bracket the best
-    gain of every state.
+    gain of every state, and `gain` lies between them.
     """
 
     gain: Array
@@ -35,35 +36,39 @@ class AverageSolution:
 
 def relative_value_iteration(
     mdp: FiniteMDP, eps: float = 1e-6, tau: float = 0.9, reference: int = 0,
-    max_backups: int = 1_000_000, threads: int = 1,
+    max_backups: float = 1e6, threads: int = 1,
 ) -> AverageSolution:  # fmt: skip
     """RVI with the aperiodicity transform h <- h + tau (T h - h), normalised at `reference`.
 
     Stops when max(Th - h) - min(Th - h) <= eps: those two bound the gain, and the greedy policy
     is within eps of it. Right for unichain and weakly communicating MDPs; on a multichain one
     the bounds stay apart, and it warns (RuntimeWarning). tau = 1 is plain RVI, which cycles on
-    periodic chains.
+    periodic chains. ValueError on bad arguments and on a model that terminates.
     """
     _check_endless(mdp)
+    check_positive("eps", eps)
+    budget = check_count("max_backups", max_backups)
+    check_counts(threads=threads)
     if not 0.0 < tau <= 1.0:
         raise ValueError(f"tau must lie in (0, 1], got {tau}")
+    if check_count("reference", reference, 0) >= mdp.num_states:
+        raise ValueError(f"reference must lie in 0..{mdp.num_states - 1}, got {reference}")
     op = Backup(mdp, 1.0, threads)
     h, image = np.zeros(mdp.num_states), np.empty(mdp.num_states)
     low, high = -np.inf, np.inf
     count = 0
     try:
-        while count < max_backups:
+        while True:
             ends = op(h, image)
             count += 1
-            # Every backup gives valid bounds, so the best of all of them is kept.
-            low, high = max(low, ends[0]), min(high, ends[1])
-            if ends[1] - ends[0] <= eps:
+            low, high = _narrowed(op, h, ends, low, high)
+            good = ends[1] - ends[0] <= eps
+            if good or count >= budget:
                 break
             h += tau * (image - h)
             h -= h[reference]
     finally:
         op.close()
-    good = ends[1] - ends[0] <= eps
     if not good:
         warnings.warn(
             f"relative value iteration stopped after {count} backups with the gain in "
@@ -72,55 +77,83 @@ def relative_value_iteration(
             RuntimeWarning,
             stacklevel=2,
         )
-    gain = np.full(h.size, 0.5 * (ends[0] + ends[1]))
+    gain = np.full(h.size, np.clip(0.5 * (ends[0] + ends[1]), low, high))
     return AverageSolution(gain, h, mdp.a_id[op.best], low, high, op.touched / mdp.nnz, good, "rvi")
 
 
-def anchored_average(
-    mdp: FiniteMDP, eps: float = 1e-3, max_backups: int = 1_000_000, threads: int = 1
-) -> AverageSolution:
-    """Anchored value iteration v_k = v_0 / (k+1) + k / (k+1) T v_{k-1} from v_0 = 0 (Lee & Ryu).
+def _narrowed(
+    op: Backup, v: Array, ends: tuple[float, float], low: float, high: float
+) -> tuple[float, float]:
+    """The bounds on every state's best gain that a backup leaves: each gives some, all hold.
 
-    T v_k - v_k tends to the best gain of every state at rate 1 / k, in multichain and periodic
-    MDPs alike, where plain value iteration may not converge. Stops when doubling k has moved the
-    estimate by at most eps anywhere: a rule of thumb, while `lower` and `upper` are certain.
-    `bias` is v_k less its mean. Warns (RuntimeWarning) if it did not settle.
+    `ends`, least and largest of T v - v, widened by the rounding of the backup and of the rows.
+    """
+    off = max(1.0 - op.sum_low, op.sum_high - 1.0)  # rows of float32 miss one by 1e-7
+    slack = op.slack(v) + off * float(np.abs(v).max())
+    return max(low, ends[0] - slack), min(high, ends[1] + slack)
+
+
+def anchored_average(
+    mdp: FiniteMDP, eps: float = 1e-3, max_backups: float = 1e6, threads: int = 1
+) -> AverageSolution:
+    """Anchored value iteration v_k = v_0 / (k+1) + k / (k+1) T v_{k-1} (Lee & Ryu), restarted.
+
+    T v_k - v_k tends to the best gain of every state, in multichain and periodic MDPs alike, where
+    plain value iteration may not converge. Its error is |v_0 - bias| / k up to a constant: from
+    one anchor, 1e-5 can take millions of backups. v_k less its growth tends to a bias, so that
+    each restart, with twice as many steps, has a better anchor than the last; the rate of a
+    single run remains as the worst case.
+
+    Stops when the bounds are at most eps apart, which is certain, or when a run has moved the
+    estimate of the run before by at most eps anywhere: a rule of thumb. `bias` is the last
+    anchor, of mean 0. Warns (RuntimeWarning) if it did not settle. ValueError on bad arguments
+    and on a model that terminates.
     """
     _check_endless(mdp)
-    if not eps > 0:
-        raise ValueError(f"eps must be positive, got {eps}")
+    check_positive("eps", eps)
+    budget = check_count("max_backups", max_backups)
+    check_counts(threads=threads)
     op = Backup(mdp, 1.0, threads)
-    v, image = np.zeros(mdp.num_states), np.empty(mdp.num_states)
+    anchor, image = np.zeros(mdp.num_states), np.empty(mdp.num_states)
     before = np.full(mdp.num_states, np.inf)
-    low, high, settled = -np.inf, np.inf, False
+    low, high, settled, done, length = -np.inf, np.inf, False, 0, 8
     try:
-        for k in range(1, max_backups + 1):
-            ends = op(v, image)
-            low, high = max(low, ends[0]), min(high, ends[1])
-            if k >= 8 and k & (k - 1) == 0:  # a power of two
-                gain = image - v
-                settled = bool(np.abs(gain - before).max() <= eps)
-                before = gain
+        while not settled and done < budget:
+            v = anchor.copy()
+            for k in range(min(length, budget - done)):
+                if k:
+                    np.multiply(image, k / (k + 1.0), out=v)
+                    v += anchor / (k + 1.0)
+                ends = op(v, image)
+                done += 1
+                low, high = _narrowed(op, v, ends, low, high)
+                settled = high - low <= eps
                 if settled:
                     break
-            np.multiply(image, k / (k + 1.0), out=v)
+            gain = np.clip(image - v, low, high)
+            settled = settled or bool(np.abs(gain - before).max() <= eps)
+            before, length = gain, 2 * length
+            anchor = v - 0.5 * k * gain  # what has grown: each step adds 1 - 1 / (k+1) gains
+            anchor -= anchor.mean()
     finally:
         op.close()
     if not settled:
         warnings.warn(
-            f"anchored value iteration stopped after {max_backups} backups; some gain has not "
+            f"anchored value iteration stopped after {done} backups; some gain has not "
             f"settled to {eps:g}",
             RuntimeWarning,
             stacklevel=2,
         )
     return AverageSolution(
-        image - v, v - v.mean(), mdp.a_id[op.best], low, high, op.touched / mdp.nnz, settled,
-        "anchored",
-    )  # fmt: skip
+        gain, anchor, mdp.a_id[op.best], low, high, op.touched / mdp.nnz, settled, "anchored"
+    )
 
 
 def average_value(p: Any, r: Array) -> tuple[Array, Array]:
-    """Gain [S] and bias [S] of a chain with rewards: g = Pg, g + h = r + Ph, P* h = 0."""
+    """Gain [S] and bias [S] of a chain with rewards: g = Pg, g + h = r + Ph, P* h = 0.
+
+    ValueError if the chain leaks from where it would stay for ever.
+    """
     matrix = sp.csr_array(p)
     n = r.size
     classes = recurrent_classes(matrix)
@@ -155,7 +188,8 @@ def howard(
     several recurrent classes. An action changes only if that improves.
     """
     _check_endless(mdp)
-    p, owner = mdp.matrix(), mdp.state_of_row()
+    check_counts(max_iterations=max_iterations)
+    p, owner = mdp.laws(), mdp.state_of_row()
     if policy is None:
         # The one-step greedy policy; in a unichain MDP any start would do.
         top = np.maximum.reduceat(mdp.r, mdp.sa_ptr[:-1])
@@ -222,5 +256,5 @@ def restarting(mdp: FiniteMDP) -> FiniteMDP:
     """The endless version of an episodic MDP: terminating mass restarts from the initial law."""
     if mdp.is_stochastic:
         return mdp
-    p = mdp.matrix() + sp.csr_array(mdp.stop[:, None]) @ sp.csr_array(mdp.initial_law()[None])
+    p = mdp.laws() + sp.csr_array(mdp.stop[:, None]) @ sp.csr_array(mdp.initial_law()[None])
     return FiniteMDP.from_sparse(p, mdp.r, mdp.mu0, s=mdp.state_of_row(), a=mdp.a_id)

@@ -10,7 +10,7 @@ import numpy as np
 from rlkit.theory.backup import Backup
 from rlkit.theory.evaluation import policy_law, policy_model
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_gamma
 
 
 class StagePlan(NamedTuple):
@@ -23,8 +23,7 @@ class StagePlan(NamedTuple):
 
 def stages(mdp: FiniteMDP | Sequence[FiniteMDP], horizon: int) -> list[FiniteMDP]:
     """One model a stage. ValueError unless a sequence has `horizon` members of equal size."""
-    if horizon < 1:
-        raise ValueError(f"horizon must be at least 1, got {horizon}")
+    horizon = check_count("horizon", horizon)
     models = [mdp] * horizon if isinstance(mdp, FiniteMDP) else list(mdp)
     if len(models) != horizon or any(m.num_states != models[0].num_states for m in models):
         raise ValueError(f"need {horizon} models over the same states, got {len(models)}")
@@ -36,7 +35,8 @@ def backward_induction(
     gamma: float = 1.0,
 ) -> StagePlan:  # fmt: skip
     """Optimal value and policy of every stage; `v_term` [S] is collected after the last one."""
-    models, gamma = stages(mdp, horizon), check_gamma(gamma)
+    horizon, gamma = check_count("horizon", horizon), check_gamma(gamma)
+    models = stages(mdp, horizon)
     n = models[0].num_states
     value = np.zeros((horizon + 1, n))
     if v_term is not None:

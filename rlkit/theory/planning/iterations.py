@@ -14,6 +14,7 @@ import numpy as np
 
 from rlkit.theory.backup import Backup
 from rlkit.theory.mdp import Array
+from rlkit.theory.validate import check_count, check_fraction
 
 
 class Iterate(NamedTuple):
@@ -109,6 +110,7 @@ def momentum_iteration(
 
     Without the safeguard it diverges on cyclic chains; the proofs need real spectra.
     """
+    check_fraction("alpha", alpha)
     previous, point, out = v.copy(), v.copy(), np.empty_like(v)
     before = np.inf
     while True:
@@ -136,6 +138,7 @@ def anderson_iteration(
     An extrapolation is kept only if it does not raise the sup-norm residual; otherwise a plain
     step is taken and the memory cleared (T is only piecewise linear).
     """
+    memory = check_count("memory", memory, 0)
     out = np.empty_like(v)
     d_residual: list[Array] = []
     d_image: list[Array] = []

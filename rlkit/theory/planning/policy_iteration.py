@@ -11,6 +11,7 @@ from rlkit.theory.backup import Backup, PackedPolicy
 from rlkit.theory.evaluation import DENSE_LIMIT, krylov
 from rlkit.theory.mdp import Array
 from rlkit.theory.planning.iterations import Iterate, Watch, value_iteration
+from rlkit.theory.validate import check_count, check_positive
 
 _BANDED_WORK = 1e8  # states times band squared: a banded LU takes about as many operations
 _FLOAT32_DEPTH = 1e-5  # of a span: what float32 can tell of a smaller one is noise
@@ -30,6 +31,8 @@ def modified_policy_iteration(
     policy is nearly right. Where none changed they go on until within eps, for the next improvement
     to certify.
     """
+    k = check_count("k", k, 0)
+    check_positive("cut", cut, strict=False)
     if k == 0:
         return value_iteration(op, v, watch)
     out, centred = np.empty_like(v), op.nearly_stochastic
@@ -67,6 +70,7 @@ def policy_iteration(
     or "auto": sparse where successors lie near their states, else dense up to 2000 states. Krylov
     evaluation is inexact: its residual is at most `forcing` times the last Bellman residual.
     """
+    check_positive("forcing", forcing)
     if evaluation not in ("auto", "lu", "sparse", "krylov"):
         raise ValueError(
             f"evaluation must be 'auto', 'lu', 'sparse' or 'krylov', got {evaluation!r}"

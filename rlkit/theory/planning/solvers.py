@@ -28,7 +28,7 @@ from rlkit.theory.planning.iterations import (
 from rlkit.theory.planning.linear_program import linear_programming
 from rlkit.theory.planning.policy_iteration import modified_policy_iteration, policy_iteration
 from rlkit.theory.planning.undiscounted import total_reward
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_counts, check_gamma, check_positive
 
 METHODS: dict[str, Callable[..., Iterate]] = {
     "vi": value_iteration,
@@ -103,8 +103,8 @@ def solve(
         raise ValueError(f"solve needs a FiniteMDP, got {type(mdp).__name__}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {' '.join(METHODS)}, got {method!r}")
-    if not eps > 0:
-        raise ValueError(f"eps must be positive, got {eps}")
+    check_positive("eps", eps)
+    max_backups, threads = check_counts(max_backups=max_backups, threads=threads)
     model = mdp.expanded() if method in IN_PLACE else mdp
     v = _start(v0, mdp.num_states)
     started = time.perf_counter()

@@ -11,24 +11,40 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.asynchronous import state_graph
+from rlkit.theory.validate import ROW_ROUNDING, ROW_ROUNDING_F32
 
 
 def recurrent_classes(p: Any) -> Array:
     """Recurrent class of each state of a sparse stochastic matrix, -1 if transient, int64 [S].
 
-    A closed class that leaks (rows summing below one) counts as transient.
+    A closed class that leaks (a row below one by more than rounding) counts as transient. An
+    edge is a positive entry.
     """
-    matrix = sp.csr_array(p)
+    matrix = _edges(p)
     count, label = connected_components(matrix, connection="strong")
     closed = np.ones(count, bool)
     entries = matrix.tocoo()
-    live = entries.data > 0
-    row, col = entries.row[live], entries.col[live]
+    row, col = entries.row, entries.col
     closed[label[row[label[row] != label[col]]]] = False
-    closed[label[np.asarray(matrix.sum(1)).ravel() < 1.0 - 1e-6]] = False
+    closed[label[1.0 - np.asarray(matrix.sum(1)).ravel() > _rounding(matrix)]] = False
     numbers = np.full(count, -1)
     numbers[closed] = np.arange(closed.sum())
     return numbers[label]
+
+
+def _edges(p: Any) -> sp.csr_array:
+    """The positive entries of a matrix."""
+    matrix = sp.csr_array(p)
+    if not (matrix.data > 0).all():
+        matrix = matrix.multiply(matrix > 0).tocsr()
+        matrix.eliminate_zeros()
+    return matrix
+
+
+def _rounding(p: sp.csr_array) -> Array:
+    """What a row of a law may miss: of float32, which laws may have been before, at least 1e-7."""
+    unit = ROW_ROUNDING_F32 if p.dtype == np.float32 else ROW_ROUNDING
+    return np.maximum(1e-7, unit * np.diff(p.indptr))
 
 
 def communicating_classes(mdp: FiniteMDP) -> Array:
@@ -51,8 +67,8 @@ def stationary_law(p: Any) -> Array:
 
     ValueError if the chain leaks or has several recurrent classes.
     """
-    matrix = sp.csr_array(p)
-    classes = recurrent_classes(matrix)
+    matrix = _edges(p).astype(np.float64)
+    classes = recurrent_classes(p)
     if classes.max() != 0:
         raise ValueError(
             f"the chain has {classes.max() + 1} recurrent classes; a stationary law needs one"
@@ -86,24 +102,19 @@ def diameter(mdp: FiniteMDP) -> float:
     from rlkit.theory.planning.solvers import solve
 
     m = mdp.expanded()
-    worst = 0.0
     if communicating_classes(m).max() > 0:
         return np.inf
-    p = m.matrix()
+    p, owner, worst = m.laws(), m.state_of_row(), 0.0
+    eps = 1e-6 / float(p.data.min())  # a millionth of the steps that the rarest move takes
     for t in range(m.num_states):
-        keep = np.arange(m.num_states) != t
-        if not keep.any():
-            return 0.0
-        rows = np.flatnonzero(keep[m.state_of_row()])
-        renumber = np.cumsum(keep) - 1
-        to_target = np.asarray(p[rows][:, [t]].toarray()).ravel()
-        rest = sp.csr_array(p[rows][:, np.flatnonzero(keep)])
-        # A leak other than into t is a failure to arrive, so a leaking model has no diameter.
-        if m.stop is not None and m.stop[rows].any():
+        rest = np.flatnonzero(owner != t)
+        # A leak is a failure to arrive, except from t itself, where the walk is over.
+        if m.stop is not None and m.stop[rest].any():
             return np.inf
+        stay = sp.csr_array(([1.0], ([0], [t])), shape=(1, m.num_states))
         hitting = FiniteMDP.from_sparse(
-            rest, -np.ones(rows.size), s=renumber[m.state_of_row()[rows]], a=m.a_id[rows],
-            stop=np.where(to_target > 0, to_target, 0.0),
+            sp.vstack([p[rest], stay], format="csr"), np.append(-np.ones(rest.size), 0.0),
+            s=np.append(owner[rest], t), a=np.append(m.a_id[rest], m.a_id[m.sa_ptr[t]]),
         )  # fmt: skip
-        worst = max(worst, float(-solve(hitting, 1.0, "pi").value.min()))
+        worst = max(worst, float(-solve(hitting, 1.0, "pi", eps).value.min()))
     return worst

@@ -55,7 +55,7 @@ def _collapse(m: FiniteMDP, component: Array, inside: Array) -> tuple[FiniteMDP,
     n = int(part.max()) + 1
     fold = sp.csr_array((np.ones(part.size), (np.arange(part.size), part)), shape=(part.size, n))
     rest = sp.csr_array((count, n))
-    p = sp.vstack([m.matrix()[keep] @ fold, rest], format="csr")
+    p = sp.vstack([m.laws()[keep] @ fold, rest], format="csr")
     owner = np.concatenate([part[m.state_of_row()[keep]], np.arange(count)])
     source = np.concatenate([keep, np.full(count, -1)])
     order = np.lexsort((np.arange(owner.size), owner))

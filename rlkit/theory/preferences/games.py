@@ -20,6 +20,7 @@ from rlkit.theory.preferences.online_learning import (
     extragradient,
     mirror_descent,
 )
+from rlkit.theory.validate import check_count, check_positive
 
 
 class Equilibrium(NamedTuple):
@@ -80,6 +81,8 @@ def quantal_response(
     falling temperature: the Jacobian is the identity plus a skew part, so it is never singular.
     ArithmeticError if the residual stays above `tolerance`.
     """
+    check_positive("temperature", temperature)
+    check_positive("tolerance", tolerance)
     A = _matrix(A)
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
@@ -144,9 +147,10 @@ def magnetic_descent(
     Its last iterate converges linearly to `quantal_response` for eta <= t / L^2, L the largest
     |A| (Sokota et al. 2023). Strategies [rounds + 1, ...], the first being the references.
     """
+    check_positive("temperature", temperature)
+    check_positive("eta", eta)
+    rounds = check_count("rounds", rounds)
     A = _matrix(A)
-    if not (temperature > 0 and eta > 0) or rounds < 1:
-        raise ValueError("temperature and eta must be positive and rounds at least 1")
     rho, sigma = log_law(row_reference, A.shape[0]), log_law(column_reference, A.shape[1])
     x, y = rho, sigma
     rows, columns = [np.exp(x)], [np.exp(y)]
@@ -165,9 +169,8 @@ def regret_matching_plus(A: Array, rounds: int) -> tuple[Profile, Equilibrium]:
 
     The averages approach an equilibrium (Tammelin 2014).
     """
+    rounds = check_count("rounds", rounds)
     A = _matrix(A)
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
     n, m = A.shape
     regret_x, regret_y = np.zeros(n), np.zeros(m)
     x, y = np.full(n, 1.0 / n), np.full(m, 1.0 / m)
@@ -190,6 +193,7 @@ def game_descent(
     start: Array | None = None,
 ) -> Profile:  # fmt: skip
     """Both players run (optimistic) multiplicative weights at the same time."""
+    rounds = check_count("rounds", rounds)
     A = _matrix(A)
     rule = steps if callable(steps) else constant(steps)
     mirror = product(entropy(A.shape[0]), entropy(A.shape[1]))
@@ -200,6 +204,8 @@ def game_descent(
 
 def game_extragradient(A: Array, eta: float, rounds: int, start: Array | None = None) -> Profile:
     """Mirror-prox of both players; eta <= 1 / max |A| converges."""
+    check_positive("eta", eta)
+    rounds = check_count("rounds", rounds)
     A = _matrix(A)
     mirror = product(entropy(A.shape[0]), entropy(A.shape[1]))
     return _profile(extragradient(lambda z: _operator(A, z), mirror, eta, rounds, start), A)

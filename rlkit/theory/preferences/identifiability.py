@@ -18,6 +18,7 @@ from scipy.special import expit, log_expit
 from rlkit.theory.evaluation import evaluate_policy
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.solvers import solve
+from rlkit.theory.validate import check_count, check_counts, check_positive
 
 
 class Segments(NamedTuple):
@@ -101,6 +102,7 @@ def deterministic_regret(mdp: FiniteMDP, segments: Segments, gamma: float) -> Ar
 
 def all_segments(mdp: FiniteMDP, length: int, limit: int = 100_000) -> Segments:
     """Every possible segment of `length` steps, from every state. ValueError beyond `limit`."""
+    length, limit = check_counts(length=length, limit=limit)
     m = mdp.expanded()
     owner = m.state_of_row()
     states, actions = np.arange(m.num_states)[:, None], np.empty((m.num_states, 0), np.int64)
@@ -134,6 +136,7 @@ def compare_all(score: Array, temperature: float = 1.0) -> Comparisons:
     `score` is the partial return, or minus the regret. Temperature 0 gives noiseless labels
     (1/2 for ties).
     """
+    check_positive("temperature", temperature, strict=False)
     score = np.asarray(score, np.float64)
     first, second = np.triu_indices(score.size, 1)
     gap = score[first] - score[second]
@@ -219,6 +222,8 @@ def fit_reward(
     rewards of `mdp` are not read. `ridge` |r|^2 picks one reward among equivalent ones.
     ArithmeticError if the optimiser does not settle.
     """
+    check_positive("ridge", ridge, strict=False)
+    max_iterations = check_count("max_iterations", max_iterations)
     if statistic not in ("regret", "return"):
         raise ValueError(f"statistic must be 'regret' or 'return', got {statistic!r}")
     first, second = np.asarray(comparisons.first), np.asarray(comparisons.second)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit.theory.preferences.mirror_maps import Array, MirrorMap, entropy
+from rlkit.theory.validate import check_count, check_positive
 
 Gradient = Callable[[int, Array], Array]  # (round from 0, point [..., d]) -> [..., d]
 StepRule = Callable[[int, Array], Array | float]  # (round from 1, variation [...]) -> [...]
@@ -43,12 +44,14 @@ class Play(NamedTuple):
 
 def constant(eta: float) -> StepRule:
     """The same step every round."""
+    check_positive("eta", eta)
     _check_positive(eta=eta)
     return lambda t, variation: eta
 
 
 def decreasing(eta: float) -> StepRule:
     """eta / sqrt(t): no horizon needed."""
+    check_positive("eta", eta)
     _check_positive(eta=eta)
     return lambda t, variation: eta / np.sqrt(t)
 
@@ -75,6 +78,7 @@ def mirror_descent(
     `start` [..., d] sets the first point and the leading shape. The variation handed to `steps`
     is sum_{s<t} |g_s - g_{s-1}|^2 in the map's dual norm (g_0 = 0), whatever the hint.
     """
+    rounds = check_count("rounds", rounds)
     guess = _guess(hint)
     anchor = _begin(mirror, start, rounds)
     points, gradients = np.empty((2, rounds, *anchor.shape))
@@ -97,6 +101,7 @@ def follow_regularised_leader(
 
     `leading` is the leading shape of the points. With entropy this is Hedge.
     """
+    rounds = check_count("rounds", rounds)
     guess = _guess(hint)
     x = _begin(mirror, np.broadcast_to(mirror.start, (*leading, mirror.start.size)), rounds)
     points, gradients = np.empty((2, rounds, *x.shape))
@@ -139,6 +144,8 @@ def extragradient(
     Solves the variational inequality of a monotone `operator` F; for an L-Lipschitz one take
     eta <= 1/L: the average has gap O(1/T), and the last point converges.
     """
+    check_positive("eta", eta)
+    rounds = check_count("rounds", rounds)
     _check_positive(eta=eta)
     anchor = _begin(mirror, start, rounds)
     points, gradients = np.empty((2, rounds, *anchor.shape))
@@ -158,6 +165,7 @@ def online_newton(
     R_t(x) = |x|^2_{H_t} / 2 with H_t = I + (b/2) G^2 I + (b/2) sum_{s<t} (g_s - m_s)(g_s - m_s)',
     b = min(1 / (4 G D), curvature) / 2; regret O(d log of the variation).
     """
+    rounds = check_count("rounds", rounds)
     _check_positive(radius=radius, curvature=curvature, gradient_bound=gradient_bound)
     guess = _guess(hint)
     beta = 0.5 * min(1.0 / (8.0 * gradient_bound * radius), curvature)
@@ -182,6 +190,8 @@ def dynamic_ensemble(
     For a comparator that moves no step size is known in advance; the mixture pays for not
     knowing it. Points [T, d]; `etas` is a geometric grid, `meta_eta` the step of the mixture.
     """
+    rounds = check_count("rounds", rounds)
+    check_positive("meta_eta", meta_eta)
     etas = np.asarray(etas, np.float64)
     if etas.ndim != 1 or not (etas > 0).all():
         raise ValueError("etas must be a list of positive steps")
@@ -269,8 +279,6 @@ def _guess(hint: Hint) -> Callable[[int, Array], Array]:
 
 
 def _begin(mirror: MirrorMap, start: Array | None, rounds: int) -> Array:
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
     point = mirror.start if start is None else np.asarray(start, np.float64)
     if point.shape[-1] != mirror.start.size:
         raise ValueError(f"start has shape {point.shape}, the set has {mirror.start.size} axes")

@@ -17,6 +17,7 @@ from scipy.special import expit, log_softmax
 from rlkit.theory.preferences.games import log_law, quantal_response, solve_zero_sum
 from rlkit.theory.preferences.mirror_maps import Array, entropy
 from rlkit.theory.preferences.online_learning import Hint, Play, constant, mirror_descent
+from rlkit.theory.validate import check_count, check_positive
 
 
 def check_preferences(P: Array) -> Array:
@@ -82,6 +83,8 @@ def self_play(
     The average approaches the minimax winner while the last iterate circles it (SPO, SPPO); with
     hint "last" the last iterate converges as well.
     """
+    check_positive("eta", eta)
+    rounds = check_count("rounds", rounds)
     P = check_preferences(P)
     first = None if start is None else np.exp(log_law(start, len(P)))
     return mirror_descent(
@@ -99,6 +102,8 @@ def nash_md(
     8 / (tau^2 (t + 1)) for pi* = `regularised_nash`; a fixed eta (at most 1 / tau) settles near
     it, at pi = ref exp(P m / tau).
     """
+    check_positive("tau", tau)
+    rounds = check_count("rounds", rounds)
     return _regularised_descent(
         P, tau, rounds, lambda t: 2.0 / (tau * (t + 2)) if eta is None else eta, reference, start,
         True,
@@ -113,6 +118,9 @@ def regularised_descent(
 
     Mirror descent on the regularised game (opponent pi itself). INPO writes 1 / eta for our eta.
     """
+    check_positive("tau", tau)
+    check_positive("eta", eta)
+    rounds = check_count("rounds", rounds)
     return _regularised_descent(P, tau, rounds, lambda t: eta, reference, start, False)
 
 
@@ -126,8 +134,10 @@ def accelerated(
     multiplicative weights. `payoff` is a preference matrix or a function of the policy (then
     `size` is n).
     """
-    if not eta > 0 or not 0 <= alpha < 1 or rounds < 1:
-        raise ValueError(f"need eta > 0, 0 <= alpha < 1, rounds >= 1, got {eta, alpha, rounds}")
+    check_positive("eta", eta)
+    rounds = check_count("rounds", rounds)
+    if not 0 <= alpha < 1:
+        raise ValueError(f"alpha must lie in [0, 1), got {alpha}")
     if callable(payoff):
         score, n = payoff, size
     else:
@@ -149,8 +159,6 @@ def _regularised_descent(
     start: Array | None, mixture: bool,
 ) -> Array:  # fmt: skip
     P = check_preferences(P)
-    if not tau > 0 or rounds < 1:
-        raise ValueError(f"need tau > 0 and rounds >= 1, got {tau}, {rounds}")
     ref = log_law(reference, len(P))
     log_pi = ref if start is None else log_law(start, len(P))
     out = [np.exp(log_pi)]

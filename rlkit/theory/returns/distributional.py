@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.evaluation import require_termination
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.laws import (
     Categorical,
@@ -19,7 +20,7 @@ from rlkit.theory.returns.laws import (
     outcomes_of,
     under_policy,
 )
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
 
 
 class ReturnLaws(NamedTuple):
@@ -47,10 +48,14 @@ def evaluate_laws(
 
     A FiniteMDP counts as having certain rewards given (s, a). `error` [S] adds up, discounted,
     what every projection moved and what lies beyond the last sweep. gamma = 1 needs a policy
-    that terminates; the error is then that of the sweeps done.
+    that terminates (ValueError); the error is then that of the sweeps done.
     """
+    check_positive("tolerance", tolerance)
+    max_sweeps = check_count("max_sweeps", max_sweeps)
     gamma = check_gamma(gamma)
     chain = under_policy(as_outcomes(model), policy)
+    if gamma == 1.0:
+        require_termination(chain.mdp, np.zeros(chain.mdp.num_states, np.int64))
     plan = make_plan(chain, gamma, law)
     n = chain.mdp.num_states
     laws = np.tile(law.point(0.0), (n + 1, 1, 1))
@@ -76,6 +81,8 @@ def exact_laws(
 
     Atoms closer than `merge` are one. ValueError when a state needs more than `limit` atoms.
     """
+    horizon, limit = check_counts(horizon=horizon, limit=limit)
+    check_positive("merge", merge, strict=False)
     gamma = check_gamma(gamma)
     chain = under_policy(as_outcomes(model), policy)
     nothing = (np.zeros(1), np.ones(1))

@@ -37,7 +37,7 @@ def outcomes_of(mdp: FiniteMDP) -> Outcomes:
     """Outcomes of an MDP whose reward is certain given state and action."""
     m = mdp.expanded()
     row = np.repeat(np.arange(m.num_rows), np.diff(m.row_ptr))
-    s2, p = m.col.astype(np.int64), m.val.astype(np.float64)
+    s2, p = m.col.astype(np.int64), m.laws().data
     if m.stop is not None:
         ends = np.flatnonzero(m.stop > 0)
         row, s2 = np.r_[row, ends], np.r_[s2, np.full(ends.size, -1)]

@@ -21,7 +21,7 @@ from rlkit.theory.geometry.transport import sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.distributional import as_outcomes
 from rlkit.theory.returns.laws import Categorical, Outcomes, Plan, Quantile, make_plan
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_gamma, check_positive
 
 UNKNOWN = 1e200  # an error bound that nothing is known about; finite, so that 0 times it is 0
 
@@ -87,6 +87,8 @@ def solve_stock(
     Stocks between grid points are split to both neighbours in proportion, those outside are
     clipped; both count in `error`. Warns (RuntimeWarning) when it did not settle.
     """
+    check_positive("tolerance", tolerance)
+    max_sweeps = check_count("max_sweeps", max_sweeps)
     gamma, model = check_gamma(gamma), as_outcomes(model)
     stock = np.asarray(stock, np.float64)
     if stock.ndim != 1 or stock.size == 0 or not (np.diff(stock) > 0).all():
@@ -94,9 +96,7 @@ def solve_stock(
     if method not in ("vi", "pi"):
         raise ValueError(f"method must be 'vi' or 'pi', got {method!r}")
     if horizon is not None:
-        if horizon < 1:
-            raise ValueError(f"horizon must be at least 1, got {horizon}")
-        return _backwards(model, gamma, utility, stock, law, horizon)
+        return _backwards(model, gamma, utility, stock, law, check_count("horizon", horizon))
     if gamma < 1.0 and utility.degree is None:
         raise ValueError(
             "a stationary plan needs f(gamma x) = gamma^k f(x); give a horizon for this utility"
@@ -312,6 +312,7 @@ def evaluate_stock_policy(
     law: Categorical | Quantile, horizon: int | None = None, sweeps: int = 1000,
 ) -> Array:  # fmt: skip
     """Laws [S, C, m] of G under a policy [S, C] (stationary, `sweeps` times) or [H, S, C]."""
+    sweeps = check_count("sweeps", sweeps)
     model, gamma = as_outcomes(model), check_gamma(gamma)
     table = model.mdp.row_table()
     n = model.mdp.num_states

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlkit.theory.mdp import Array
+from rlkit.theory.validate import check_positive
 
 METHODS = ("r2pvi-tv", "r2pvi-kl", "r2pvi-chi2", "pevi", "drpvi-tv", "drvi-kl")
 
@@ -96,6 +97,8 @@ def fit(
     each transition in the ridge. Default penalty: l1, and elliptic for pevi. ValueError on shapes
     and unknown names.
     """
+    check_positive("ridge", ridge)
+    check_positive("beta", beta, strict=False)
     data = _checked(data)
     phi, r = data.phi, data.r
     if method not in METHODS:
@@ -103,8 +106,9 @@ def fit(
     horizon, n, d = phi.shape
     force = np.broadcast_to(np.asarray(strength, np.float64), (horizon, d))
     constrained = method.startswith("dr")
-    if not ((force >= 0).all() if constrained else (force > 0).all()) or ridge <= 0 or beta < 0:
-        raise ValueError(f"need strength, ridge > 0 and beta >= 0, got {strength, ridge, beta}")
+    if not ((force >= 0).all() if constrained else (force > 0).all()):
+        wanted = "non-negative" if constrained else "positive"
+        raise ValueError(f"strength must be {wanted}, got {strength}")
     kind = penalty or ("elliptic" if method == "pevi" else "l1")
     if kind not in ("l1", "l2", "elliptic"):
         raise ValueError(f"penalty must be 'l1', 'l2' or 'elliptic', got {kind!r}")
@@ -136,6 +140,8 @@ def next_value_variance(
     Ridge regressions of V and V^2 on `data`, clipped to [0, H] and [0, H^2]; at least `floor` (1
     in the paper; its rewards are at most 1 a stage). The last stage has no next value: `floor`.
     """
+    check_positive("ridge", ridge)
+    check_positive("floor", floor)
     data = _checked(data)
     horizon, _, d = data.phi.shape
     out = np.full(phi.shape[:2], floor)

@@ -19,7 +19,7 @@ from rlkit.theory.evaluation import solve_linear
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Watch, anderson_iteration, value_iteration
 from rlkit.theory.robust.rows import DIVERGENCES, divergence, gather, robust_sweep, worst_law
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_gamma, check_positive
 
 
 class RobustSet(NamedTuple):
@@ -101,6 +101,8 @@ def solve_robust(
     "pi" alternates exact evaluation against nature's best answer with greedy improvement.
     Warns (RuntimeWarning) if eps was not reached.
     """
+    check_positive("eps", eps)
+    max_backups = check_count("max_backups", max_backups)
     robust = uncertainty(mdp, kind, radius, weight)
     if not 0 <= check_gamma(gamma) < 1:
         raise ValueError("solve_robust needs gamma < 1; use robust_backward_induction")
@@ -194,6 +196,7 @@ def robust_backward_induction(
     mdp: FiniteMDP, horizon: int, kind: str, *, radius: Any = None, weight: Any = None
 ) -> tuple[Array, Array]:
     """Robust value [H+1, S] and policy [H, S] of the finite-horizon problem, undiscounted."""
+    horizon = check_count("horizon", horizon)
     op = RobustBackup(mdp, 1.0, uncertainty(mdp, kind, radius, weight))
     value = np.zeros((horizon + 1, mdp.num_states))
     policy = np.zeros((horizon, mdp.num_states), np.int32)

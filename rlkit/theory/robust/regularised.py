@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_count, check_gamma, check_positive
 
 
 class RegularisedSolution(NamedTuple):
@@ -40,9 +40,12 @@ def solve_regularised(
     "kl". The model must not terminate (restart it instead). ValueError on a reference that
     carries no feasible flow, alpha <= 0 or gamma = 1; ArithmeticError if Newton does not settle.
     """
+    check_positive("alpha", alpha)
+    check_positive("tolerance", tolerance)
+    max_steps = check_count("max_steps", max_steps)
     gamma = check_gamma(gamma)
-    if gamma == 1.0 or not alpha > 0:
-        raise ValueError(f"need gamma < 1 and alpha > 0, got {gamma, alpha}")
+    if gamma == 1.0:
+        raise ValueError("occupancies need gamma < 1")
     if divergence not in ("chi2", "kl"):
         raise ValueError(f"divergence must be 'chi2' or 'kl', got {divergence!r}")
     if not mdp.is_stochastic:

@@ -170,7 +170,7 @@ def test_termination_is_learnt_as_an_end():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="method must be one of"):
         learn(SMALL, 3, 3, "ucb")
-    with pytest.raises(ValueError, match="horizon, episodes >= 1"):
+    with pytest.raises(ValueError, match="horizon must be a whole number"):
         learn(SMALL, 0, 3)
     with pytest.raises(ValueError, match="bernoulli"):
         learn(deep_sea(3), 3, 3, bernoulli=True)

@@ -68,5 +68,5 @@ def test_bad_requests():
         learn_optimistic_q(deep_sea(3), 10, 1.0)
     with pytest.raises(ValueError, match="rewards in"):
         learn_optimistic_q(SWIM.with_rewards(SWIM.r * 2), 10, 1.0)
-    with pytest.raises(ValueError, match="span > 0"):
+    with pytest.raises(ValueError, match="span must be positive"):
         learn_optimistic_q(SWIM, 10, 0.0)

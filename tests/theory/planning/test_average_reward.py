@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rlkit.envs.tabular.chains import deep_sea, jao, river_swim
+from rlkit.envs.tabular.classics import forest
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP, solve
 from rlkit.theory.planning.average_reward import (
@@ -129,9 +130,10 @@ def test_anchoring_finds_the_gains_of_a_periodic_multichain_model():
         assert found.lower <= exact.gain.min()
         assert exact.gain.max() <= found.upper
         errors[found.backups] = np.abs(found.gain - exact.gain).max()
+        assert errors[found.backups] < eps
+    # A single anchor's error falls like one over the number of backups; restarts do better.
     (few, rough), (many, fine) = errors.items()
-    # The error falls like one over the number of backups.
-    assert fine * many == pytest.approx(rough * few, rel=0.3)
+    assert fine * many < 0.5 * rough * few
     with pytest.warns(RuntimeWarning, match="has not settled"):
         assert not anchored_average(mdp, 1e-9, max_backups=100).converged
 
@@ -141,3 +143,27 @@ def test_anchoring_agrees_on_garnets():
         mdp = garnet(12, 3, 3, seed=seed)
         found = anchored_average(mdp, 1e-4)
         np.testing.assert_allclose(found.gain, howard(mdp).gain, atol=1e-3)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3, 9, 100, 1000])
+@pytest.mark.parametrize("method", [relative_value_iteration, anchored_average])
+@pytest.mark.filterwarnings("ignore:.*stopped after:RuntimeWarning")
+def test_the_gain_lies_within_its_bounds_whatever_the_budget(method, budget):
+    for mdp in (forest(), two_rooms(), garnet(12, 3, 3, seed=1), garnet(9, 2, 2).as_float32()):
+        found = method(mdp, 1e-9, max_backups=budget)
+        assert found.lower <= found.gain.min()
+        assert found.gain.max() <= found.upper
+        best = howard(mdp).gain
+        assert found.lower <= best.min() + 1e-12
+        assert best.max() <= found.upper + 1e-12
+        assert found.backups <= budget
+
+
+def test_anchoring_reaches_a_fine_gain_of_the_forest():
+    found = anchored_average(forest(), 1e-3)
+    assert found.gain == pytest.approx(3.24, abs=1e-3)
+    found = anchored_average(forest(), 1e-5)
+    assert found.converged
+    assert found.backups < 20_000
+    assert found.gain == pytest.approx(3.24, abs=1e-5)
+    assert found.bias == pytest.approx(np.array([-56, -2, 58]) / 15, abs=0.02)

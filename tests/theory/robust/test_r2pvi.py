@@ -182,7 +182,7 @@ def test_bad_requests():
     data = exact_data(model())
     with pytest.raises(ValueError, match="method must be one of"):
         fit(data, "r2pvi")
-    with pytest.raises(ValueError, match="strength, ridge > 0"):
+    with pytest.raises(ValueError, match="strength must be"):
         fit(data, "r2pvi-kl", 0.0)
     with pytest.raises(ValueError, match="penalty must be"):
         fit(data, "pevi", penalty="max")

@@ -222,5 +222,5 @@ def test_bad_requests():
         fit(data._replace(exit_next=np.zeros(3)), "pevi")
     with pytest.raises(ValueError, match=r"perturbation must lie in \[0, 1\]"):
         turning_chain(1.5)
-    with pytest.raises(ValueError, match="strength, ridge > 0"):
+    with pytest.raises(ValueError, match="strength must be"):
         fit(data, "drpvi-tv", np.array([0.1, -0.1, 0.1, 0.1]))
