@@ -29,6 +29,7 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos.common import q_loss
+from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.spectral import iterate, spectral
 from rlkit.algos.mbpo import RUN, source
 from rlkit.algos.sac import alpha_loss, pi_loss
@@ -37,11 +38,8 @@ from rlkit.core.lanes import against
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
-    Natural,
     Naturals,
     NonNegative,
-    NonNegatives,
-    OpenShare,
     Positive,
     PositiveShare,
     Real,
@@ -58,7 +56,7 @@ __all__ = ["RUN", "Agent", "Config", "source"]
 
 @checked("n_elites <= n_models")
 @dataclass(frozen=True)
-class Config:
+class Config(ModelConfig):
     method: Literal["adversarial", "uniform", "spectral"] = (
         "adversarial"  # how critics are smoothed
     )
@@ -77,22 +75,10 @@ class Config:
     n_critics: Count = 2  # ensemble size of the critics
     batch_size: Count = 256  # B, transitions an update
     hidden: Widths = (256, 256)  # widths of policy and critics
-    real_ratio: Share = 0.05  # share of real rows in a minibatch
-    model_every: Count = 250  # environment steps between fits of the model
-    rollouts: Count = 10_000  # states rolled out after each fit
     rollout_schedule: Naturals = (20_000, 150_000, 1, 1)  # steps e0, e1, lengths k0, k1
-    retain: Count = 4  # rounds whose rows are kept
     n_models: Count = 1  # ensemble size of the model
     n_elites: Count = 1  # members that predict
     deterministic: bool = True  # squared error instead of a Gaussian's likelihood
-    hidden_model: Widths = (200, 200, 200, 200)  # widths of the model
-    lr_model: Positive = 1e-3  # learning rate of the model
-    decay_model: NonNegatives = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)  # of each layer's weights
-    batch_model: Count = 256  # rows of a model update, for each member
-    holdout: OpenShare = 0.2  # share of the rows kept for validation
-    max_holdout: Count = 1000  # most rows kept for validation
-    patience: Natural = 5  # epochs without progress before a fit ends
-    max_epochs: Count = 200  # of one fit
 
 
 def perturbed(q: nets.Critic, s: Tensor, a: Tensor) -> Tensor:

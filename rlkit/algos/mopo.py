@@ -35,6 +35,7 @@ from typing import Literal
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos import sac
 from rlkit.algos.imagination.rollout import (
     Hooks,
     Proposal,
@@ -43,24 +44,12 @@ from rlkit.algos.imagination.rollout import (
     all_members,
     environment_end,
 )
+from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent
 from rlkit.core.engine import Source
 from rlkit.core.lanes import against
-from rlkit.core.ranges import (
-    Count,
-    Natural,
-    NonNegative,
-    NonNegatives,
-    OpenShare,
-    Positive,
-    PositiveShare,
-    ProperShare,
-    Real,
-    Share,
-    Widths,
-    checked,
-)
+from rlkit.core.ranges import Count, NonNegative, Positive, checked
 from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "penalised", "source", "uncertainty"]
@@ -70,43 +59,14 @@ Uncertainty = Literal["aleatoric", "distance", "spread"]
 
 @checked("subset <= n_critics", "n_elites <= n_models")
 @dataclass(frozen=True)
-class Config:
+class Config(ModelConfig, sac.Config):
     penalty: NonNegative = 2.5  # λ of eq. (2), in rewards a unit of u
     uncertainty: Uncertainty = "aleatoric"  # u of eq. (2)
     length: Count = 5  # steps of a rollout
-    gamma: Share = 0.99  # γ, discount
-    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
-    alpha: NonNegative = 1.0  # α, temperature; its first value when it is learnt
-    learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: Real = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
-    entropy_backup: bool = True  # the entropy term of the critics' target
     lr: Positive = 1e-4  # learning rate of the policy
-    lr_q: Positive = 3e-4  # learning rate of the critics
     lr_alpha: Positive = 1e-4  # learning rate of the temperature
-    actor_period: Count = 1  # critic updates for one of the policy
-    n_critics: Count = 2  # N, ensemble size of the critics
-    subset: Natural = 0  # M, critics drawn for the minimum of the target; 0: all
-    mean_critic: bool = False  # the policy follows the mean of the critics, not their minimum
-    dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
-    batch_size: Count = 256  # B, transitions an update
-    hidden: Widths = (256, 256)  # widths of the policy
-    hidden_q: Widths = ()  # widths of the critics; empty: as the policy
-    norm: nets.Norm = "none"  # LayerNorm in the critics
-    real_ratio: Share = 0.05  # share of the dataset's rows in a minibatch; 1 is SAC
     model_every: Count = 1000  # updates between rounds of rollouts
-    rollouts: Count = 10_000  # states rolled out in a round
     retain: Count = 5  # rounds whose rows are kept
-    n_models: Count = 7  # ensemble size of the model
-    n_elites: Count = 5  # members that predict
-    deterministic: bool = False  # squared error instead of a Gaussian's likelihood
-    hidden_model: Widths = (200, 200, 200, 200)  # widths of the model
-    lr_model: Positive = 1e-3  # learning rate of the model
-    decay_model: NonNegatives = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)  # of each layer's weights
-    batch_model: Count = 256  # rows of a model update, for each member
-    holdout: OpenShare = 0.2  # share of the rows kept for validation
-    max_holdout: Count = 1000  # most rows kept for validation
-    patience: Natural = 5  # epochs without progress before the fit ends
-    max_epochs: Count = 200  # of the fit
 
 
 def uncertainty(proposal: Proposal, kind: Uncertainty) -> Tensor:

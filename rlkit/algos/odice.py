@@ -6,21 +6,27 @@
     (2)  y_f = r + γ min_k V̄_k(s') - V(s)     forward residual,  g_f = ∇ λ E f*(y_f)
          y_b = r + γ V(s') - min_k V̄_k(s)     backward residual, g_b = ∇ λ η E f*(y_b)
     (3)  V descends along g_f + g_b - (<g_f, g_b> / <g_f, g_f>) g_f + ∇ (1 - λ) E V(s)
-    (4)  L_π = -E w(s, a) log π(a|s),           w = max(y_f, 0) or ω*(y_f), at most `clip`
+    (4)  L_π = -E w(s, a) log π(a|s),           w = max(y_f, 0) or ω*(y_f), at most `clip`,
+                                                of each of the two heads, then their mean
 
 `update_rule`: "orthogonal" is (3), "semi" leaves g_b out, "true" descends on (1) itself. The
 product and the norm in (3) are over all parameters of a lane's twin V. All losses see the values
-from before the step; y_f in (4) is the mean of the two heads.
+from before the step.
 
-Imitation (`imitate`): rewards count as 0 and the data are an expert's; the authors use one episode,
-λ 0.4, rates of 1e-4, no LayerNorm, weight decay 1e-5 to 1e-3 and normalised observations. For
-rewards they scale locomotion's by the range of returns (`--reward return_range`).
+Where V has settled E ω* = (1 - λ) / λ, so that the mean residual is 2 ((1 - λ) / λ - 1) with chi2:
+0 at λ 0.5, -0.67 at the authors' 0.6, -1.5 at 0.8. With w = max(y_f, 0) ("advantage", theirs) a λ
+well above 0.5 weighs few rows or none until residuals have spread that far, so λ is 0.5 here, and
+`weighted` among the metrics is the share of rows with a weight; ω* ("ratio") still ranks actions
+at any λ. Sparse rewards are shifted: by -1 (`--reward minus_one`), or to -3 and 1 by the authors;
+locomotion's are scaled by the range of returns (`--reward return_range`).
 
-Differs from the authors' code: the mean of the Gaussian is a tanh with rewards too; discrete
+`--preset released` has what the authors' command line defaults to: λ 0.6, no tanh of the mean.
+`--preset imitation` learns from one episode of an expert (`imitate`: rewards count as 0) with their
+λ 0.4, rates of 1e-4, no LayerNorm and less decay; normalise the observations with it.
+
+Differs from the authors' code: the Gaussian's mean is a tanh unless `squash` is off; discrete
 actions have a categorical policy; imitation cuts episodes at the stored flags, so a timed-out row
-keeps its own next state. Their weight is max(y_f, 0) ("advantage"), not the ω* of their f; with
-λ close to 1 it vanishes everywhere, while ω* ("ratio") still ranks actions. `weighted` among the
-metrics is the share of rows with a weight.
+keeps its own next state. `heads` "mean" takes w of the heads' mean residual.
 """
 
 from __future__ import annotations
@@ -59,12 +65,14 @@ Divergence = Literal["chi2", "kl"]
 @dataclass(frozen=True)
 class Config:
     gamma: Share = 0.99  # γ, discount
-    lam: Share = 0.6  # λ, weight of the residuals against V itself
+    lam: Share = 0.5  # λ, weight of the residuals against V itself; the authors' default is 0.6
     eta: NonNegative = 1.0  # η, weight of the backward gradient
     f: Divergence = "chi2"  # divergence from the data's distribution
     update_rule: Literal["orthogonal", "semi", "true"] = "orthogonal"  # how V descends
     weight: Literal["advantage", "ratio"] = "advantage"  # of an action in (4): max(y, 0) or ω*
+    heads: Literal["each", "mean"] = "each"  # the weight is of each head, or of their mean
     clip: Positive = 100.0  # upper bound of that weight
+    squash: bool = True  # the policy's mean is a tanh; continuous actions
     imitate: bool = False  # take rewards as 0: the data are an expert's
     episodes: Natural = 1  # imitation: so many first episodes of the data are learnt from; 0 is all
     polyak: PositiveShare = 0.005  # step of the target V towards V
@@ -74,6 +82,15 @@ class Config:
     hidden: Widths = (256, 256)  # widths of V
     hidden_pi: Widths = (1024, 1024)  # widths of the policy
     norm: nets.Norm = "before"  # LayerNorm in V
+
+
+PRESETS = {  # name -> fields of Config, options of the run
+    "released": ({"lam": 0.6, "squash": False}, {}),
+    "imitation": (
+        {"imitate": True, "lam": 0.4, "lr": 1e-4, "norm": "none", "weight_decay": 1e-5},
+        {"normalise_obs": True},
+    ),
+}
 
 
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:
@@ -94,6 +111,13 @@ def ratio(y: Tensor, f: Divergence) -> Tensor:
     return (y - 1).exp() if f == "kl" else (y / 2 + 1).clamp(min=0)
 
 
+def weights(y: Tensor, c: Config) -> Tensor:  # [S, 2, B] -> [S, B]
+    """What (4) multiplies the likelihood by, from the heads' forward residuals."""
+    y = y.mean(1, keepdim=True) if c.heads == "mean" else y
+    w = ratio(y, c.f) if c.weight == "ratio" else y.clamp(min=0)
+    return w.clamp(max=c.clip).mean(1)
+
+
 def inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
     """Inner product of two gradients, over all parameters of each lane `[S]`."""
     return torch.stack([(p * q).flatten(1).sum(1) for p, q in zip(x, y, strict=True)]).sum(0)
@@ -108,12 +132,15 @@ def orthogonal(forward: Sequence[Tensor], backward: Sequence[Tensor]) -> list[Te
 class Agent:
     def __init__(self, spec: Spec, c: Config) -> None:
         init = nets.Init(spec)
-        actor = nets.CategoricalActor if spec.discrete else nets.GaussianActor
-        self.pi = actor(init, c.hidden_pi)
+        self.pi = (
+            nets.CategoricalActor(init, c.hidden_pi)
+            if spec.discrete
+            else nets.GaussianActor(init, c.hidden_pi, squash=c.squash)
+        )
         self.v = nets.Value(init, c.hidden, 2, c.norm)
         self.v_bar = Target(self.v)
         self.step_pi, self.step_v = Adam(self.pi, c.lr), Adam(self.v, c.lr)
-        self.act_noise = self.pi.noise
+        self.act_noise, self.discrete = self.pi.noise, spec.discrete
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
         r = (torch.zeros_like(b.r) if c.imitate else b.r).unsqueeze(1)  # [S, 1, B]
@@ -122,9 +149,7 @@ class Agent:
             low, low2 = (self.v_bar(s).amin(1, keepdim=True) for s in (b.s, b.s2))
         v = self.v(b.s)  # [S, 2, B]
         y = r + discount * low2 - v  # forward
-        adv = y.detach().mean(1)  # [S, B]
-        w = ratio(adv, c.f) if c.weight == "ratio" else adv.clamp(min=0)
-        w = w.clamp(max=c.clip)
+        w = weights(y.detach(), c)  # [S, B]
         y_v = r + discount * self.v(b.s2) - v if c.update_rule == "true" else y
         push, pull = conjugate(y_v, c.f).mean((1, 2)), v.mean((1, 2))  # [S]
         push, pull = against(c.lam, push) * push, (1 - against(c.lam, pull)) * pull
@@ -140,7 +165,7 @@ class Agent:
         return {
             "v_loss": (push + pull).detach(),
             "pi_loss": cloning.detach(),
-            "adv": adv.mean(-1),
+            "adv": y.detach().mean((1, 2)),
             "weighted": (w > 0).to(w).mean(-1),
         }
 
@@ -156,4 +181,5 @@ class Agent:
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """The most likely action, or a sample when `noise` `[S, B, A]` is given."""
         d = self.pi(s)
-        return d.mode if noise is None else d.sample(noise)
+        a = d.mode if noise is None else d.sample(noise)
+        return a if self.discrete else a.clamp(-1, 1)

@@ -45,10 +45,7 @@ from rlkit.core.ranges import (
     Natural,
     NonNegative,
     Positive,
-    PositiveShare,
     ProperShare,
-    Real,
-    Share,
     Widths,
     checked,
 )
@@ -61,7 +58,7 @@ _RESET_UPDATES_FROM = 1 << 40  # their number: no update of a training has such 
 
 @checked("subset <= n_critics")
 @dataclass(frozen=True)
-class Config:
+class Config(sac.Config):
     explore_steps: Natural = 9_000  # environment steps on (1) before the first questions
     neighbour: Count = 5  # k of (1)
     neighbours: Count = 1_000  # visited states among which the k-th neighbour is looked for
@@ -83,24 +80,8 @@ class Config:
     label_margin: HalfShare = 0.0  # m, targets are (1 - 2m) y + m
     floor: ProperShare = 0.0  # ε, share of answers taken for noise
     reset_updates: Natural = 100  # updates right after the critic begins anew
-    gamma: Share = 0.99  # γ, discount
-    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
     alpha: NonNegative = 0.1  # α, temperature; its first value when it is learnt
-    learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: Real = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
-    entropy_backup: bool = True  # the entropy term of the target
-    lr: Positive = 3e-4  # learning rate of the policy
-    lr_q: Positive = 3e-4  # learning rate of the critics
     lr_alpha: Positive = 1e-4  # learning rate of the temperature
-    actor_period: Count = 1  # critic updates for one of the policy
-    n_critics: Count = 2  # N, ensemble size
-    subset: Natural = 0  # M, critics drawn for the minimum in the target; 0: all
-    mean_critic: bool = False  # the policy climbs the mean of the critics, not their minimum
-    dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
-    batch_size: Count = 256  # B, transitions an update
-    hidden: Widths = (256, 256)  # widths of the policy
-    hidden_q: Widths = ()  # widths of the critics; empty: as the policy
-    norm: nets.Norm = "none"  # LayerNorm in the critics
 
 
 def Agent(spec: Spec, c: Any) -> sac.Agent:

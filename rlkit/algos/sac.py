@@ -1,6 +1,7 @@
 """Soft Actor-Critic, Haarnoja et al. 2018 (arXiv 1812.05905), with learnt temperature; ensembles
-make it REDQ (Chen et al. 2021, arXiv 2101.05982), DroQ (Hiraoka et al. 2022, arXiv 2110.02034) and,
-with half of each minibatch from a dataset, RLPD (Ball et al. 2023, arXiv 2302.02948): `PRESETS`.
+make it REDQ (Chen et al. 2021, arXiv 2101.05982), DroQ (Hiraoka et al. 2022, arXiv 2110.02034),
+with half of each minibatch from a dataset RLPD (Ball et al. 2023, arXiv 2302.02948), and with a
+dataset alone SAC-N and EDAC (An et al. 2021, arXiv 2110.01548): `PRESETS`.
 
     (1)  y = r + γ (min_j Q̄_j(s', a') - α log π(a'|s')),    a' ~ π(s')
     (2)  L_Q = E Σ_j (Q_j(s, a) - y)²
@@ -9,17 +10,25 @@ with half of each minibatch from a dataset, RLPD (Ball et al. 2023, arXiv 2302.0
 
 REDQ: the minimum in (1) is over `subset` critics drawn anew for each update, and (3) takes the mean
 of all; policy and temperature move once in `actor_period` updates. DroQ: the critics' hidden units
-are dropped with chance `dropout`, in the targets too, Linear → dropout → LayerNorm → ReLU.
+are dropped with chance `dropout`, in the targets too, Linear → dropout → LayerNorm → ReLU. EDAC:
+critics pay for being alike, so that few do for SAC-N's many,
+
+    (5)  L_Q + η E Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (N - 1),             ĝ_j along ∇_a Q_j(s, a)
 
 Order of a step: critics, then policy and temperature together (both with the α from before the
 step and the new critics), then targets. Differs from the paper: (4) descends on log α instead of
 α, as most code does; the density of tanh uses the form without cancellation; RLPD's policy moves on
-the last of several minibatches as in its authors' code.
+the last of several minibatches as in its authors' code; in EDAC's the temperature moves first, then
+the policy, weights begin with hidden biases of 0.1 and last layers within 0.003. The numbers of
+critics that EDAC's paper gives are 50 for Hopper, 10 for HalfCheetah and Walker2d, η 1 (5 for their
+medium-expert data); SAC-N's 500 (200), 10 and 20.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +36,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
+from rlkit.core.lanes import against
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
@@ -61,22 +71,30 @@ class Config:
     n_critics: Count = 2  # N, ensemble size
     subset: Natural = 0  # M, critics drawn for the minimum of (1); 0: all
     mean_critic: bool = False  # (3) takes the mean of the critics, not their minimum
+    diversity: NonNegative = 0.0  # η of (5)
     dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
     batch_size: Count = 256  # B, transitions an update
     hidden: Widths = (256, 256)  # widths of the policy
     hidden_q: Widths = ()  # widths of the critics; empty: as the policy
     norm: nets.Norm = "none"  # LayerNorm in the critics
+    log_std: tuple[Real, Real] = (-20.0, 2.0)  # bounds of the policy's log standard deviation
 
 
 _OFTEN = {"actor_period": 20, "mean_critic": True}
-PRESETS = {  # name -> fields of Config, options of the run
+_MANY = {"n_critics": 10, "hidden": (256, 256, 256), "log_std": (-5.0, 2.0)}
+PRESETS: dict[
+    str, tuple[dict[str, Any], dict[str, Any]]
+] = {  # name -> fields of Config, options of the run
     "redq": (_OFTEN | {"n_critics": 10, "subset": 2}, {"utd": 20.0}),
     "droq": (_OFTEN | {"dropout": 0.01, "norm": "before"}, {"utd": 20.0}),
     "rlpd": (
         _OFTEN | {"n_critics": 10, "subset": 2, "norm": "before", "entropy": -0.5},
         {"utd": 20.0, "online": True},
     ),
+    "sac_n": (_MANY, {}),
+    "edac": (_MANY | {"diversity": 1.0}, {}),
 }
+_TINY = 1e-10  # a critic that is flat in the action has no direction
 
 
 def subset_min(qs: Tensor, u: Tensor, m: int) -> Tensor:
@@ -98,13 +116,36 @@ def alpha_loss(log_alpha: Tensor, log_prob: Tensor, target: float | Tensor) -> T
     return -(log_alpha * (log_prob + target)).mean(-1)
 
 
+def values_and_slopes(
+    q: nets.Critic, s: Tensor, a: Tensor, n: int, masks: Sequence[Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Q_j(s, a) `[S, n, B]` and ∇_a Q_j(s, a) `[S, n, B, A]`; both can be differentiated again."""
+    own = a.detach().unsqueeze(1).expand(-1, n, -1, -1).clone().requires_grad_()  # one a member
+    x = torch.cat([s.unsqueeze(1).expand(-1, n, -1, -1), own], -1)
+    qs = q.mlp(x, masks).squeeze(-1)
+    (slopes,) = torch.autograd.grad(qs.sum(), own, create_graph=True)
+    return qs, slopes
+
+
+def alike(slopes: Tensor) -> Tensor:  # [..., n, B, A] -> [...]
+    """What (5) adds, without η: the n members' mean likeness of direction to the others,
+    summed. n for members that are alike, 0 for orthogonal ones, never below -n / (n - 1)."""
+    n = slopes.shape[-3]
+    unit = slopes / (slopes.norm(dim=-1, keepdim=True) + _TINY)
+    pairs = unit.sum(-3).square().sum(-1) - unit.square().sum((-3, -1))  # [..., B], i ≠ j
+    return pairs.mean(-1) / (n - 1)
+
+
 class Agent:
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
+        self.diverse = isinstance(c.diversity, Tensor) or c.diversity > 0
+        if self.diverse and c.n_critics < 2:
+            raise ValueError(f"n_critics is {c.n_critics}; to differ there must be two at least")
         init = nets.Init(spec)
         self.widths = c.hidden_q or c.hidden
-        self.pi = nets.TanhGaussianActor(init, c.hidden)
+        self.pi = nets.TanhGaussianActor(init, c.hidden, log_std_bounds=c.log_std)
         self.q = nets.Critic(init, self.widths, c.n_critics, c.norm)
         self.q_bar = Target(self.q)
         self.log_alpha = nets.Scalar(init, torch.as_tensor(c.alpha, dtype=torch.float64).log())
@@ -135,8 +176,16 @@ class Agent:
             if c.entropy_backup:
                 v2 = v2 - alpha * log_prob2
             y = b.r + c.gamma * b.cont * v2  # [S, B]
-        q = self.q(b.s, b.a, self.masks(b, "drop", c))
-        metrics = {"q_loss": self.step_q(q_loss(q, y)), "q": y.mean(-1)}
+        metrics = {"q": y.mean(-1)}
+        masks = self.masks(b, "drop", c)
+        if self.diverse:
+            q, slopes = values_and_slopes(self.q, b.s, b.a, c.n_critics, masks)
+            likeness = alike(slopes)
+            loss = q_loss(q, y) + against(c.diversity, likeness) * likeness
+            metrics["likeness"] = likeness.detach()
+        else:
+            loss = q_loss(self.q(b.s, b.a, masks), y)
+        metrics["q_loss"] = self.step_q(loss)
         if actor:
             a, log_prob = self.pi(b.s).sample_log_prob(b.noise["now"])
             qs = self.q(b.s, a, self.masks(b, "drop_now", c))

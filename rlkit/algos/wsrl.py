@@ -27,19 +27,9 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos import sac
 from rlkit.algos.sac import Agent
-from rlkit.core.ranges import (
-    Count,
-    Natural,
-    NonNegative,
-    Positive,
-    PositiveShare,
-    ProperShare,
-    Real,
-    Share,
-    Widths,
-    checked,
-)
+from rlkit.core.ranges import Count, Natural, NonNegative, Positive, checked
 
 __all__ = ["Agent", "Config"]
 
@@ -49,25 +39,15 @@ NEEDS_START = True
 
 @checked("subset <= n_critics")
 @dataclass(frozen=True)
-class Config:
-    gamma: Share = 0.99  # γ, discount
-    polyak: PositiveShare = 0.005  # step of the target critics towards the critics
+class Config(sac.Config):
     alpha: NonNegative = 0.1  # α, first temperature where the start has none (IQL)
-    learn_alpha: bool = True  # adapt α to the target entropy
-    entropy: Real = -1.0  # H̄ a dimension: the target entropy is this times the dimensions
     entropy_backup: bool = False  # an entropy term in the target
     lr: Positive = 1e-4  # learning rate of the policy
-    lr_q: Positive = 3e-4  # learning rate of the critics
     lr_alpha: Positive = 1e-4  # learning rate of the temperature
     actor_period: Count = 4  # critic updates for one of the policy
-    n_critics: Count = 10  # N, ensemble size; as in the start
+    n_critics: Count = 10  # N, ensemble size; as in the start, as are all widths and the norm
     subset: Natural = 2  # M, critics drawn for the minimum in the target; 0: all
-    mean_critic: bool = False  # the policy follows the mean of the critics, not their minimum
-    dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
-    batch_size: Count = 256  # B, transitions an update
-    hidden: Widths = (256, 256)  # widths of the policy; as in the start
-    hidden_q: Widths = ()  # widths of the critics, empty: as the policy; as in the start
-    norm: nets.Norm = "before"  # LayerNorm in the critics; as in the start
+    norm: nets.Norm = "before"  # LayerNorm in the critics
 
 
 def inherit(c: Config, start: Any) -> Config:

@@ -133,12 +133,13 @@ def form_of(
 
 
 def comments(source: type) -> dict[str, str]:
-    """The comment behind each field of a dataclass."""
-    try:
-        text = inspect.getsource(source)
-    except OSError:  # made at run time, or without its source
-        return {}
-    return dict(re.findall(r"^\s+(\w+):[^#\n]*#\s*(.+)$", text, re.MULTILINE))
+    """The comment behind each field of a dataclass, its bases' included."""
+    found: dict[str, str] = {}
+    for kind in reversed(source.__mro__[:-1]):
+        with contextlib.suppress(OSError):  # made at run time, or without its source
+            text = inspect.getsource(kind)
+            found |= re.findall(r"^\s+(\w+):[^#\n]*#\s*(.+)$", text, re.MULTILINE)
+    return found
 
 
 def _list_of(kind: type, metavar: str, single: bool) -> Any:

@@ -44,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Normal:
-    """Independent Gaussians around a mean inside [-1, 1]; samples may leave the box."""
+    """Independent Gaussians; samples may leave the box [-1, 1], as may a mean without tanh."""
 
     mode: Tensor  # [S, B, A]
     log_std: Tensor  # [S, 1, A]
@@ -131,7 +131,8 @@ class DeterministicActor(_Actor):
 
 
 class GaussianActor(_Actor):
-    """Mean tanh(net(s)), one free log standard deviation a dimension (the actor of IQL)."""
+    """Mean tanh(net(s)), or net(s) without `squash`, and one free log standard deviation a
+    dimension (the actor of IQL)."""
 
     def __init__(
         self,
@@ -139,13 +140,16 @@ class GaussianActor(_Actor):
         hidden: Sequence[int] = (256, 256),
         norm: Norm = "none",
         log_std_bounds: tuple[float, float] = (-5.0, 2.0),
+        squash: bool = True,
     ) -> None:
         super().__init__(init, hidden, init.spec.act_size, norm)
         self.log_std = init.constant((1, init.spec.act_size), 0.0)
-        self.log_std_bounds = log_std_bounds
+        self.log_std_bounds, self.squash = log_std_bounds, squash
 
     def forward(self, s: Tensor) -> Normal:
-        return Normal(self.trunk(s).tanh(), self.log_std.clamp(*self.log_std_bounds))
+        mean = self.trunk(s)
+        mean = mean.tanh() if self.squash else mean
+        return Normal(mean, self.log_std.clamp(*self.log_std_bounds))
 
 
 class TanhGaussianActor(_Actor):

@@ -76,7 +76,7 @@ def gradients(agent: odice.Agent, b: Batch, c: odice.Config) -> list[Tensor]:
 
 def test_update_descends_along_the_projected_gradient() -> None:
     """⟨g_f, g - g_f⟩ = 0 where g leaves out the gradient of (1 - λ) E V."""
-    spec, c = CASE.spec(), CASE.make_config()
+    spec, c = CASE.spec(), CASE.make_config(lam=0.6)
     agent = CASE.agent(spec, c)
     b = make_batch(spec, agent, 0)
     low, low2 = (agent.v_bar(s).amin(1, keepdim=True) for s in (b.s, b.s2))
@@ -86,7 +86,7 @@ def test_update_descends_along_the_projected_gradient() -> None:
     params = list(agent.v.parameters())
     g_f, g_b, g_v = (
         torch.autograd.grad(loss.sum(), params)
-        for loss in (0.6 * forward, 0.6 * backward, 0.4 * agent.v(b.s).mean((1, 2)))
+        for loss in (c.lam * forward, c.lam * backward, (1 - c.lam) * agent.v(b.s).mean((1, 2)))
     )
     got = gradients(agent, b, c)
     rest = [g - v - x for g, v, x in zip(got, g_v, g_f, strict=True)]
@@ -185,19 +185,40 @@ def test_the_ratio_still_ranks_actions_where_the_advantage_vanishes() -> None:
 
 
 # --- the policy and imitation -------------------------------------------------------------------
-def test_policy_weights_are_clipped_mean_residuals() -> None:
-    spec, c = CASE.spec(), CASE.make_config(clip=0.5, weight_decay=0.0)
+@pytest.mark.parametrize("heads", ["each", "mean"])
+def test_policy_weights_are_clipped_residuals(heads: str) -> None:
+    spec, c = CASE.spec(), CASE.make_config(clip=0.5, weight_decay=0.0, heads=heads)
     agent = CASE.agent(spec, c)
     b = make_batch(spec, agent, 0)
-    low2 = agent.v_bar(b.s2).amin(1)
-    y = b.r + c.gamma * b.cont * low2 - agent.v(b.s).mean(1)
-    w = y.clamp(0, 0.5)
+    low2 = agent.v_bar(b.s2).amin(1, keepdim=True)
+    y = (b.r + c.gamma * b.cont * low2[:, 0]).unsqueeze(1) - agent.v(b.s)
     assert (y > 0.5).any()
     assert (y < 0).any()
+    w = y.clamp(0, 0.5).mean(1) if heads == "each" else y.mean(1).clamp(0, 0.5)
+    assert not torch.equal(y.clamp(0, 0.5).mean(1), y.mean(1).clamp(0, 0.5))
     expected = -(w * agent.pi(b.s).log_prob(b.a)).mean(-1)
     metrics = agent.update(b, c)
     torch.testing.assert_close(metrics["pi_loss"], expected.detach())
-    torch.testing.assert_close(metrics["weighted"], (y > 0).double().mean(-1))
+    torch.testing.assert_close(metrics["weighted"], (w > 0).double().mean(-1))
+
+
+def test_without_squash_the_mean_is_free_and_actions_stay_in_the_box() -> None:
+    spec, c = CASE.spec(), CASE.make_config(squash=False)
+    agent = CASE.agent(spec, c)
+    s = 50 * make_batch(spec, agent, 0).s
+    assert agent.pi(s).mode.abs().max() > 1
+    assert agent.act(s).abs().max() == 1
+    torch.testing.assert_close(agent.act(s), agent.pi(s).mode.clamp(-1, 1))
+
+
+def test_by_default_rows_are_weighed_from_the_first_thousand_updates_on() -> None:
+    """V settles where the mean residual is 0 at λ 0.5: about half the rows keep a weight, and the
+    better action wins; at 0.8 none does."""
+    agent, c, b = bandit((odice.Config().lam, 0.8))
+    for _ in range(800):
+        weighted = agent.update(b, c)["weighted"]
+    assert weighted.tolist() == pytest.approx([0.2, 0.0])  # one row in five has the reward
+    assert agent.pi(b.s).mode[0].eq(1).all()
 
 
 def test_weight_decay_is_adams() -> None:

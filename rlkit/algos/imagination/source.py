@@ -8,21 +8,22 @@ MBPO, MOPO, RAVL and COMBO differ in their hooks and agents only. The `source` o
             return Hooks(all_members(model), reward=penalised(c.penalty), terminate=end)
         return minibatches(stock, agent, c, hooks, (0, 1, c.length, c.length))
 
-and its `Config` has the fields of `ModelConfig`; the agent has critics `q` and `act_noise`.
+and its `Config` extends `ModelConfig`; the agent has critics `q` and `act_noise`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlkit.algos.imagination.buffer import ImaginedRows
 from rlkit.algos.imagination.diagnostics import local_lipschitz, value_error, value_of
-from rlkit.algos.imagination.fitting import FitConfig, LaneAdam, fit
+from rlkit.algos.imagination.fitting import LaneAdam, fit
 from rlkit.algos.imagination.rollout import Hooks, LaneNoise, roll_out, sampled
+from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
@@ -31,31 +32,6 @@ from rlkit.data.stock import Stock
 from rlkit.nets.dynamics import Dynamics
 
 _DIAGNOSED = 256  # real rows a round of diagnostics looks at
-
-
-class ModelConfig(FitConfig, Protocol):
-    """Fields of a `Config` that the model, its fits and the rollouts read."""
-
-    @property
-    def batch_size(self) -> int: ...  # B, transitions an update
-    @property
-    def real_ratio(self) -> float: ...  # share of real rows in a minibatch; 1: no model at all
-    @property
-    def model_every(self) -> int: ...  # steps between rounds of rollouts (and fits, online)
-    @property
-    def rollouts(self) -> int: ...  # start states of a round
-    @property
-    def retain(self) -> int: ...  # rounds whose rows are kept
-    @property
-    def n_models(self) -> int: ...  # ensemble size of the model
-    @property
-    def n_elites(self) -> int: ...  # members that predict
-    @property
-    def deterministic(self) -> bool: ...  # squared error instead of a Gaussian's likelihood
-    @property
-    def hidden_model(self) -> tuple[int, ...]: ...  # widths of the model
-    @property
-    def lr_model(self) -> float: ...  # learning rate of the model
 
 
 def rollout_length(step: int, schedule: tuple[int, ...]) -> int:
