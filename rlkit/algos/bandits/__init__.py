@@ -1,17 +1,16 @@
-"""Bandit policies: `simulate` runs kernels; the batched policies are one module each."""
+"""Bandits: `simulate` runs compiled kernels; batched policies are one module each, in wings."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rlkit.lazy import lazily
 
 if TYPE_CHECKING:
-    from rlkit.algos.bandits.simulation.simulator import Simulation, simulate
+    from rlkit.algos.bandits.context_free import ContextFreePolicy as ContextFreePolicy
+    from rlkit.algos.bandits.driver import play as play
+    from rlkit.algos.bandits.interface import Decision as Decision
+    from rlkit.algos.bandits.interface import Feedback as Feedback
+    from rlkit.algos.bandits.interface import Policy as Policy
+    from rlkit.algos.bandits.simulation.records import Simulation as Simulation
+    from rlkit.algos.bandits.simulation.simulator import simulate as simulate
 
-__all__ = ["Simulation", "simulate"]
-
-
-def __getattr__(name: str) -> Any:
-    # Numba is only imported when a kernel is asked for, so that a torch policy does not pay for it.
-    if name in __all__:
-        from rlkit.algos.bandits.simulation import simulator
-
-        return getattr(simulator, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazily(__name__, __file__)

@@ -1,0 +1,138 @@
+"""The functions behind `rlkit.train`, `rlkit.load` and their like: plain words in, results out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlkit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rlkit.data.store import EpisodeStore
+    from rlkit.eval.comparison import Comparison
+    from rlkit.eval.records import Episode
+    from rlkit.policy.policy import Policy
+    from rlkit.report.report import Written
+    from rlkit.run.options import Options
+    from rlkit.run.progress import Reporter
+    from rlkit.run.train import Result
+    from rlkit.sweep.runner import Finished
+
+
+def train(algo: str | Options, *, report: Reporter | None = None, **options: Any) -> Result:
+    """The `Result` of one training: its run folder, the step reached, the last returns `[S]`.
+
+        rlkit.train("sac", env="Hopper-v5", steps=200_000, seeds=(0, 1))
+        rlkit.train("iql", dataset="rlkit/hopper/medium-v1", config={"tau": 0.9})
+
+    `options` are the fields of `rlkit.Options`, which may be given instead. A run that stands in
+    the folder is continued, or reused when it is finished. Raises UsageError for options that are
+    not valid, ValueError for bad data (both before anything is written), RunError where the
+    folder holds another run.
+    """
+    from rlkit.run import train as training
+    from rlkit.run.options import Options
+
+    if isinstance(algo, Options):
+        if options:
+            raise UsageError(f"give Options or keywords, not both ({', '.join(options)})")
+        return training.train(algo, report)
+    return training.train(Options(algo, **options), report)
+
+
+def evaluate(path: str | Path, episodes: int = 100, **options: Any) -> list[Episode]:
+    """Episodes of a run folder's lanes or of an exported policy, on start states of their own.
+
+    Each has `lane`, `seed`, `step`, `return_`, `length` and `terminated`. `options`: `env` (an id;
+    by default the one trained on) and `seed` (of the start states); of a run folder also
+    `checkpoint` ("best", "last" or a step) and `lanes`. Raises UsageError for an environment that
+    does not fit.
+    """
+    from rlkit.run.evaluation import evaluate_file, evaluate_run
+
+    if Path(path).is_dir():
+        return evaluate_run(path, episodes, **options)[0]
+    return evaluate_file(path, episodes, **options)
+
+
+def load(path: str | Path, *, lane: int | None = None, checkpoint: str | int = "best") -> Policy:
+    """The policy of a run folder, or of a file that `rlkit.export` wrote; it has `act(obs)`.
+
+    Of a run folder, `checkpoint` is "best", "last" or a step, and `lane` counts from 0 (the lane
+    with the best evaluation when None). Raises RlkitError for a path that is neither.
+    """
+    from rlkit.policy.policy import Policy
+
+    return Policy.load(path, lane=lane, checkpoint=checkpoint)
+
+
+def dataset(name: str | Path, *, build: bool = True) -> EpisodeStore:
+    """The `EpisodeStore` of a Minari id, a D4RL file or a recipe of rlkit's.
+
+    A recipe that has not been rolled out yet is, unless `build` is False. Raises ValueError naming
+    the nearest id.
+    """
+    from rlkit.data import datasets
+    from rlkit.data.recipes import cards
+
+    if build and str(name) in cards.all_recipes():
+        datasets.build(str(name))
+    return datasets.read(name)[0]
+
+
+def sweep(
+    file: str | Path,
+    budget: str | None = None,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Finished:
+    """What came of working off a sweep file (TOML) with a budget, on from whatever stands there.
+
+    Datasets of recipes are built first. `Finished.failed` says which runs failed and why. Raises
+    UsageError for a file that is not valid, before anything starts.
+    """
+    from rlkit.data import datasets
+    from rlkit.data.recipes import cards
+    from rlkit.sweep import plan, runner
+    from rlkit.sweep.engines import Local
+
+    asked = plan.read(file, budget)
+    for name in asked.datasets:
+        if name in cards.all_recipes():
+            datasets.build(name)
+    folder = plan.folder_of(file, budget, out)
+    return runner.sweep(asked, folder, engine=Local(workers), quiet=quiet)
+
+
+def report(folder: str | Path, *, out: str | Path | None = None) -> Written:
+    """Page, Markdown and tables of a sweep's folder, written to `out` (by default its `report/`).
+
+    Raises UsageError where there is no sweep.
+    """
+    from rlkit.report import results
+    from rlkit.report.report import write_report
+
+    return write_report(results.read(Path(folder)), Path(out or Path(folder) / "report"))
+
+
+def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
+    """Whether the mean scores of two systems differ, with an interval, else how many seeds would
+    tell.
+
+    `a` and `b` are scores `[N]` or `[N, tasks]`, one row a seed, or run folders, whose last
+    evaluations are taken. `print` it: it says in words what can be told.
+    """
+    import numpy as np
+
+    from rlkit.eval import records
+    from rlkit.eval.comparison import compare_means
+
+    def scores(given: Any) -> np.ndarray:
+        if isinstance(given, str | Path):
+            return records.last_returns(Path(given))[:, None]
+        array = np.asarray(given, float)
+        return array[:, None] if array.ndim == 1 else array
+
+    return compare_means(scores(a), scores(b), paired=paired)

@@ -1,0 +1,63 @@
+"""What is public is listed in one place a package, found late, and has a docstring."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rlkit
+from rlkit.lazy import listed
+
+ROOT = Path(rlkit.__file__).parent
+PACKAGES = sorted(
+    ".".join(path.parent.relative_to(ROOT.parent).parts) for path in ROOT.rglob("__init__.py")
+)
+FRONT = {
+    "FiniteMDP", "Options", "Policy", "RlkitError", "UsageError", "compare", "dataset", "evaluate",
+    "export", "load", "make", "resume", "simulate", "solve", "train",
+}  # fmt: skip
+
+
+def test_the_front_door_is_this_list() -> None:
+    assert set(rlkit.__all__) == FRONT
+    assert set(dir(rlkit)) >= FRONT | {"algos", "theory", "data", "envs", "nets"}
+    for name in FRONT:
+        assert name in (rlkit.__doc__ or "") or name[0].isupper(), f"{name} is not in help(rlkit)"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_says_what_is_in_it(name: str) -> None:
+    package = importlib.import_module(name)
+    assert package.__doc__
+    if hasattr(package, "__dir__") and hasattr(package, "__getattr__"):
+        modules = {path.stem for path in Path(package.__path__[0]).glob("[a-z]*.py")}
+        assert set(dir(package)) >= modules
+    names = listed(str(package.__file__))
+    for public in names:
+        value = getattr(package, public)
+        assert inspect.getdoc(value) or not callable(value), f"{name}.{public} has no docstring"
+        inside = importlib.util.find_spec(f"{name}.{public}")
+        assert inside is None, f"{name}.{public} is a module as well"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'rlkit' has no attribute 'trian'"):
+        rlkit.trian  # noqa: B018
+
+
+def test_compare_takes_one_score_a_seed() -> None:
+    found = rlkit.compare([1.0, 1.1, 0.9, 1.0], [3.0, 3.1, 2.9, 3.0])
+    assert found.resolved
+    assert float(found.difference.point) == pytest.approx(-2)
+
+
+def test_solve_and_simulate() -> None:
+    model = rlkit.FiniteMDP.from_dense(
+        np.array([[[0.0, 1.0]], [[0.0, 1.0]]]), np.array([[0.0], [1.0]])
+    )
+    assert rlkit.solve(model, 0.5).value == pytest.approx([1, 2])
+    assert rlkit.simulate("ucb1", [0.2, 0.8], runs=3, horizon=50).regret.shape[0] == 3
