@@ -131,7 +131,8 @@ def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
 
     def scores(given: Any) -> np.ndarray:
         if isinstance(given, str | Path):
-            return records.last_returns(Path(given))[:, None]
+            rows = records.read_episodes(Path(given) / "episodes.csv")
+            return records.mean_returns(rows)[2][:, -1:]
         array = np.asarray(given, float)
         return array[:, None] if array.ndim == 1 else array
 

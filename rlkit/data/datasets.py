@@ -155,7 +155,7 @@ class Shown:
 
 def show(dataset: str | Path) -> Shown:
     """Description and figures of a local dataset, by id or directory."""
-    store, meta = _read(dataset)
+    store, meta = read(dataset)
     returns = store.returns()
     terminated, truncated = store.terminated[store.ends], store.truncated[store.ends]
     policies, first = [], 0
@@ -233,7 +233,7 @@ def check(dataset: str | Path) -> Checked:
     """
     try:
         is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
-        store, meta = d4rl.read(dataset) if is_file else _read(dataset)
+        store, meta = d4rl.read(dataset) if is_file else read(dataset)
     except (ValueError, FileNotFoundError) as error:
         return Checked((str(error),))
     problems, notes = [], list(meta.notes)
@@ -262,7 +262,9 @@ def check(dataset: str | Path) -> Checked:
     return Checked(tuple(problems), tuple(notes))
 
 
-def _read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
+def read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
+    """Steps and description of a Minari dataset. Raises ValueError naming the nearest id, and what
+    builds it where it is a recipe."""
     try:
         return minari_io.read(dataset)
     except ValueError as error:

@@ -11,9 +11,7 @@ from rlkit.core.ranges import Count, Natural, NonNegatives, OpenShare, Positive,
 class ModelConfig:
     batch_size: Count = 256  # B, transitions an update
     real_ratio: Share = 0.05  # share of real rows in a minibatch; 1 is model-free
-    model_every: Count = (
-        250  # steps between fits of the model (offline: between rounds of rollouts)
-    )
+    model_every: Count = 250  # steps between fits of the model; offline: between rounds
     rollouts: Count = 10_000  # states rolled out in a round
     retain: Count = 4  # rounds whose rows are kept
     n_models: Count = 7  # ensemble size of the model
