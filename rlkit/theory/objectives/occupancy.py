@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linprog, minimize_scalar
+from scipy.optimize import brentq, linprog
 from scipy.spatial import ConvexHull
 
 from rlkit.theory.evaluation import occupancy
@@ -21,6 +21,8 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_count, check_gamma, check_positive
+
+_PAIRWISE_STEPS = 10_000  # between two solves; a bound that well-posed objectives never meet
 
 
 class OccupancyPlan(NamedTuple):
@@ -155,31 +157,59 @@ def frank_wolfe(
 ) -> tuple[OccupancyPlan, float]:  # fmt: skip
     """Occupancy that maximises a concave `objective` of it, and a bound on what is missing.
 
-    Each step solves one MDP and searches the segment to its occupancy. The plan's objectives are
-    empty. ArithmeticError when the gap stays above `tolerance`.
+    Fully corrective Frank-Wolfe: each step solves one MDP, whose best policy's occupancy joins the
+    corners kept, and moves weight between corners until that gains no more. Steps towards the new
+    corner alone would zigzag when the optimum lies on a face, and take thousands. The plan's
+    objectives are empty. ArithmeticError when the gap stays above `tolerance`.
     """
     check_positive("tolerance", tolerance)
     max_steps = check_count("max_steps", max_steps)
     d = occupancy(mdp, mdp.table(1.0 / np.diff(mdp.sa_ptr)[mdp.state_of_row()], 0.0), gamma)
+    corners, weights = d[None], np.ones(1)
+    eps = min(1e-6, 0.1 * tolerance / (1.0 - gamma))
     gap = np.inf
     for _ in range(max_steps):
         slope = gradient(d)
-        best = occupancy(mdp, solve(mdp.with_rewards(slope), gamma, "pi").policy, gamma)
-        gap = float(slope @ (best - d))
+        found = solve(mdp.with_rewards(slope), gamma, "pi", eps)
+        gap = (1.0 - gamma) * float(mdp.initial_law() @ found.upper) - float(slope @ d)
         if gap <= tolerance:
             return OccupancyPlan(d, policy_of(mdp, d), np.empty(0), objective(d)), gap
-        step = minimize_scalar(
-            lambda x, d=d, best=best: -objective((1 - x) * d + x * best), bounds=(0.0, 1.0),
-            method="bounded", options={"xatol": 1e-10},
-        ).x  # fmt: skip
-        d = (1.0 - step) * d + step * best
+        corners = np.vstack([corners, occupancy(mdp, found.policy, gamma)])
+        weights = _corrected(corners, np.append(weights, 0.0), gradient, 0.1 * gap)
+        corners, weights = corners[weights > 0], weights[weights > 0]
+        d = weights @ corners
     raise ArithmeticError(f"Frank-Wolfe left a gap of {gap:.2g} after {max_steps} steps")
+
+
+def _corrected(
+    corners: Array, weights: Array, gradient: Callable[[Array], Array], accuracy: float
+) -> Array:
+    """Weights of the corners from which no shift between two of them gains more than `accuracy`.
+
+    Pairwise steps: weight goes from the worst corner that has some to the best one, to where the
+    slope along the shift is 0 or the weight is spent.
+    """
+    for _ in range(_PAIRWISE_STEPS):
+        d = weights @ corners
+        worth = corners @ gradient(d)
+        best, worst = int(worth.argmax()), int(np.where(weights > 0, worth, np.inf).argmin())
+        if worth[best] - worth[worst] <= accuracy:
+            break
+        shift, most = corners[best] - corners[worst], float(weights[worst])
+
+        def slope(x: float, d: Array = d, shift: Array = shift) -> float:
+            return float(shift @ gradient(d + x * shift))
+
+        step = most if slope(most) >= 0.0 else brentq(slope, 0.0, most, xtol=1e-14)
+        weights[best] += step
+        weights[worst] = 0.0 if step == most else most - step
+    return weights / weights.sum()
 
 
 def maximum_entropy(
     mdp: FiniteMDP, gamma: float, tolerance: float = 1e-4, max_steps: int = 2000
 ) -> tuple[OccupancyPlan, float]:
-    """Policy with the most even state occupancy (entropy in nats), by Frank-Wolfe."""
+    """Policy with the most even state occupancy (entropy in nats), by `frank_wolfe`."""
     owner = mdp.state_of_row()
 
     def states(d: Array) -> Array:

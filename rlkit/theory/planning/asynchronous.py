@@ -140,7 +140,7 @@ def state_transpose(mdp: FiniteMDP) -> sp.csr_array:
     states = np.repeat(mdp.state_of_row(), np.diff(p.indptr))
     key = p.indices.astype(np.int64) * mdp.num_states + states
     order = np.lexsort((-p.data, key))
-    first = np.concatenate([[True], np.diff(key[order]) > 0])
+    first = np.diff(key[order], prepend=-1) > 0
     pick = order[first]
     shape = (mdp.num_states, mdp.num_states)
     return sp.csr_array((p.data[pick], (p.indices[pick], states[pick])), shape=shape)

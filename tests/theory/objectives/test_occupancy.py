@@ -17,6 +17,7 @@ from rlkit.theory.objectives.occupancy import (
     policy_of,
 )
 from rlkit.theory.objectives.separations import two_switches
+from rlkit.theory.planning.linear_program import flow_matrix
 
 MODEL = garnet(4, 3, 2, seed=7)
 R = np.random.default_rng(1).random((2, 12))
@@ -121,3 +122,26 @@ def test_errors():
         chebyshev(MODEL, 1.0, R)
     with pytest.raises(ValueError, match="accepted"):
         markov_expressivity(MODEL, 0.9, [])
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.9, 0.99])
+def test_the_most_even_occupancy_is_found_on_random_models(gamma):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        p = rng.dirichlet(np.full(5, [0.1, 0.3, 1.0][seed % 3]), (5, 3))
+        mdp = FiniteMDP.from_dense(p, np.zeros((5, 3)), np.eye(5)[0])
+        plan, gap = maximum_entropy(mdp, gamma)
+        assert gap <= 1e-4
+        d = plan.occupancy
+        start = (1 - gamma) * np.eye(5)[0]
+        np.testing.assert_allclose(flow_matrix(mdp, gamma).T @ d, start, atol=1e-9)
+        # No policy gains more to first order; a concave function has no more to give.
+        slope = np.repeat(-np.log(np.add.reduceat(d, mdp.sa_ptr[:-1])), 3)
+        best = (1 - gamma) * solve(mdp.with_rewards(slope), gamma, "pi").value[0]
+        assert best - slope @ d <= 1.1e-4
+
+
+def test_a_fine_tolerance_takes_few_models():
+    p = np.random.default_rng(0).dirichlet(np.full(5, 0.1), (5, 3))
+    mdp = FiniteMDP.from_dense(p, np.zeros((5, 3)), np.eye(5)[0])
+    assert maximum_entropy(mdp, 0.9, 1e-9, max_steps=30)[1] <= 1e-9

@@ -1,0 +1,33 @@
+"""`rlkit solve` on the smallest and the emptiest models."""
+
+import numpy as np
+import pytest
+
+from rlkit.cli.solve_command import solve
+from rlkit.theory.mdp import FiniteMDP
+from rlkit.theory.planning.solvers import METHODS
+
+MODELS = {
+    "one state, one action": FiniteMDP.from_dense(np.ones((1, 1, 1)), np.ones((1, 1))),
+    "no reward": FiniteMDP.from_dense(np.full((3, 2, 3), 1 / 3), np.zeros((3, 2))),
+    "no successor": FiniteMDP.from_dense(
+        np.zeros((2, 2, 2)), np.arange(4.0).reshape(2, 2), stop=np.ones((2, 2))
+    ),
+}
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_method_answers(model, gamma, tmp_path, capsys):
+    mdp = MODELS[model]
+    mdp.save(tmp_path / "m.npz")
+    solve([str(tmp_path / "m.npz"), "--method", "all", "--gamma", str(gamma), "--quiet"])
+    shown = capsys.readouterr().out
+    assert shown.count(" yes") == len(METHODS)
+
+
+@pytest.mark.parametrize("model", ["no reward", "no successor"])
+def test_without_discount_what_ends_or_pays_nothing_is_solved(model, tmp_path, capsys):
+    MODELS[model].save(tmp_path / "m.npz")
+    solve([str(tmp_path / "m.npz"), "--method", "vi,pi,mpi", "--gamma", "1", "--quiet"])
+    assert capsys.readouterr().out.count(" yes") == 3
