@@ -36,6 +36,9 @@ class Check:
     dataset: Annotated[
         Positional[str], arg(metavar="DATASET", help="an id, a directory, or a D4RL file (HDF5)")
     ]
+    env: Annotated[
+        str | None, arg(metavar="ID", help="environment the data must fit, instead of their own")
+    ] = None
     trust: _Trust = False
 
 
@@ -114,11 +117,13 @@ def listing(argv: Sequence[str], indent: str = "") -> None:
         steps = "" if row.steps is None else f"{row.steps:,} steps"
         episodes = "" if row.episodes is None else f"{row.episodes:,} episodes"
         size = "" if row.megabytes is None else f"{row.megabytes:,.1f} MB"
-        state = "built" if row.built else "recipe"
+        state = "bad" if row.problem else "built" if row.built else "recipe"
         print(
             f"{indent}{row.dataset_id:{width}}  {state:6}  {steps:>15}  {episodes:>15}  "
-            f"{size:>10}  {row.env_id}"
+            f"{size:>10}  {row.env_id}".rstrip()
         )
+        if row.problem:
+            print(f"{indent}{'':{width}}  cannot be read: {row.problem}")
     if not rows:
         print(f"{indent}no recipes and no local datasets")
 
@@ -181,7 +186,7 @@ def check(argv: Sequence[str]) -> None:
     from rlkit.data import datasets
 
     with trusting(form.trust):
-        checked = datasets.check(form.dataset)
+        checked = datasets.check(form.dataset, form.env)
     for note in checked.notes:
         print(f"note: {note}")
     for problem in checked.problems:

@@ -15,6 +15,10 @@ class FileError(RlkitError, OSError, ValueError):
     """The system refuses a file, or the file does not hold what it should: the message names it."""
 
 
+class MissingFileError(FileError, FileNotFoundError):
+    """There is no such file."""
+
+
 class CheckpointError(RlkitError):
     """A checkpoint could not be written, or what was read is not what was written."""
 

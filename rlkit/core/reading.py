@@ -45,7 +45,7 @@ from typing import (
 
 import numpy as np
 
-from rlkit.core.errors import FileError, RlkitError
+from rlkit.core.errors import FileError, MissingFileError, RlkitError
 
 T = TypeVar("T")
 # What json, zipfile, numpy, h5py, safetensors, sqlite and our own code raise on content that is not
@@ -82,7 +82,8 @@ def reading(path: str | Path, what: str, error: type[RlkitError] = FileError) ->
     except (*FOREIGN, MemoryError) as fault:
         if isinstance(fault, RlkitError):
             raise
-        raise error(_told(path, what, fault)) from fault
+        missing = error is FileError and isinstance(fault, FileNotFoundError)
+        raise (MissingFileError if missing else error)(_told(path, what, fault)) from fault
 
 
 def _told(path: str | Path, what: str, fault: BaseException) -> str:

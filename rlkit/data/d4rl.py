@@ -24,9 +24,11 @@ import h5py
 import numpy as np
 from gymnasium import spaces
 
+from rlkit.core.errors import FileError
 from rlkit.core.nearest import suggestion
+from rlkit.data import hdf5
 from rlkit.data.meta import D4RL_SCORE, Meta, Reference
-from rlkit.data.store import EpisodeStore
+from rlkit.data.store import EpisodeStore, check_numbers
 
 _SAME = 1e-6  # D4RL recorded both copies of an observation in float32
 _PLAIN = ("rewards", "terminals", "timeouts")  # one number a row
@@ -114,8 +116,9 @@ def read(path: str | Path, *, time_limit: int | None = None) -> tuple[EpisodeSto
 
     `time_limit` (steps) cuts episodes in files that have neither timeouts nor next observations.
     `meta.notes` say what was missing and how many rows were dropped; the column `raw_return` holds
-    each episode's return before any row was dropped. Action bounds are taken as [-1, 1], D4RL's
-    convention. Raises ValueError naming file, key and row for a damaged file, a missing key (with
+    each episode's return before any row was dropped. The file does not say in what bounds the
+    actions lie: `meta` has those of D4RL's own tasks, [-1, 1], and `spaces_known` False. Raises
+    ValueError naming file, key and row for a damaged file, a missing key (with
     the nearest present one), arrays that do not fit, and numbers that are not finite.
     """
     path = Path(path)
@@ -184,6 +187,7 @@ def _meta(path: Path, store: EpisodeStore, notes: list[str]) -> Meta:
         algorithm="D4RL",
         description=f"imported from the D4RL file {path.name}",
         notes=tuple(notes),
+        spaces_known=False,
     )
 
 
@@ -224,22 +228,22 @@ def _episode_ends(columns: _Columns, time_limit: int | None, notes: list[str]) -
 
 
 def _load(path: Path) -> _Columns:
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
+    with hdf5.opened(path, "a D4RL file (HDF5)") as file:
+        missing = [name for name in _REQUIRED if name not in file]
+        if missing:
+            present = [name for name in file if isinstance(file[name], h5py.Dataset)]
+            hints = [f"{name!r}{suggestion(name, present)}" for name in missing]
+            raise FileError(f"{path}: not in D4RL's layout: lacks {'; '.join(hints)}")
+        arrays = {
+            name: hdf5.array(path, file, name)
+            for name in (*_REQUIRED, "timeouts", "next_observations")
+            if name in file
+        }
     try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in _REQUIRED if name not in file]
-            if missing:
-                present = [name for name in file if isinstance(file[name], h5py.Dataset)]
-                hints = [f"{name!r}{suggestion(name, present)}" for name in missing]
-                raise ValueError(f"{path}: not in D4RL's layout: lacks {'; '.join(hints)}")
-            arrays = {
-                name: np.asarray(file[name])
-                for name in (*_REQUIRED, "timeouts", "next_observations")
-                if name in file
-            }
-    except (OSError, RuntimeError) as error:  # h5py's errors for truncated and damaged files
-        raise ValueError(f"{path}: damaged or not an HDF5 file: {error}") from error
+        for name, column in arrays.items():
+            check_numbers(name, column)
+    except ValueError as error:
+        raise FileError(f"{path}: {error}") from error
     for name in ("observations", "actions", "next_observations"):
         if name in arrays and arrays[name].dtype.kind == "f":
             arrays[name] = arrays[name].astype(np.float32, copy=False)

@@ -7,24 +7,40 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-import gymnasium
 import numpy as np
-from gymnasium import spaces
 
 import rlkit
+from rlkit.core.errors import FileError, UsageError
 from rlkit.core.nearest import suggestion
-from rlkit.data import d4rl, minari_io
+from rlkit.core.reading import fit
+from rlkit.data import d4rl, minari_io, minari_local
+from rlkit.data.fitting import check_fit
 from rlkit.data.meta import Meta
 from rlkit.data.recipes import cards
+from rlkit.data.recipes.cards import Recipe
 from rlkit.data.recipes.episodes import roll_out
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.make import make
+from rlkit.envs.specs import from_text
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _HDF5 = (".hdf5", ".h5")
 _VERSIONED = ("numpy", "numba", "gymnasium", "mujoco", "minigrid", "minari")
+
+
+class _Policy(TypedDict):
+    name: str
+    episodes: int
+
+
+class _Details(TypedDict):
+    """What `build` notes of a dataset."""
+
+    fingerprint: NotRequired[str]
+    policies: NotRequired[list[_Policy]]
+    versions: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -50,16 +66,18 @@ def build(
     (naming the nearest recipe) and for a standing dataset made from another recipe.
     """
     recipe = cards.find(name)
-    path = minari_io.dataset_path(name)
+    path = minari_local.dataset_path(name)
     versions = _versions()
     if path.exists() and not force:
-        details = minari_io.read_meta(name).details
+        details = _details(minari_io.read_meta(name))
         if details.get("fingerprint") != recipe.fingerprint():
             raise ValueError(
                 f"dataset {name!r} at {path} was not made from this version of its recipe; "
                 "build it with force to replace it"
             )
-        return Built(name, path, made=False, notes=_version_notes(details["versions"], versions))
+        return Built(
+            name, path, made=False, notes=_version_notes(details.get("versions", {}), versions)
+        )
     env = make(recipe.env_id)
     episodes, policies = [], []
     for policy, episode in roll_out(recipe, progress=progress):
@@ -109,32 +127,37 @@ class Row:
     steps: int | None
     megabytes: float | None
     description: str
+    problem: str = ""  # why a local dataset cannot be read
 
 
 def list_datasets() -> list[Row]:
     """Shipped recipes and local Minari datasets, sorted by id."""
-    recipes, local = cards.all_recipes(), minari_io.local_ids()
-    rows = []
-    for name in sorted(recipes.keys() | local.keys()):
-        recipe, raw = recipes.get(name), local.get(name)
-        env_id = recipe.env_id if recipe is not None else ""
-        if raw is not None and raw.get("env_spec"):
-            env_id = gymnasium.envs.registration.EnvSpec.from_json(str(raw["env_spec"])).id
-        rows.append(
-            Row(
-                dataset_id=name,
-                env_id=env_id,
-                built=raw is not None,
-                has_recipe=recipe is not None,
-                episodes=int(raw["total_episodes"]) if raw is not None else None,
-                steps=int(raw["total_steps"]) if raw is not None else None,
-                megabytes=float(raw["dataset_size"]) if raw is not None else None,
-                description=recipe.description
-                if recipe
-                else str((raw or {}).get("description", "")),
-            )
-        )
-    return rows
+    recipes, local = cards.all_recipes(), minari_local.look()
+    return [_row(n, recipes.get(n), local.get(n)) for n in sorted(recipes.keys() | local.keys())]
+
+
+def _row(name: str, recipe: Recipe | None, found: dict[str, Any] | FileError | None) -> Row:
+    env_id, raw, problem = "" if recipe is None else recipe.env_id, None, ""
+    if isinstance(found, FileError):
+        problem = str(found)
+    elif found is not None:
+        raw = found
+        try:
+            if raw.get("env_spec"):
+                env_id = from_text(raw["env_spec"], f"{name}: env_spec").id
+        except UsageError as error:
+            problem = str(error)
+    return Row(
+        dataset_id=name,
+        env_id=env_id,
+        built=found is not None,
+        has_recipe=recipe is not None,
+        episodes=None if raw is None else raw["total_episodes"],
+        steps=None if raw is None else raw["total_steps"],
+        megabytes=None if raw is None else raw.get("dataset_size"),
+        description=recipe.description if recipe else (raw or {}).get("description") or "",
+        problem=problem,
+    )
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,7 @@ def show(dataset: str | Path) -> Shown:
     returns = store.returns()
     terminated, truncated = store.terminated[store.ends], store.truncated[store.ends]
     policies, first = [], 0
-    for entry in meta.details.get("policies", []):
+    for entry in _details(meta).get("policies", []):
         span = slice(first, first + entry["episodes"])
         policies.append({**entry, "return": float(returns[span].mean())})
         first += entry["episodes"]
@@ -196,7 +219,7 @@ def import_d4rl(
         env = make(env_id)
         observation_space, action_space, spec = env.observation_space, env.action_space, env.spec
         env.close()
-        _check_fit(store, observation_space, action_space, f"{file} and {env_id}")
+        check_fit(store, observation_space, action_space, f"{file} and {env_id}")
     path = minari_io.write(
         store,
         dataset_id,
@@ -225,41 +248,52 @@ class Checked:
         return not self.problems
 
 
-def check(dataset: str | Path) -> Checked:
+def check(dataset: str | Path, env_id: str | None = None) -> Checked:
     """What is wrong with a dataset (id, directory) or a D4RL file (a path to a file).
 
-    Checks readability, layout, finite numbers, flags, action bounds, whether observations and
-    actions fit the environment it names, and that rewards and actions vary at all.
+    Checks readability, layout, finite numbers within float32, flags, action bounds, and whether
+    observations and actions fit the environment: `env_id`, or the one the dataset names. Notes what
+    is no fault but teaches nothing: constant rewards, actions, observations.
     """
+    where = str(dataset)
     try:
         is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
         store, meta = d4rl.read(dataset) if is_file else read(dataset)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         return Checked((str(error),))
     problems, notes = [], list(meta.notes)
-    where = str(dataset)
-    try:
-        bounds = meta.action_bounds
-        store.check_action_bounds(*(bounds or (0, meta.act_size - 1)))
-    except ValueError as error:
-        problems.append(f"{where}: {error}")
-    if meta.env_spec is not None:
+    if meta.spaces_known:
         try:
-            env = make(meta.env_spec)
+            store.check_action_bounds(*(meta.action_bounds or (0, meta.act_size - 1)))
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+    elif env_id is None:
+        notes.append("the file names no environment: bounds are not checked (--env ID does)")
+    if env_id is not None or meta.env_spec is not None:
+        try:
+            env = make(env_id or meta.env_spec)  # type: ignore[arg-type]  # one of them is there
             env.close()
-            _check_fit(store, env.observation_space, env.action_space, where)
+            check_fit(store, env.observation_space, env.action_space, where)
         except ValueError as error:
             problems.append(str(error))
         except Exception as error:  # whatever an environment of another package raises
-            notes.append(f"environment {meta.env_id} cannot be made here: {error}")
+            told = problems if env_id is not None else notes
+            told.append(f"environment {env_id or meta.env_id} cannot be made here: {error}")
+    return Checked(tuple(dict.fromkeys(problems)), (*notes, *_teaches_nothing(store)))
+
+
+def _teaches_nothing(store: EpisodeStore) -> list[str]:
+    notes = []
     if np.ptp(store.reward) == 0:
         notes.append(f"every reward is {store.reward[0]}: there is nothing to prefer")
     if (store.action == store.action[0]).all():
         notes.append("every action is the same")
+    if (store.obs == store.obs[0]).all():
+        notes.append("every observation is the same: nothing tells one state from another")
     flags = store.terminated | store.truncated
     if not store.terminated.any() and flags.sum() == 1:
         notes.append("one single episode without termination: are episode ends missing?")
-    return Checked(tuple(problems), tuple(notes))
+    return notes
 
 
 def read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
@@ -269,34 +303,19 @@ def read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
         return minari_io.read(dataset)
     except ValueError as error:
         name = str(dataset)
-        if not minari_io.exists(name):
+        if not minari_local.exists(name):
             recipes = cards.all_recipes()
             if name in recipes:
                 raise ValueError(
                     f"dataset {name!r} is not built yet: rlkit dataset build {name}"
                 ) from error
-            known = {*recipes, *minari_io.local_ids()}
+            known = {*recipes, *minari_local.local_ids()}
             raise ValueError(f"no dataset {name!r}{suggestion(name, known)}") from error
         raise
 
 
-def _check_fit(
-    store: EpisodeStore, observation_space: spaces.Space, action_space: spaces.Space, where: str
-) -> None:
-    theirs = Meta("", observation_space, action_space)
-    if store.obs.shape[1:] != theirs.obs_shape:
-        raise ValueError(
-            f"{where}: observations have shape {store.obs.shape[1:]}, "
-            f"the environment's {theirs.obs_shape}"
-        )
-    if store.discrete != theirs.discrete:
-        raise ValueError(f"{where}: the actions do not fit the environment's {action_space}")
-    if not store.discrete and store.action.shape[1] != theirs.act_size:
-        raise ValueError(
-            f"{where}: actions have {store.action.shape[1]} dimensions, "
-            f"the environment's {theirs.act_size}"
-        )
-    store.check_action_bounds(*(theirs.action_bounds or (0, theirs.act_size - 1)))
+def _details(meta: Meta) -> _Details:
+    return fit(meta.details, _Details, f"dataset {meta.dataset_id!r}: details")  # type: ignore[arg-type]
 
 
 def _quantiles(values: np.ndarray) -> dict[float, float]:

@@ -45,6 +45,7 @@ class Meta:
     description: str = ""
     details: dict[str, Any] = field(default_factory=dict)  # recipe, versions: JSON-able
     notes: tuple[str, ...] = ()  # what the reader had to repair
+    spaces_known: bool = True  # False where the file names no bounds: the spaces are assumed
 
     @property
     def env_id(self) -> str | None:

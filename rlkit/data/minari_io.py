@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 import threading
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,19 +21,24 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_dataset import parse_dataset_id
+from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from rlkit.core.errors import UsageError
+from rlkit.core.errors import FileError
 from rlkit.core.nearest import suggestion
+from rlkit.core.reading import reading
+from rlkit.core.replacing import clear, remove, replacing, temporary_name
+from rlkit.data import hdf5
 from rlkit.data.meta import Meta, Reference
+from rlkit.data.minari_local import data_path, dataset_path, local_ids, read_raw
 from rlkit.data.spaces import action_bounds, flatten, flatten_action
 from rlkit.data.store import EpisodeStore
-from rlkit.envs.specs import vouch
+from rlkit.envs.specs import from_text, vouch
 
+_ROWS = "main_data.hdf5"
 _ROOT_VARIABLE = "MINARI_DATASETS_PATH"
-_BUILDING = ".building-"
-_ABANDONED = 24 * 3600.0  # seconds
+_BUILDING = "building"
 _STEPWISE = ("action", "reward", "terminated", "truncated")
 _root_lock = threading.Lock()  # Minari takes its root from the environment of the process
 
@@ -51,23 +53,13 @@ def read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
     are bad, naming the row.
     """
     source = _open(dataset)
-    name = source.spec.dataset_id
-    meta = _meta(source)
+    with _readable(Path(source.spec.data_path)):
+        meta = _meta(source)
+        episodes = list(_episodes(source, meta))
     try:
-        return EpisodeStore.from_episodes(_episodes(source, meta)), meta
+        return EpisodeStore.from_episodes(episodes), meta
     except ValueError as error:
-        raise ValueError(f"dataset {name!r}: {error}") from error
-    except (OSError, KeyError, AssertionError) as error:  # what h5py and Minari raise on damage
-        raise ValueError(
-            f"dataset {name!r} at {source.spec.data_path} is damaged: "
-            f"{error}; build or import it again"
-        ) from error
-
-
-def dataset_path(dataset_id: str) -> Path:
-    """The directory of a dataset id, existing or not. Raises ValueError for a malformed id."""
-    _check_id(dataset_id)
-    return Path(get_dataset_path(dataset_id))
+        raise FileError(f"dataset {source.spec.dataset_id!r}: {error}") from error
 
 
 def read_meta(dataset: str | Path) -> Meta:
@@ -75,49 +67,34 @@ def read_meta(dataset: str | Path) -> Meta:
     return _meta(_open(dataset))
 
 
-def local_ids() -> dict[str, dict[str, Any]]:
-    """Minari's metadata of every local dataset by id; damaged ones are left out."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return minari.list_local_datasets()
-
-
-def exists(dataset: str | Path) -> bool:
-    """Whether a dataset stands there, whole or damaged."""
-    return _data_path(dataset) is not None
-
-
-def _data_path(dataset: str | Path) -> Path | None:
-    candidates = [Path(dataset), Path(dataset) / "data"]
-    with contextlib.suppress(ValueError):
-        candidates.append(dataset_path(str(dataset)) / "data")
-    return next((path for path in candidates if (path / "metadata.json").is_file()), None)
-
-
 def _open(dataset: str | Path) -> minari.MinariDataset:
-    path = _data_path(dataset)
+    path = data_path(dataset)
     if path is None:
         raise ValueError(
             f"no dataset {str(dataset)!r} under {get_dataset_path()}"
             + suggestion(str(dataset), local_ids())
         )
-    try:
-        _check_spaces(path)
+    raw = read_raw(path)
+    if not (raw.get("observation_space") and raw.get("action_space")):
+        # Minari would make the environment to learn the spaces
+        vouch(from_text(str(raw.get("env_spec")), f"{path / METADATA_FILE_NAME}: env_spec"))
+    with _readable(path):
+        if raw["data_format"] == "hdf5":
+            with hdf5.opened(path / _ROWS, "the rows of a Minari dataset") as file:
+                if len(file) != raw["total_episodes"]:
+                    raise ValueError(f"it has {len(file)} episodes, not {raw['total_episodes']}")
         return minari.MinariDataset(path)
-    except UsageError:  # of `_check_spaces`: nothing is damaged
-        raise
-    except Exception as error:  # a broken metadata.json surfaces as almost any type
-        raise ValueError(
-            f"dataset {str(dataset)!r} at {path} is damaged: {type(error).__name__}: {error}"
-        ) from error
 
 
-def _check_spaces(path: Path) -> None:
-    """Raises UsageError where Minari, to learn the spaces, would make an environment that is not
-    vouched for."""
-    raw = json.loads((path / "metadata.json").read_text())
-    if not {"observation_space", "action_space"} <= raw.keys():
-        vouch(EnvSpec.from_json(raw["env_spec"]))
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What Minari and h5py raise on damage becomes one FileError, with the remedy."""
+    rows = path / _ROWS
+    try:
+        with reading(rows if rows.is_file() else path / METADATA_FILE_NAME, "a Minari dataset"):
+            yield
+    except FileError as error:
+        raise FileError(f"{error}; build or import the dataset again") from error
 
 
 def _meta(source: minari.MinariDataset) -> Meta:
@@ -140,8 +117,8 @@ def _meta(source: minari.MinariDataset) -> Meta:
         env_spec=source.env_spec,
         reference=reference,
         behaviour_return=details.get("behaviour_return"),
-        algorithm=raw.get("algorithm_name", ""),
-        description=raw.get("description", ""),
+        algorithm=raw.get("algorithm_name") or "",
+        description=raw.get("description") or "",
         details=details.get("details", {}),
         notes=tuple(details.get("notes", ())),
     )
@@ -218,7 +195,7 @@ def write(
         extra["env_spec"] = env_spec.to_json()
     json.dumps(extra)  # refuses what cannot be stored before any file is made
     root = Path(get_dataset_path())
-    with _building(root) as workplace:
+    with _writing(dataset_id, final), _building(root) as workplace:
         with _minari_root(workplace), warnings.catch_warnings():
             # Minari warns of every field left empty and of a missing evaluation environment.
             warnings.simplefilter("ignore", UserWarning)
@@ -235,7 +212,8 @@ def write(
             made.storage.update_metadata(extra)
         _make_namespace(dataset_id)
         final.parent.mkdir(parents=True, exist_ok=True)
-        _move(workplace / dataset_id, final, workplace)
+        with replacing(final) as complete:
+            os.rename(workplace / dataset_id, complete)
     return final
 
 
@@ -308,27 +286,26 @@ def _buffer(number: int, episode: Mapping[str, Any]) -> EpisodeBuffer:
     )
 
 
-def _check_id(dataset_id: str) -> None:
+@contextlib.contextmanager
+def _writing(dataset_id: str, final: Path) -> Iterator[None]:
+    """The system's refusals name the dataset."""
     try:
-        parse_dataset_id(dataset_id)
-    except (ValueError, TypeError) as error:  # TypeError: Minari's own slip on a missing version
-        raise ValueError(
-            f"dataset id {dataset_id!r} must read (namespace/)name-v<number>, "
-            "like rlkit/hopper/medium-v0"
-        ) from error
+        yield
+    except OSError as error:
+        cause = error.strerror or error
+        raise FileError(f"dataset {dataset_id!r} cannot be written to {final}: {cause}") from error
 
 
 @contextlib.contextmanager
 def _building(root: Path) -> Iterator[Path]:
     """A hidden directory under `root`, on the same disk as the final place; Minari skips it."""
-    for leftover in root.glob(_BUILDING + "*"):  # of processes that were killed
-        if time.time() - leftover.stat().st_mtime > _ABANDONED:
-            shutil.rmtree(leftover, ignore_errors=True)
-    workplace = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=root))
+    clear(root / _BUILDING)
+    workplace = temporary_name(root / _BUILDING)
+    workplace.mkdir()
     try:
         yield workplace
     finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        remove(workplace)
 
 
 @contextlib.contextmanager
@@ -350,16 +327,3 @@ def _make_namespace(dataset_id: str) -> None:
     if namespace is not None and namespace not in list_local_namespaces():
         with contextlib.suppress(ValueError):  # another process was first
             create_namespace(namespace)
-
-
-def _move(built: Path, final: Path, workplace: Path) -> None:
-    """Put `built` at `final`; what stood there is kept until the new one is in place."""
-    old = workplace / "replaced"
-    if final.exists():
-        os.rename(final, old)
-    try:
-        os.rename(built, final)
-    except OSError:
-        if old.exists() and not final.exists():
-            os.rename(old, final)
-        raise

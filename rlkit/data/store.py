@@ -24,8 +24,9 @@ class EpisodeStore:
 
     Arrays are kept as given (no copy) apart from dtype: `reward` float32, flags bool, ids int64.
     The last step of an episode that carries no flag is marked truncated. Raises ValueError naming
-    the column and the row for a shape that does not fit, a number that is not finite, a flag
-    inside an episode, or episode ids and steps that do not count up. Actions may be NaN where the
+    the column and the row for a shape that does not fit, what is no real number, a number that is
+    not finite or overflows float32 (what agents compute with), a flag inside an episode, or episode
+    ids and steps that do not count up. Actions may be NaN where the
     optional column `action_known` is False.
     """
 
@@ -40,6 +41,8 @@ class EpisodeStore:
     extra: dict[str, np.ndarray] = field(default_factory=dict)  # each [N, ...]
 
     def __post_init__(self) -> None:
+        for name in ("obs", "action", "reward", "next_obs"):
+            check_numbers(name, np.asarray(getattr(self, name)))
         action = np.asarray(self.action)
         columns: dict[str, Any] = {
             "obs": np.asarray(self.obs),
@@ -251,6 +254,21 @@ def returns_to_go(reward: np.ndarray, starts: np.ndarray, gamma: float) -> np.nd
         rows = rows[rows >= starts]
         total[rows] += gamma * total[rows + 1]
     return total
+
+
+def check_numbers(name: str, column: np.ndarray) -> None:
+    """Raises ValueError where a column holds text, complex numbers or objects, or numbers that
+    float32 cannot hold."""
+    if column.dtype.kind not in "biuf":
+        raise ValueError(f"column {name} holds {column.dtype}; real numbers are expected")
+    if column.dtype.kind == "f" and column.dtype.itemsize > 4 and column.ndim:
+        most = np.finfo(np.float32).max
+        bad = (np.isfinite(column) & (np.abs(column) > most)).reshape(len(column), -1).any(1)
+        if bad.any():
+            raise ValueError(
+                f"column {name}: row {np.flatnonzero(bad)[0]} holds a number beyond {most:.3g}, "
+                f"which float32 cannot hold ({bad.sum()} such rows); rescale it"
+            )
 
 
 def _numbering(lengths: np.ndarray) -> dict[str, np.ndarray]:

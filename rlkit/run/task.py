@@ -18,7 +18,8 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete, Spec
-from rlkit.data import d4rl, minari_io
+from rlkit.data import d4rl, minari_io, minari_local
+from rlkit.data.fitting import check_fit
 from rlkit.data.meta import Meta
 from rlkit.data.recipes import cards
 from rlkit.data.spaces import flat_shape
@@ -118,6 +119,7 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     if options.dataset is None:
         return _of_env(options.env or ""), None
     store, meta = read_dataset(options.dataset)
+    meta = _fitting(store, meta, options)
     behaviour = meta.behaviour_return
     dataset = {
         "id": meta.dataset_id,
@@ -179,11 +181,11 @@ def read_dataset(name: str) -> tuple[EpisodeStore, Meta]:
     path = Path(name)
     if path.suffix in (".hdf5", ".h5") and path.is_file():
         return d4rl.read(path)
-    if not minari_io.exists(name):
+    if not minari_local.exists(name):
         recipes = cards.all_recipes()
         if name in recipes:
             raise UsageError(f"dataset {name!r} is not built yet: rlkit dataset build {name}")
-        known = {*recipes, *minari_io.local_ids()}
+        known = {*recipes, *minari_local.local_ids()}
         raise UsageError(f"no dataset {name!r}{suggestion(name, known)}")
     return minari_io.read(name)
 
@@ -251,6 +253,30 @@ def _action_layout(space: spaces.Space) -> tuple[tuple[int, ...], int]:
     if isinstance(space, spaces.Box):
         return tuple(space.shape), 0
     raise UsageError(f"actions of {space} are not supported; Box and Discrete are")
+
+
+def _fitting(store: EpisodeStore, meta: Meta, options: Options) -> Meta:
+    """The description with the environment's spaces where the file names none. Raises UsageError
+    where the rows do not fit the environment they are for."""
+    named = options.env or meta.env_spec
+    if named is None:
+        return meta
+    try:
+        env = make(named)
+    except Exception as error:
+        if options.env is not None:
+            raise UsageError(str(error)) from error
+        return meta  # an environment that is not installed here: the data can still be learnt from
+    env.close()
+    if not meta.spaces_known:
+        meta = replace(meta, observation_space=env.observation_space, action_space=env.action_space)
+    name = options.env or meta.env_id
+    where = f"dataset {options.dataset} does not fit environment {name}"
+    try:
+        check_fit(store, env.observation_space, env.action_space, where)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return meta
 
 
 def _check_fit(task: Task, meta: Meta, options: Options) -> None:

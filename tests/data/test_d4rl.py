@@ -160,10 +160,10 @@ def test_a_misnamed_key_is_named_with_the_nearest_present_one(tmp_path: Path) ->
 def test_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None:
     whole = write(tmp_path / "x.hdf5", arrays())
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"x\.hdf5: damaged or not an HDF5 file"):
+    with pytest.raises(ValueError, match=r"x\.hdf5 is damaged, or is not a D4RL file"):
         d4rl.read(whole)
     whole.write_text("not data")
-    with pytest.raises(ValueError, match="damaged or not an HDF5 file"):
+    with pytest.raises(ValueError, match="is damaged, or is not a D4RL file"):
         d4rl.read(whole)
     with pytest.raises(FileNotFoundError, match="absent"):
         d4rl.read(tmp_path / "absent.hdf5")

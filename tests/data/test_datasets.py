@@ -1,4 +1,8 @@
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -6,7 +10,7 @@ import minari
 import numpy as np
 import pytest
 
-from rlkit.data import datasets, minari_io
+from rlkit.data import datasets, minari_io, minari_local
 from rlkit.data.recipes import cards
 
 GRID, HOPPER = "rlkit/minigrid/doorkey-5x5-mixed-v0", "rlkit/hopper/medium-v0"
@@ -95,7 +99,7 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_one_works() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         datasets.build(GRID, progress=interrupt)
-    assert not minari_io.dataset_path(GRID).exists()
+    assert not minari_local.dataset_path(GRID).exists()
     assert datasets.build(GRID).made
 
 
@@ -173,7 +177,9 @@ def test_checking_a_file_tells_its_problems_with_their_rows(hopper_file: Path) -
     assert fine.notes
     with h5py.File(hopper_file, "a") as file:
         file["actions"][12] = 3.0
-    outside = datasets.check(hopper_file)
+    assert datasets.check(hopper_file).ok  # what bounds there are is not guessed
+    assert any("bounds are not checked" in note for note in datasets.check(hopper_file).notes)
+    outside = datasets.check(hopper_file, "Hopper-v5")
     assert not outside.ok
     assert "row 12" in outside.problems[0]
     with h5py.File(hopper_file, "a") as file:
@@ -181,7 +187,7 @@ def test_checking_a_file_tells_its_problems_with_their_rows(hopper_file: Path) -
     assert "rewards row 4 holds NaN" in datasets.check(hopper_file).problems[0]
     hopper_file.write_bytes(hopper_file.read_bytes()[:3000])
     assert "damaged" in datasets.check(hopper_file).problems[0]
-    assert "no file" in datasets.check(hopper_file.with_name("absent.hdf5")).problems[0]
+    assert "there is no" in datasets.check(hopper_file.with_name("absent.hdf5")).problems[0]
 
 
 def test_suspicious_but_valid_data_is_noted(hopper_file: Path) -> None:
@@ -194,3 +200,75 @@ def test_suspicious_but_valid_data_is_noted(hopper_file: Path) -> None:
     assert noted.ok
     assert any("every reward is 1" in note for note in noted.notes)
     assert any("one single episode" in note for note in noted.notes)
+
+
+def test_a_dataset_that_says_nothing_is_noted(hopper_file: Path) -> None:
+    with h5py.File(hopper_file, "a") as file:
+        file["observations"][:] = 2.0
+    assert any("every observation is the same" in n for n in datasets.check(hopper_file).notes)
+
+
+def test_a_file_is_checked_against_the_environment_it_is_for(hopper_file: Path) -> None:
+    assert datasets.check(hopper_file, "Hopper-v5").ok
+    other = datasets.check(hopper_file, "HalfCheetah-v5")
+    assert "observations have shape (11,), the environment's (17,)" in other.problems[0]
+    unknown = datasets.check(hopper_file, "Hoper-v5")
+    assert "did you mean 'Hopper-v5'" in unknown.problems[0]
+    with h5py.File(hopper_file, "a") as file:
+        del file["observations"], file["actions"]
+        file["observations"] = np.full((30, 3), 0.5, np.float32)
+        file["actions"] = np.linspace(-2, 2, 30, dtype=np.float32)[:, None]
+    assert datasets.check(hopper_file, "Pendulum-v1").ok  # whose bounds are 2
+    with h5py.File(hopper_file, "a") as file:
+        file["observations"][7, 1] = 1.5
+    (outside,) = datasets.check(hopper_file, "Pendulum-v1").problems
+    assert "column obs: row 7 holds 1.5 in entry 1, outside the environment's [-1, 1]" in outside
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("total_episodes", "many"),
+        ("total_episodes", 10**12),
+        ("rlkit", []),
+        ("env_spec", "{}"),
+        ("dataset_id", "rlkit/other-v0"),
+        ("ref_min_score", "low"),
+        (None, None),
+    ],
+)
+def test_one_bad_dataset_never_ends_a_list(name: str | None, value: object) -> None:
+    datasets.build(GRID)
+    path = minari_local.dataset_path(GRID) / "data" / "metadata.json"
+    raw = json.loads(path.read_text())
+    path.write_text("[" if name is None else json.dumps(raw | {name: value}))
+    rows = datasets.list_datasets()
+    assert [row.dataset_id for row in rows] == sorted([GRID, HOPPER])
+    (bad,) = [row for row in rows if row.dataset_id == GRID]
+    if (name, value) != ("total_episodes", 10**12):  # found when the rows are opened
+        assert bad.problem
+        assert str(path.parent.parent) in bad.problem or GRID in bad.problem
+    checked = datasets.check(GRID)
+    assert name == "dataset_id" or not checked.ok
+
+
+def test_replacing_a_dataset_never_loses_the_old_one(tmp_path: Path) -> None:
+    datasets.build(GRID)
+    root = tmp_path / "datasets"
+    code = f"""
+import os, shutil, sys
+from rlkit.core import replacing
+from rlkit.data import minari_io
+replacing.remove = lambda path: os._exit(9)
+store, meta = minari_io.read({GRID!r})
+minari_io.write(store.select([0]), {GRID!r}, observation_space=meta.observation_space,
+                action_space=meta.action_space, overwrite=True)
+"""
+    environment = os.environ | {"MINARI_DATASETS_PATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=120)
+    assert done.returncode == 9
+    assert minari_io.read(GRID)[0].episodes in (1, 8)
+    datasets.build(GRID, force=True)
+    assert minari_io.read(GRID)[0].episodes == 8
+    hidden = [p for p in root.rglob(".*")]
+    assert hidden == []

@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 
 import gymnasium
@@ -8,7 +7,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rlkit.data import minari_io
+from rlkit.core.replacing import temporary_name
+from rlkit.data import minari_io, minari_local
 from rlkit.data.meta import Reference
 from rlkit.data.spaces import stack
 from rlkit.data.store import EpisodeStore
@@ -97,7 +97,7 @@ def test_a_store_writes_what_its_episodes_write_with_further_columns() -> None:
     minari_io.write(store, "a-v0", observation_space=OBS, action_space=ACT)
     again, _ = minari_io.read("a-v0")
     assert_same(store, again)
-    path = minari_io.dataset_path("a-v0")
+    path = minari_local.dataset_path("a-v0")
     from_directory, _ = minari_io.read(path)
     assert_same(store, from_directory)
 
@@ -175,16 +175,17 @@ def test_nothing_is_left_when_writing_fails(root: Path, monkeypatch: pytest.Monk
     assert len(minari_io.read("rlkit/a-v0")[0]) == 8
 
 
-def test_what_a_killed_process_left_is_removed_a_day_later(root: Path) -> None:
+def test_what_a_killed_process_left_is_removed_by_the_next_call(root: Path) -> None:
     root.mkdir()
-    fresh, old = root / ".building-fresh", root / ".building-old"
-    for leftover in (fresh, old):
+    alive = temporary_name(root / "building")
+    words = alive.name.split("-")
+    dead = root / "-".join([words[0], str(2**22 + 1), *words[2:]])  # no such process can be
+    for leftover in (alive, dead):
         (leftover / "rlkit").mkdir(parents=True)
-    os.utime(old, (0, 0))
     minari_io.write(episodes(), "a-v0", observation_space=OBS, action_space=ACT)
-    assert fresh.exists()  # perhaps another process at work
-    assert not old.exists()
-    assert list(minari_io.local_ids()) == ["a-v0"]
+    assert alive.exists()
+    assert not dead.exists()
+    assert list(minari_local.local_ids()) == ["a-v0"]
 
 
 def test_a_taken_id_is_refused_unless_overwritten_and_the_old_one_stays_on_failure(
@@ -246,13 +247,13 @@ def test_absent_and_damaged_datasets_are_told_apart() -> None:
     data = path / "data" / "main_data.hdf5"
     whole = data.read_bytes()
     data.write_bytes(whole[: len(whole) // 3])
-    with pytest.raises(ValueError, match=r"medium-v0' at .* is damaged"):
+    with pytest.raises(ValueError, match=r"medium-v0/data/.* is damaged"):
         minari_io.read("rlkit/hopper/medium-v0")
     data.write_bytes(whole)
     (path / "data" / "metadata.json").write_text("{")
-    with pytest.raises(ValueError, match=r"medium-v0' at .* is damaged"):
+    with pytest.raises(ValueError, match=r"medium-v0/data/.* is damaged"):
         minari_io.read("rlkit/hopper/medium-v0")
-    assert minari_io.local_ids() == {}
+    assert minari_local.local_ids() == {}
 
 
 def test_a_foreign_dataset_without_our_metadata_reads(root: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rlkit.core.errors import CheckpointError, RunError, UsageError
-from rlkit.data import minari_io
+from rlkit.data import minari_io, minari_local
 from rlkit.eval.records import read_episodes, read_progress
 from rlkit.run import folder as run_folder
 from rlkit.run.options import Options
@@ -203,7 +203,7 @@ def test_a_dataset_without_environment_trains_without_evaluation(
     offline: Build, minari_root: Path
 ) -> None:
     store, meta = minari_io.read("tests/pendulum/random-v0")
-    if not minari_io.exists("tests/pendulum/bare-v0"):
+    if not minari_local.exists("tests/pendulum/bare-v0"):
         minari_io.write(
             store,
             "tests/pendulum/bare-v0",

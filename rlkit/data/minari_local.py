@@ -1,0 +1,124 @@
+"""Where local Minari datasets stand, and what their metadata say; no rows are read here.
+
+Datasets live under MINARI_DATASETS_PATH, or where Minari keeps them by default.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from minari.dataset.minari_dataset import parse_dataset_id
+from minari.dataset.minari_storage import METADATA_FILE_NAME
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from rlkit.core.errors import FileError
+from rlkit.core.reading import read_json
+
+
+class _Ours(TypedDict):
+    """What this package adds to Minari's metadata."""
+
+    behaviour_return: NotRequired[float | None]
+    columns: NotRequired[list[str]]
+    details: NotRequired[dict[str, Any]]
+    notes: NotRequired[list[str]]
+    score_name: NotRequired[str]
+    expert_name: NotRequired[str]
+
+
+class Raw(TypedDict):
+    """Minari's metadata, as far as they are read."""
+
+    dataset_id: str
+    data_format: str
+    minari_version: str
+    total_episodes: int
+    total_steps: int
+    dataset_size: NotRequired[float | None]
+    observation_space: NotRequired[str | None]
+    action_space: NotRequired[str | None]
+    env_spec: NotRequired[str | None]
+    ref_min_score: NotRequired[float | None]
+    ref_max_score: NotRequired[float | None]
+    num_episodes_average_score: NotRequired[int | None]
+    algorithm_name: NotRequired[str | None]
+    description: NotRequired[str | None]
+    rlkit: NotRequired[_Ours]
+
+
+def dataset_path(dataset_id: str) -> Path:
+    """The directory of a dataset id, existing or not. Raises ValueError for a malformed id."""
+    check_id(dataset_id)
+    return Path(get_dataset_path(dataset_id))
+
+
+def local_ids() -> dict[str, dict[str, Any]]:
+    """Minari's metadata of every local dataset by id; damaged ones are left out."""
+    return {name: raw for name, raw in look().items() if isinstance(raw, dict)}
+
+
+def look() -> dict[str, dict[str, Any] | FileError]:
+    """Minari's metadata of every local dataset by id, or what is wrong with it."""
+    root = Path(get_dataset_path())
+    found: dict[str, dict[str, Any] | FileError] = {}
+    waiting, known = [root] if root.is_dir() else [], set()
+    while waiting:
+        folder = waiting.pop()
+        if folder.resolve() in known:  # links may go round
+            continue
+        known.add(folder.resolve())
+        if folder == root or not (folder / "data").is_dir():
+            inner = [path for path in folder.iterdir() if not path.name.startswith(".")]
+            waiting += [path for path in inner if path.is_dir()]
+            continue
+        name = folder.relative_to(root).as_posix()
+        if not _is_id(name):  # a folder of something else
+            continue
+        try:
+            raw = read_raw(folder / "data")
+            if raw["dataset_id"] != name:
+                raise FileError(f"{folder}: its metadata say it is {raw['dataset_id']!r}")
+            found[name] = dict(raw)
+        except FileError as error:
+            found[name] = error
+    return dict(sorted(found.items()))
+
+
+def exists(dataset: str | Path) -> bool:
+    """Whether a dataset stands there, whole or damaged."""
+    return data_path(dataset) is not None
+
+
+def data_path(dataset: str | Path) -> Path | None:
+    """The folder of the metadata and rows of a dataset, given by id or by directory; None where
+    there is none."""
+    candidates = [Path(dataset), Path(dataset) / "data"]
+    with contextlib.suppress(ValueError):
+        candidates.append(dataset_path(str(dataset)) / "data")
+    return next((path for path in candidates if (path / "metadata.json").is_file()), None)
+
+
+def read_raw(path: Path) -> Raw:
+    """Minari's metadata of the dataset in a folder."""
+    return read_json(path / METADATA_FILE_NAME, "the metadata of a Minari dataset", Raw)
+
+
+def _is_id(name: str) -> bool:
+    try:
+        check_id(name)
+    except ValueError:
+        return False
+    return True
+
+
+def check_id(dataset_id: str) -> None:
+    """Raises ValueError for a malformed id."""
+    try:
+        parse_dataset_id(dataset_id)
+    except (ValueError, TypeError) as error:  # TypeError: Minari's own slip on a missing version
+        raise ValueError(
+            f"dataset id {dataset_id!r} must read (namespace/)name-v<number>, "
+            "like rlkit/hopper/medium-v0"
+        ) from error
