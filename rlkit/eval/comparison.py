@@ -11,6 +11,7 @@ from rlkit.eval.statistics import (
     checked_level,
     checked_pair,
     mean,
+    rounding,
     warn_one_run,
 )
 
@@ -78,7 +79,10 @@ def compare_means(
     a, b = checked_pair(x, y, paired)
     if effect is not None and not (np.isfinite(effect) and effect > 0):
         raise ValueError(f"effect must be a positive difference of scores, got {effect}")
+    least = rounding(a, b)  # what is smaller is rounding: no difference, no spread
     difference = float(mean(a) - mean(b))
+    if abs(difference) <= least:
+        difference = 0.0
     sought = abs(difference) if effect is None else float(effect)
     samples = [a - b] if paired else [a, b]
     seeds = min(len(s) for s in samples)
@@ -86,10 +90,11 @@ def compare_means(
         warn_one_run(stacklevel=3)
         half, needed = np.nan, None
     else:
-        half, needed = _half_width_and_need(samples, sought, 0.5 + 0.5 * level, power)
+        half, needed = _half_width_and_need(samples, sought, 0.5 + 0.5 * level, power, least)
     low, high = difference - half, difference + half
+    why = "the spread of the runs is not finite" if seeds > 1 and np.isnan(low) else "one run"
     return Comparison(
-        difference=Interval(difference, low, high, level),
+        difference=Interval(difference, low, high, level, why),
         resolved=bool(low > 0 or high < 0),
         seeds=seeds,
         seeds_needed=needed,
@@ -100,12 +105,16 @@ def compare_means(
 
 
 def _half_width_and_need(
-    samples: list[Array], sought: float, tail: float, power: float
+    samples: list[Array], sought: float, tail: float, power: float, least: float
 ) -> tuple[float, int | None]:
-    """Half width of the interval of the mean, and the runs at which `sought` would be found."""
+    """Half width of the interval of the mean, and the runs at which `sought` would be found.
+
+    Spread up to `least` is none.
+    """
     runs = np.array([[len(s)] for s in samples])
     # Variance that one run of a task brings to the mean over tasks, and its share at these runs.
     unit = np.stack([s.var(0, ddof=1) / s.shape[1] ** 2 for s in samples])  # [sides, tasks]
+    unit[np.sqrt(unit) <= least] = 0.0
     if not unit.any():  # runs that do not vary at all
         return 0.0, 2
     share = unit / runs

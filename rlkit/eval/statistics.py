@@ -9,6 +9,9 @@ Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statisti
 (2021).  Percentile intervals are too narrow for few runs: simulated on Gaussian scores, the 95 %
 interval of the mean over 5 tasks covers 0.92 at 10 runs, 0.90 at 5, 0.85 at 3 and 0.76 at 2 (one
 task: 0.92, 0.83, 0.76 and 0.50).  `rlkit.eval.comparison` uses Student's t, which keeps its level.
+
+Scores that differ by rounding alone, `ROUNDING` of the largest, are equal: such a difference wins
+no comparison and has no interval beside zero.
 """
 
 import warnings
@@ -21,6 +24,8 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 Rng = np.random.Generator | int
 
+# Of the largest score: what some thousand additions in another order may change.
+ROUNDING = 1e-12
 # Elements drawn at once: a few MB, which stays near the cache and bounds memory at any table size.
 CHUNK = 2**18
 # Up to this many pairs of runs are compared directly; beyond it, sorting is cheaper.
@@ -33,16 +38,17 @@ class TooFewRunsWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval; `low` and `high` are NaN where one run allows none."""
+    """An estimate with its interval; where there is none the bounds are NaN and `why` says why."""
 
     point: float
     low: float
     high: float
     level: float = 0.95
+    why: str = "one run"
 
     def __str__(self) -> str:
         if np.isnan(self.low):
-            return f"{self.point:.4g} [no interval: one run]"
+            return f"{self.point:.4g} [no interval: {self.why}]"
         return f"{self.point:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
@@ -54,12 +60,14 @@ class Band:
     low: Array
     high: Array
     level: float = 0.95
+    why: str = "one run"
 
     def __len__(self) -> int:
         return len(self.point)
 
     def __getitem__(self, k: int) -> Interval:
-        return Interval(float(self.point[k]), float(self.low[k]), float(self.high[k]), self.level)
+        point, low, high = float(self.point[k]), float(self.low[k]), float(self.high[k])
+        return Interval(point, low, high, self.level, self.why)
 
     def __str__(self) -> str:
         return "\n".join(str(self[k]) for k in range(len(self)))
@@ -96,35 +104,43 @@ def optimality_gap(scores: Array, target: float = 1.0) -> Array:
     return target - mean(np.minimum(scores, target))
 
 
+def rounding(*tables: Array) -> float:
+    """The difference of scores up to which they count as equal."""
+    return ROUNDING * max(float(np.abs(table).max()) for table in tables)
+
+
 def probability_of_improvement(x: Array, y: Array) -> Array:
     """Probability that a run of `x [..., N, M]` beats one of `y [..., K, M]`; a tie counts half.
 
     Mean over tasks of the Mann-Whitney statistic U / (N K).
     """
     n, k = x.shape[-2], y.shape[-2]
+    tie = rounding(x, y)
     if n * k <= PAIRS_AT_ONCE:
-        wins = (x[..., :, None, :] > y[..., None, :, :]).sum((-3, -2))
-        ties = (x[..., :, None, :] == y[..., None, :, :]).sum((-3, -2))
-        return (wins + 0.5 * ties).mean(-1) / (n * k)
+        lead = x[..., :, None, :] - y[..., None, :, :]
+        wins, losses = (lead > tie).sum((-3, -2)), (lead < -tie).sum((-3, -2))
+        return 0.5 + 0.5 * (wins - losses).mean(-1) / (n * k)
     # Many runs: count by sorting, which needs no [N, K] table.
     tasks_last = (*x.shape[:-2], x.shape[-1])
     columns_x = np.moveaxis(x, -2, -1).reshape(-1, n)
     columns_y = np.sort(np.moveaxis(y, -2, -1).reshape(-1, k), axis=-1)
     u = np.empty(len(columns_x))
     for i, (a, b) in enumerate(zip(columns_x, columns_y, strict=True)):
-        u[i] = 0.5 * (np.searchsorted(b, a, "left") + np.searchsorted(b, a, "right")).sum()
+        below, not_above = np.searchsorted(b, a - tie, "left"), np.searchsorted(b, a + tie, "right")
+        u[i] = 0.5 * (below + not_above).sum()
     return u.reshape(tasks_last).mean(-1) / (n * k)
 
 
 def performance_profile(scores: Array, taus: Array) -> Array:
     """Share of all runs with a score above each threshold: `[..., N, M]`, `[T]` -> `[..., T]`."""
     flat = scores.reshape(*scores.shape[:-2], -1)
-    return (flat[..., None, :] > np.asarray(taus)[:, None]).mean(-1)
+    return (flat[..., None, :] > np.asarray(taus)[:, None] + rounding(scores)).mean(-1)
 
 
 def average_score_profile(scores: Array, taus: Array) -> Array:
     """Share of tasks with a mean score above each threshold: `[..., N, M]`, `[T]` -> `[..., T]`."""
-    return (scores.mean(-2)[..., None, :] > np.asarray(taus)[:, None]).mean(-1)
+    over = np.asarray(taus)[:, None] + rounding(scores)
+    return (scores.mean(-2)[..., None, :] > over).mean(-1)
 
 
 def time_average(curve: Array, time: Array) -> Array:
@@ -221,10 +237,16 @@ def difference_interval(
 
     With `paired` the noise that a seed brings to both sides cancels.
     """
+    least = rounding(*checked_pair(x, y, paired))
+
+    def difference(a: Array, b: Array) -> Array:
+        found = np.asarray(statistic(a) - statistic(b))
+        return np.where(np.abs(found) <= least, 0.0, found)
+
     return bootstrap_two_sample(
         x,
         y,
-        lambda a, b: statistic(a) - statistic(b),
+        difference,
         paired=paired,
         level=level,
         reps=reps,
@@ -339,12 +361,15 @@ def _replicates(
 
 def _interval(point: Array, draws: Array, level: float) -> Interval:
     band = _band(point, draws, level)
-    return Interval(float(band.point), float(band.low), float(band.high), level)
+    return Interval(float(band.point), float(band.low), float(band.high), level, band.why)
 
 
 def _band(point: Array, draws: Array, level: float) -> Band:
     tail = 0.5 - 0.5 * checked_level(level)
     low, high = np.quantile(draws, (tail, 1 - tail), axis=0)
+    if len(draws) > 1 and np.isnan(low).any():
+        why = "the statistic is not a number on resampled runs"
+        return Band(np.asarray(point), low, high, level, why)
     return Band(np.asarray(point), low, high, level)
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback, Observation, available, check_feedback
+from rlkit.algos.bandits.off_policy.coverage import Overlap, coverage
 from rlkit.core.nearest import suggestion
+from rlkit.envs.bandits.jit import dense
 
 _SUM = 1e-6  # how far the probabilities of a row may be from one in all
 
@@ -71,9 +73,7 @@ class DecisionLog:
         return len(self.table)
 
     def __str__(self) -> str:
-        from rlkit.algos.bandits.off_policy.overlap import overlap
-
-        return str(overlap(self))
+        return str(self.coverage())
 
     @property
     def observation(self) -> Observation:
@@ -92,18 +92,46 @@ class DecisionLog:
         """The policy [n, K] that plays every available arm equally often."""
         return self.mask / self.mask.sum(1, keepdims=True)
 
+    def coverage(self) -> Overlap:
+        """How well the log covers the policy uniform on available arms."""
+        prob = np.asarray(self.table.prob, np.float64)
+        return coverage(self.uniform(), self.table.action, prob, self.mask.sum(1))
+
 
 def _first(bad: Any) -> int:
     return int(np.flatnonzero(bad)[0])
 
 
-def check_target(log: DecisionLog, target: np.ndarray) -> np.ndarray:
-    """A target policy as float64 [n, K]; one that is no policy on these rows raises with the row.
+@dense()
+def _read_rows(p, action, mask, masked, taken):
+    """Write p[i, action[i]] into `taken` [n]; the first row that is no policy, and its fault.
 
-    A target [n, K, L] over L positions is read at the position of each row. Rows that do not sum
-    to one are refused, never rescaled.
+    Faults: 1 negative, NaN or infinite, 2 a sum other than one, 3 an arm that the mask rules out.
+    One pass: a target is read from memory once, checks and all.
     """
-    p, n = np.asarray(target, np.float64), len(log)
+    for i in range(p.shape[0]):
+        total, negative = 0.0, 0
+        for a in range(p.shape[1]):
+            x = np.float64(p[i, a])
+            total += x
+            negative += x < 0.0
+        if negative or not total < np.inf:
+            return i, 1
+        if abs(total - 1.0) > _SUM:
+            return i, 2
+        if masked:
+            for a in range(p.shape[1]):
+                if p[i, a] > 0.0 and not mask[i, a]:
+                    return i, 3
+        taken[i] = p[i, action[i]]
+    return -1, 0
+
+
+def _at_position(log: DecisionLog, target: np.ndarray) -> np.ndarray:
+    """A target of the shape [n, K]; one [n, K, L] over L positions is read at each row's."""
+    p, n = np.asarray(target), len(log)
+    if p.dtype not in (np.float32, np.float64):
+        p = p.astype(np.float64)
     if p.ndim == 3 and p.shape[:2] == (n, log.arms):
         position = log.table.position
         if position is None:
@@ -118,23 +146,39 @@ def check_target(log: DecisionLog, target: np.ndarray) -> np.ndarray:
         p = p[np.arange(n), :, place]
     if p.shape != (n, log.arms):
         raise ValueError(f"target has shape {p.shape}; needed is {(n, log.arms)}")
-    bad = ~(np.isfinite(p) & (p >= 0)).all(1)
-    if bad.any():
-        raise ValueError(f"target of row {_first(bad)} has negative or NaN probabilities")
-    bad = np.abs(p.sum(1) - 1) > _SUM
-    if bad.any():
-        row = _first(bad)
+    return np.ascontiguousarray(p)
+
+
+def read_target(log: DecisionLog, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `check_target` returns, in the target's own precision, and its probability of the
+    logged action [n]."""
+    p = _at_position(log, target)
+    taken = np.empty(len(p))
+    masked = log.table.mask is not None
+    mask = log.mask if masked else np.ones((1, 1), bool)
+    action = np.ascontiguousarray(log.table.action, np.int64)
+    row, fault = _read_rows(p, action, np.ascontiguousarray(mask), masked, taken)
+    if fault == 1:
+        raise ValueError(f"target of row {row} has negative or NaN probabilities")
+    if fault == 2:
         raise ValueError(f"target of row {row} sums to {p[row].sum():.6g}, not to one")
-    bad = (p * ~log.mask > 0).any(1)
-    if bad.any():
-        raise ValueError(f"target of row {_first(bad)} plays an arm that its mask rules out")
-    return p
+    if fault == 3:
+        raise ValueError(f"target of row {row} plays an arm that its mask rules out")
+    return p, taken
+
+
+def check_target(log: DecisionLog, target: np.ndarray) -> np.ndarray:
+    """A target policy as float64 [n, K]; one that is no policy on these rows raises with the row.
+
+    A target [n, K, L] over L positions is read at the position of each row. Rows that do not sum
+    to one are refused, never rescaled.
+    """
+    return read_target(log, target)[0].astype(np.float64, copy=False)
 
 
 def importance_weights(log: DecisionLog, target: np.ndarray) -> np.ndarray:
     """w [n]: the target's probability of the logged action over the one it was taken with."""
-    p = check_target(log, target)
-    return p[np.arange(len(log)), log.table.action] / np.asarray(log.table.prob, np.float64)
+    return read_target(log, target)[1] / np.asarray(log.table.prob, np.float64)
 
 
 def from_table(

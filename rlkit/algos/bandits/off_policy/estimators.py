@@ -5,7 +5,7 @@ w = pi_e(a|x) / pi_b(a|x), q a model of the reward, v(x) = sum_a pi_e(a|x) q(x, 
   ips          w r                                Horvitz & Thompson 1952
   snips        w r / mean(w)                      Swaminathan & Joachims 2015
   clipped_ips  min(w, c) r                        Bottou et al. 2013
-  sub_ips      w / (1 - c + c w) r, c in [0, 1]   Metelli et al. 2021
+  sub_ips      w / (1 - c + c w) r, c in [0, 1]   Metelli et al. 2021; 0 / 0 at c = 1, w = 0 is 0
   dm           v(x)
   dr           v + w (r - q)                      Dudík et al. 2011
   sndr         v + w / mean(w) (r - q)
@@ -47,11 +47,13 @@ def switched(w: np.ndarray, c: float) -> np.ndarray:
 
 def shrunk(w: np.ndarray, c: float) -> np.ndarray:
     """Optimistic shrinkage c w / (w² + c): never above w, and never above sqrt(c) / 2."""
-    return w / (w**2 / c + 1.0) if c > 0 else np.zeros_like(w)
+    return w / (w * (w / c) + 1.0) if c > 0 else np.zeros_like(w)
 
 
 def sub_gaussian(w: np.ndarray, c: float) -> np.ndarray:
-    return w / (1.0 - c + c * w)
+    """w / (1 - c + c w), which is 0 at w = 0 for every c < 1 and so in the limit c = 1."""
+    below = 1.0 - c + c * w
+    return np.divide(w, below, out=np.zeros_like(w), where=below > 0)
 
 
 def none(w: np.ndarray, c: float) -> np.ndarray:
@@ -140,4 +142,4 @@ def influence(
     if not ESTIMATORS[name].normalised:
         return values
     ratio = values.mean() if v is None else (values - v).mean()
-    return values - (w / w.mean() - 1.0) * ratio
+    return values - (w * (ratio / w.mean()) - ratio)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rlkit.algos.bandits.off_policy import intervals, tuning
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, check_target
+from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, read_target
 from rlkit.algos.bandits.off_policy.estimators import ESTIMATORS, Estimator, influence
 from rlkit.algos.bandits.off_policy.reward_models import (
     Factory,
@@ -70,10 +70,9 @@ def evaluate(
     Raises ValueError for a target that is no policy on the log's rows.
     """
     kind = _checked(estimator, q, constant)
-    p = check_target(log, target)
     action, reward = log.table.action, np.asarray(log.table.reward, np.float64)
-    w = p[np.arange(len(log)), action] / np.asarray(log.table.prob, np.float64)
-    weight = None
+    p, taken = read_target(log, target)
+    w, weight = taken / np.asarray(log.table.prob, np.float64), None
     if estimator == "replay":
         w = _agreement(p, action)
     elif estimator == "balanced":
@@ -88,8 +87,8 @@ def evaluate(
     else:
         if kind.model and callable(q):
             q = cross_fitted(log, q, folds=folds, seed=seed, weight=weight, by_arm=by_arm)
-        taken, v = _at(q if kind.model else None, p, action)
-        values = influence(estimator, reward, w, taken, v, constant)
+        q_taken, v = _at(q if kind.model else None, p, action)
+        values = influence(estimator, reward, w, q_taken, v, constant)
         used = () if constant is None else (float(constant),)
     found = intervals.interval(values, interval, level=level, width=width, seed=seed)
     return Estimate(estimator, found, values, used)
@@ -131,9 +130,13 @@ def _at(
     if q is None:
         return None, None
     model = np.asarray(q, np.float64)
-    if model.shape != p.shape or not np.isfinite(model).all():
-        raise ValueError(f"q has shape {model.shape}; needed are finite numbers {p.shape}")
-    return model[np.arange(len(p)), action], (p * model).sum(1)
+    if model.shape != p.shape:
+        raise ValueError(f"q has shape {model.shape}; needed is {p.shape}")
+    v = np.einsum("nk,nk->n", p, model)
+    bad = ~np.isfinite(v)  # as any entry that is not finite makes it: 0 times infinity is NaN
+    if bad.any():
+        raise ValueError(f"q of row {int(np.flatnonzero(bad)[0])} has NaN or infinite entries")
+    return model[np.arange(len(p)), action], v
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,14 +53,18 @@ def interval(
     """The mean of values [n] with its interval.
 
     `width` is the range that single values can span, which `bernstein` needs and only the user
-    knows: for ips with rewards in [0, 1], the largest weight that any row could have.
+    knows: for ips with rewards in [0, 1], the largest weight that any row could have. Raises
+    ValueError for values that are not finite, naming the row.
     """
     from rlkit.eval.statistics import Interval, bootstrap_interval, checked_level, mean
 
     checked_level(level)
+    point = float(values.mean())
+    if not np.isfinite(point):
+        row = int(np.flatnonzero(~np.isfinite(values))[0]) if len(values) else 0
+        raise ValueError(f"the value of row {row} is not a finite number: there is no estimate")
     if method == "bootstrap" and len(values) > 1:
         return bootstrap_interval(values[:, None], mean, level=level, reps=reps, rng=seed)
-    point = float(values.mean())
     if method in ("t", "bootstrap"):
         half = half_width(values, level)
     elif method == "bernstein":
@@ -72,5 +76,6 @@ def interval(
     else:
         raise ValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
     if not np.isfinite(half):
-        return Interval(point, np.nan, np.nan, level)
+        why = "one row" if len(values) < 2 else "the spread of the values is not finite"
+        return Interval(point, np.nan, np.nan, level, why)
     return Interval(point, point - half, point + half, level)

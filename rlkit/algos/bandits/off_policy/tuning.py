@@ -13,6 +13,7 @@ from rlkit.algos.bandits.off_policy.estimators import ESTIMATORS, influence
 from rlkit.algos.bandits.off_policy.intervals import bernstein_half_width, half_width
 
 RULES = ("slope", "mse", "mse_bound")
+_ONE_ROW = "a constant is chosen by the spread of values, and there is one row: give a number"
 _SLACK = np.sqrt(6.0) - 1.0
 
 
@@ -36,6 +37,14 @@ def grid(name: str, w: np.ndarray, count: int = 16) -> np.ndarray:
     return np.unique(np.quantile(positive, np.linspace(0.3, 1.0, count)))[::-1]
 
 
+def least(costs: Sequence[float] | np.ndarray) -> int:
+    """The index of the least cost, the first of equals; NaN is no cost and never the least."""
+    known = np.flatnonzero(~np.isnan(costs))
+    if not known.size:
+        raise ValueError("no candidate has a cost: every one of them is NaN")
+    return int(known[np.argmin(np.asarray(costs)[known])])
+
+
 def slope(values: Sequence[np.ndarray], level: float = 0.95) -> int:
     """The index SLOPE chooses (Su, Srinath & Krishnamurthy 2020; Tucker & Lee 2021).
 
@@ -45,7 +54,10 @@ def slope(values: Sequence[np.ndarray], level: float = 0.95) -> int:
     """
     theta = np.array([x.mean() for x in values])
     width = np.array([half_width(x, level) for x in values])
-    order = np.argsort(-width, kind="stable")
+    known = np.flatnonzero(~np.isnan(theta) & ~np.isnan(width))
+    if not known.size:
+        raise ValueError("no candidate has a value: every one of them is NaN")
+    order = known[np.argsort(-width[known], kind="stable")]
     best = order[0]
     for k in range(1, len(order)):
         i, before = order[k], order[:k]
@@ -68,7 +80,7 @@ def mse(
         if bound:
             bias += bernstein_half_width(b, float(np.ptp(b)), level)
         costs.append(x.var(ddof=1) / len(x) + bias**2)
-    return int(np.argmin(costs))
+    return least(costs)
 
 
 def choose(
@@ -84,6 +96,10 @@ def choose(
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; choose one of {', '.join(RULES)}")
     candidates = grid(name, w) if constants is None else np.asarray(constants, float)
+    if candidates.ndim != 1 or not candidates.size:
+        raise ValueError(f"constants has shape {candidates.shape}; give a list of candidates")
+    if len(w) < 2:
+        raise ValueError(_ONE_ROW)
     values = [influence(name, reward, w, q_taken, v, float(c)) for c in candidates]
     if rule == "slope":
         return float(candidates[slope(values)])

@@ -322,7 +322,7 @@ def test_bernstein_covers_at_few_rows():
         ({"estimator": "balanced"}, "balanced fits its own model"),
         ({"estimator": "ips", "constant": "slope"}, "ips has no constant to choose"),
         ({"estimator": "clipped_ips", "constant": "best"}, "give a number or one of slope"),
-        ({"estimator": "dr", "q": np.zeros((600, 2))}, r"needed are finite numbers \(600, 3\)"),
+        ({"estimator": "dr", "q": np.zeros((600, 2))}, r"needed is \(600, 3\)"),
         ({"estimator": "ips", "interval": "z"}, "method is 'z'"),
         ({"estimator": "ips", "interval": "bernstein"}, "bernstein needs width"),
         ({"estimator": "ips", "interval": "bernstein", "width": 0.01}, "more than the width"),
