@@ -57,8 +57,8 @@ def test_gap_weighting_limits_ties_and_masks(weights):
     np.testing.assert_allclose(square_cb(rewards + 3.0, mask, 9.0), square_cb(rewards, mask, 9.0))
 
 
-@pytest.mark.parametrize("rule", ["square_cb", "fast_cb"])
-def test_gap_weighting_starts_uniform_and_counts_in_learn_only(rule):
+@pytest.mark.parametrize(("rule", "gamma"), [("square_cb", 10 * 4**0.5), ("fast_cb", 30.0)])
+def test_gap_weighting_starts_uniform_and_counts_in_learn_only(rule, gamma):
     policy = OraclePolicy(NetworkOracle(3, 2), oracle_policies.Config(rule))
     obs = Observation(np.random.default_rng(0).standard_normal((4, 2)))
     assert np.ptp(policy.oracle.predict(obs), axis=1).min() > 1e-3  # its first weights differ
@@ -66,7 +66,9 @@ def test_gap_weighting_starts_uniform_and_counts_in_learn_only(rule):
         policy.act(obs, np.random.default_rng(0))
     np.testing.assert_allclose(policy.dist(obs), 1 / 3)
     policy.learn(Feedback(np.zeros(4, int), np.zeros(4), obs.context))
-    assert policy.gamma() == 10.0 * 4**0.5
+    weights = square_cb if rule == "square_cb" else fast_cb  # 10 K is the least gamma of fast_cb
+    expected = weights(policy.oracle.predict(obs), np.ones((4, 3), bool), gamma)
+    np.testing.assert_allclose(policy.dist(obs), expected)
     assert np.ptp(policy.dist(obs), axis=1).min() > 1e-3
 
 

@@ -150,7 +150,9 @@ def test_without_perturbation_it_is_gap_weighting_on_the_plain_net(rule):
         out = policy.net.predict(torch.from_numpy(f.context).float()[None])[0].numpy()
     losses = 1 / (1 + np.exp(-out)) if rule == "fast" else out
     weights = oracle_policies.square_cb if rule == "square" else oracle_policies.fast_cb
-    expected = weights(1.0 - losses.astype(float), np.ones((20, ARMS), bool), 10 * 20**0.5)
+    rows = 20 if rule == "square" else 1.0 + (1.0 - f.reward).sum()
+    gamma = 10 * rows**0.5 if rule == "square" else max(10 * rows**0.5, 10 * ARMS)
+    expected = weights(1.0 - losses.astype(float), np.ones((20, ARMS), bool), gamma)
     np.testing.assert_allclose(policy.dist(Observation(f.context)), expected, atol=1e-5)
 
 

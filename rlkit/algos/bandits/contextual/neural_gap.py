@@ -19,8 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rlkit.algos.bandits.contextual.arm_nets import ArmNet, join_states, part_of
-from rlkit.algos.bandits.contextual.oracle_policies import fast_cb, square_cb
-from rlkit.algos.bandits.history import History
+from rlkit.algos.bandits.contextual.oracle_policies import (
+    fast_cb,
+    first_order_gamma,
+    square_cb,
+)
+from rlkit.algos.bandits.history import History, by_lane
 from rlkit.algos.bandits.interface import (
     Decision,
     Feedback,
@@ -37,7 +41,9 @@ from rlkit.core.streams import generator
 class Config:
     rule: str = "square"  # or fast
     hidden: tuple[int, ...] = (100,)  # m is the last width
-    gamma: float = 10.0  # gamma_n = gamma n^exponent, n learned rows of a lane
+    # gamma_n = gamma n^exponent with n the learned rows of a lane; fast: of their loss, and at
+    # least 10 K (`oracle_policies.first_order_gamma`)
+    gamma: float = 10.0
     exponent: float = 0.5
     perturbation: float = 0.1  # c_p
     draws: int = 10  # S; the theory asks for O(log m)
@@ -84,6 +90,7 @@ class NeuralGapPolicy:
         self.noise = self.net.tensor(np.stack(signs)) * c.perturbation / width**0.25
         self.history = History(tuple(c.seeds), (arms, dim) if c.per_arm else (dim,))
         self.steps = 0
+        self.loss = np.zeros(len(c.seeds))  # sum over the learned rows of each lane
 
     def shifts(self) -> Tensor:
         """What each draw adds to every output [S, draws]."""
@@ -100,17 +107,19 @@ class NeuralGapPolicy:
 
     def dist(self, obs: Observation) -> np.ndarray:
         c, mask = self.config, available(obs, self.arms)
-        rows = float(self.history.count.mean())
-        gamma = c.gamma * rows**c.exponent if rows else 0.0
-        weights = square_cb if c.rule == "square" else fast_cb
-        return weights(self.predict(obs), mask, gamma)
+        rows = self.history.count
+        if c.rule == "fast":
+            first_order = first_order_gamma(self.loss, rows, mask, c.gamma, c.exponent)
+            return fast_cb(self.predict(obs), mask, first_order)
+        gamma = np.where(rows > 0, c.gamma * rows**c.exponent, 0.0)
+        return square_cb(self.predict(obs), mask, gamma.repeat(len(obs) // len(rows))[:, None])
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
         return draw(self.dist(obs), rng)
 
     def learn(self, feedback: Feedback) -> None:
         check_feedback(feedback, self.arms)
-        reward = np.asarray(feedback.reward)
+        reward = np.asarray(feedback.reward, np.float64)
         bad = (reward < 0) | (reward > 1)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
@@ -119,6 +128,8 @@ class NeuralGapPolicy:
         obs = Observation(feedback.context, None, len(feedback))
         check_context(obs, self.arms, self.net.dim, self.net.per_arm)
         self.history.add(feedback)
+        for lane, own in enumerate(by_lane(len(feedback), self.net.lanes, feedback.run)):
+            self.loss[lane] += (1.0 - reward[own]).sum()
         new = self.history.count - before
         # The online pass: step k takes the k-th new row of every lane that has one.
         for k in range(int(new.max())):
@@ -163,11 +174,15 @@ class NeuralGapPolicy:
             first = last
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        own = {"steps": np.array(self.steps), "noise": self.noise.cpu().numpy().copy()}
+        own = {
+            "steps": np.array(self.steps),
+            "noise": self.noise.cpu().numpy().copy(),
+            "loss": self.loss.copy(),
+        }
         return join_states(arms=self.net.state_dict(), history=self.history.state_dict(), own=own)
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         self.net.load_state_dict(part_of(state, "arms"))
         self.history.load_state_dict(part_of(state, "history"))
         self.noise.copy_(torch.as_tensor(state["own.noise"]))
-        self.steps = int(state["own.steps"])
+        self.steps, self.loss = int(state["own.steps"]), np.array(state["own.loss"])

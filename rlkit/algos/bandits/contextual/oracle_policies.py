@@ -12,6 +12,10 @@ y_a predicted rewards, b the best available arm, K the number of available arms,
 Foster & Rakhlin 2020 (square_cb), Foster & Krishnamurthy 2021 (fast_cb), Foster et al. 2018
 (reg_cb).
 gamma_n = gamma · n^exponent, n the learned rows: it does not move in `act`, and n = 0 is uniform.
+For fast_cb it is max(gamma · (1 + L_n)^exponent, 10 K), which gives its first-order regret: the
+paper has max(sqrt(K L* / (3 Reg)), 10 K) with L* the loss of the best policy and Reg the oracle's
+regret in log loss. L_n, the loss of the learned rows, stands for L*, from which it differs by the
+policy's own regret (as in the authors' code), and gamma for sqrt(K / (3 Reg)).
 Ties for b are broken at random; `dist` holds the exact average over the choices.
 """
 
@@ -20,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlkit.algos.bandits.contextual.oracles import Oracle
+from rlkit.algos.bandits.history import by_lane
 from rlkit.algos.bandits.interface import (
     Decision,
     Feedback,
@@ -45,8 +50,11 @@ def _give_best_the_rest(p: np.ndarray, best: np.ndarray) -> np.ndarray:
     return np.where(best, p + missing / best.sum(1, keepdims=True), p)
 
 
-def square_cb(rewards: np.ndarray, mask: np.ndarray, gamma: float) -> np.ndarray:
-    """Inverse gap weighting: probabilities [B, K] from predicted rewards and a mask [B, K]."""
+def square_cb(rewards: np.ndarray, mask: np.ndarray, gamma: float | np.ndarray) -> np.ndarray:
+    """Inverse gap weighting: probabilities [B, K] from predicted rewards and a mask [B, K].
+
+    gamma is a number, or one a row [B, 1]; so in `fast_cb`.
+    """
     count = mask.sum(1, keepdims=True)
     top = np.where(mask, rewards, -np.inf).max(1, keepdims=True)
     gap = np.where(mask, top - rewards, 0.0)
@@ -54,7 +62,7 @@ def square_cb(rewards: np.ndarray, mask: np.ndarray, gamma: float) -> np.ndarray
     return _give_best_the_rest(p, mask & (gap == 0.0))
 
 
-def fast_cb(rewards: np.ndarray, mask: np.ndarray, gamma: float) -> np.ndarray:
+def fast_cb(rewards: np.ndarray, mask: np.ndarray, gamma: float | np.ndarray) -> np.ndarray:
     """First-order gap weighting: probabilities [B, K]; exploration vanishes as the best loss does.
 
     Losses 1 - rewards are kept in [1e-9, 1].
@@ -67,6 +75,20 @@ def fast_cb(rewards: np.ndarray, mask: np.ndarray, gamma: float) -> np.ndarray:
     return _give_best_the_rest(p, mask & (gap == 0.0))
 
 
+def first_order_gamma(
+    loss: np.ndarray, rows: np.ndarray, mask: np.ndarray, gamma: float, exponent: float = 0.5
+) -> np.ndarray:
+    """fast_cb's gamma [B, 1] for masks [B, K], rows of S lanes one after the other.
+
+    loss and rows [S] are the sum of the losses learned by each lane and their number; a lane
+    without any has gamma 0, which is uniform play.
+    """
+    of_lane = np.where(rows > 0, gamma * (1.0 + loss) ** exponent, 0.0)
+    repeats = len(mask) // len(loss)
+    least = np.repeat(rows > 0, repeats) * 10.0 * mask.sum(1)
+    return np.maximum(np.repeat(of_lane, repeats), least)[:, None]
+
+
 def survivors(center: np.ndarray, width: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Available arms [B, K] whose upper bound reaches the largest lower bound."""
     lower = np.where(mask, center - width, -np.inf).max(1, keepdims=True)
@@ -76,7 +98,7 @@ def survivors(center: np.ndarray, width: np.ndarray, mask: np.ndarray) -> np.nda
 @dataclass(frozen=True)
 class Config:
     rule: str = "square_cb"
-    gamma: float = 10.0  # gamma_n = gamma n^exponent
+    gamma: float = 10.0  # of gamma_n, see the module's text
     exponent: float = 0.5
     radius: float = 1.0  # multiplier of the oracle's deviation
     log_radius: bool = False  # radius sqrt(ln(K (n + 1))) instead
@@ -96,6 +118,7 @@ class OraclePolicy:
             raise ValueError(f"rule {c.rule!r} needs an oracle with deviations")
         self.oracle, self.arms = oracle, oracle.arms
         self.rows = 0
+        self.loss, self.lane_rows = np.zeros(oracle.lanes), np.zeros(oracle.lanes)  # of fast_cb
         # ada_cb: rows before the running epoch, its rows with several survivors, its rows, and the
         # share of contested rows in the epoch before it
         self.epoch_start, self.contested, self.counted, self.share = 0, 0, 0, 1.0
@@ -118,7 +141,8 @@ class OraclePolicy:
         if c.rule == "square_cb":
             p = square_cb(center, mask, self.gamma())
         elif c.rule == "fast_cb":
-            p = fast_cb(center, mask, self.gamma())
+            gamma = first_order_gamma(self.loss, self.lane_rows, mask, c.gamma, c.exponent)
+            p = fast_cb(center, mask, gamma)
         elif c.rule == "reg_cb":
             p = greedy(center + self.radius() * self.oracle.deviation(obs), mask)
         elif c.rule == "reg_cb_elim":
@@ -147,9 +171,15 @@ class OraclePolicy:
                 self.epoch_start, self.contested, self.counted = self.rows + len(feedback), 0, 0
         self.oracle.learn(feedback)
         self.rows += len(feedback)
+        lanes = len(self.loss)
+        own = by_lane(len(feedback), lanes, feedback.run) if lanes > 1 else [slice(None)]
+        loss = np.clip(1.0 - np.asarray(feedback.reward, np.float64), 0.0, 1.0)
+        for lane, part in enumerate(own):
+            self.loss[lane] += loss[part].sum()
+            self.lane_rows[lane] += len(loss[part])
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        own = ("rows", "epoch_start", "contested", "counted", "share")
+        own = ("rows", "epoch_start", "contested", "counted", "share", "loss", "lane_rows")
         state = {f"policy.{name}": np.array(getattr(self, name)) for name in own}
         return state | {f"oracle.{n}": v for n, v in self.oracle.state_dict().items()}
 
@@ -157,5 +187,7 @@ class OraclePolicy:
         for name in ("rows", "epoch_start", "contested", "counted"):
             setattr(self, name, int(state[f"policy.{name}"]))
         self.share = float(state["policy.share"])
+        self.loss = np.array(state["policy.loss"])
+        self.lane_rows = np.array(state["policy.lane_rows"])
         inner = {n.removeprefix("oracle."): v for n, v in state.items() if n.startswith("oracle.")}
         self.oracle.load_state_dict(inner)

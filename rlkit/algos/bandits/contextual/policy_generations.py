@@ -4,7 +4,9 @@ A generation decides on `size` rows with the model that was fitted at the end of
 first one has none and plays uniformly). Answers come back after a while; a fit uses the rows whose
 answers came during the last `window` generations and no others: a row without an answer is missing,
 not a 0. The rule turns predictions into probabilities: uniform, greedy, eps_greedy, square_cb or
-fast_cb (of `contextual/oracle_policies.py`), with `gamma` times sqrt(size) where `scaled`.
+fast_cb (of `contextual/oracle_policies.py`), with `gamma` itself or, where `scaled`, what it grows
+to over a generation: gamma sqrt(size), or max(gamma sqrt(1 + L), 10 K) for fast_cb, L being `size`
+times the mean loss of the rows the model was fitted to.
 
 What van den Akker et al. 2024 report from payments appears here too: a better policy leaves a log
 with fewer kinds of rows and fewer failures, so that its successor may be worse, and performance
@@ -16,7 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rlkit.algos.bandits.contextual.oracle_policies import fast_cb, square_cb
+from rlkit.algos.bandits.contextual.oracle_policies import (
+    fast_cb,
+    first_order_gamma,
+    square_cb,
+)
 from rlkit.algos.bandits.interface import (
     Feedback,
     Observation,
@@ -64,7 +70,7 @@ class Model(Protocol):
 class Config:
     rule: str = "square_cb"
     gamma: float = 100.0
-    scaled: bool = False  # gamma times sqrt(size)
+    scaled: bool = False  # gamma grows with size, see the module's text
     eps: float = 0.05  # of eps_greedy
     slice: float = 0.0  # share of rows decided uniformly whatever the rule
     weighted: bool = False  # fit with weights 1 / prob, as for uniform logs
@@ -114,17 +120,21 @@ class Generations:
 
 
 def rule_probabilities(
-    config: Config, predicted: np.ndarray | None, mask: np.ndarray
+    config: Config, predicted: np.ndarray | None, mask: np.ndarray, loss: float = 1.0
 ) -> np.ndarray:
-    """The policy [B, K] of a rule on predictions [B, K]; uniform where there are none yet."""
+    """The policy [B, K] of a rule on predictions [B, K]; uniform where there are none yet.
+
+    `loss` is the mean loss of the rows that the predictions were fitted to.
+    """
     c = config
     if predicted is None or c.rule == "uniform":
         return uniform(mask)
-    gamma = c.gamma * np.sqrt(c.size) if c.scaled else c.gamma
     if c.rule == "square_cb":
-        p = square_cb(predicted, mask, gamma)
+        p = square_cb(predicted, mask, c.gamma * np.sqrt(c.size) if c.scaled else c.gamma)
     elif c.rule == "fast_cb":
-        p = fast_cb(predicted, mask, gamma)
+        total, rows = np.array([c.size * loss]), np.array([c.size])
+        scaled = first_order_gamma(total, rows, mask, c.gamma)
+        p = fast_cb(predicted, mask, scaled if c.scaled else c.gamma)
     else:
         p = greedy(predicted, mask)
     even = c.slice + (1 - c.slice) * (c.eps if c.rule == "eps_greedy" else 0.0)
@@ -171,13 +181,13 @@ def run_generations(env: World, model: Model, config: Config | None = None) -> G
     held, held_action, held_reward = _uniform_rows(env, c.held_out, test)
     record: dict[str, list] = {f.name: [] for f in fields(Generations)}
     log: list[Feedback] = []
-    ready = False
+    ready, loss = False, 1.0
     training: Feedback | None = None
     for g in range(c.generations):
         obs, means = env.draw(g, c.size, world)
         rewards = env.sample(means, world)
         mask = available(obs, env.arms)
-        p = rule_probabilities(c, model.predict(obs) if ready else None, mask)
+        p = rule_probabilities(c, model.predict(obs) if ready else None, mask, loss)
         decision = draw(p, own)
         rows = np.arange(c.size)
         reward = rewards[rows, decision.action]
@@ -205,7 +215,8 @@ def run_generations(env: World, model: Model, config: Config | None = None) -> G
             context = np.asarray(training.context)
             model.fit(context, training.action, training.reward, weight)
             ready = True
-        p2 = rule_probabilities(c, model.predict(obs) if ready else None, mask)
+            loss = 1.0 - float(np.mean(training.reward)) if len(training) else 1.0
+        p2 = rule_probabilities(c, model.predict(obs) if ready else None, mask, loss)
         w = p2[rows, decision.action] / decision.prob
         record["foreseen"].append((w * reward).sum() / w.sum() if w.any() else np.nan)
         if c.window is not None:  # what came too long ago for the next fit is never used again

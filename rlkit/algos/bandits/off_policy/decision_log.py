@@ -110,12 +110,12 @@ def _read_rows(p, action, mask, masked, taken):
     One pass: a target is read from memory once, checks and all.
     """
     for i in range(p.shape[0]):
-        total, negative = 0.0, 0
+        total, least = 0.0, 0.0
         for a in range(p.shape[1]):
             x = np.float64(p[i, a])
             total += x
-            negative += x < 0.0
-        if negative or not total < np.inf:
+            least = min(least, x)
+        if least < 0.0 or not total < np.inf:
             return i, 1
         if abs(total - 1.0) > _SUM:
             return i, 2
