@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rlkit.eval.statistics import Interval
 
 RECORD = "bandit.json"
+_CANCELLED = 5e-10  # regret below it is what is left of gaps that cancel
 _TEXT = """Simulate policies on a bandit and compare their regret.
 
 An environment or a policy is a name or, in quotes, a name with arguments:
@@ -77,6 +78,7 @@ def bandit(argv: Sequence[str]) -> None:
         "paired": form.paired,
     }
     folder = _folder(form.out, name, config)
+    folder.mkdir(parents=True, exist_ok=True)  # what forbids it is said before the work
     note = "" if arguments == given else f", the rest as in {folder / RECORD}"
     print(f"env    {show_call(name, given)}{note}")
     print(f"       {form.runs:,} runs of {form.horizon:,} rounds, seed {form.seed}", flush=True)
@@ -154,7 +156,7 @@ def interval(one: Simulation, when: int) -> Interval:
 
 def _show(value: Interval) -> str:
     def number(x: float) -> str:
-        x = 0.0 if abs(x) < 5e-10 else x  # sums of gaps that cancel
+        x = 0.0 if abs(x) < _CANCELLED else x
         return f"{x:.2f}" if abs(x) < 1000 else f"{x:,.0f}"
 
     text = number(value.point)
@@ -165,7 +167,9 @@ def verdict(results: dict[str, Simulation], paired: bool) -> str:
     """Which policy has the least regret at the horizon, and which others cannot be told from it."""
     from rlkit.eval.comparison import compare_means
 
-    finals = {label: one.regret[:, -1:] for label, one in results.items()}
+    finals = {label: one.regret[:, -1:].copy() for label, one in results.items()}
+    for regret in finals.values():
+        regret[abs(regret) < _CANCELLED] = 0.0
     best = min(finals, key=lambda label: float(finals[label].mean()))
     if len(finals) == 1:
         return ""
@@ -181,37 +185,54 @@ def verdict(results: dict[str, Simulation], paired: bool) -> str:
 
 
 def _folder(out: str | None, name: str, config: dict[str, Any]) -> Path:
-    """Where results go; an existing folder must be one that this command has made."""
+    """Where results go; an existing folder must be one that this command has made.
+
+    One with nothing in it, or with what a killed process was writing, is free.
+    """
     text = json.dumps(config, sort_keys=True)
     short = hashlib.sha256(text.encode()).hexdigest()[:8]
     folder = Path(out) if out is not None else Path("runs", f"bandit-{name}-{short}")
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        record = folder / RECORD
-        if not record.is_file():
-            raise RunError(f"{folder} exists and holds no {RECORD}; choose another with --out")
-        if json.loads(record.read_text(encoding="utf-8"))["config"] != json.loads(text):
+    record = folder / RECORD
+    if record.is_file():
+        try:
+            held = json.loads(record.read_text(encoding="utf-8"))["config"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise RunError(f"{record} is damaged; remove it, or choose another --out") from None
+        if held != json.loads(text):
             raise RunError(f"{folder} holds another comparison; choose another with --out")
+    elif folder.is_file() or (folder.is_dir() and any(not _temporary(p) for p in folder.iterdir())):
+        raise RunError(f"{folder} exists and holds no {RECORD}; choose another with --out")
     return folder
 
 
+def _temporary(path: Path) -> bool:
+    return path.name.startswith(".") and path.suffix == ".tmp"
+
+
 def _write(folder: Path, name: str, config: dict[str, Any], results: dict[str, Simulation]) -> None:
-    """bandit.json (settings and intervals), regret.npz (every run), regret.png and .svg."""
+    """bandit.json (settings and intervals), regret.npz (every run), regret.png and .svg.
+
+    Each appears whole; the first of them makes the folder this comparison's, so that a call after
+    a kill may write the rest.
+    """
     import numpy as np
 
+    from rlkit.core.replacing import replacing
     from rlkit.eval.plots import save
     from rlkit.eval.regret_plot import regret_plot
     from rlkit.run import versions
 
-    folder.mkdir(parents=True, exist_ok=True)
     table = {}
     for label, one in results.items():
         final = interval(one, config["horizon"])
         bounds = None if math.isnan(final.low) else [final.low, final.high]
         table[label] = {"regret": final.point, "interval": bounds, "level": final.level}
+    record = {"config": config, "table": table, "versions": versions.collect("cpu")}
+    with replacing(folder / RECORD) as new:
+        new.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     first = next(iter(results.values()))
     arrays: dict[str, Any] = {label: one.regret for label, one in results.items()}
-    np.savez_compressed(folder / "regret.npz", **arrays, rounds=first.checkpoints)
+    with replacing(folder / "regret.npz") as new, new.open("wb") as file:
+        np.savez_compressed(file, **arrays, rounds=first.checkpoints)
     curves = {label: (one.checkpoints, one.regret) for label, one in results.items()}
     save(regret_plot(curves, title=f"Regret on {name}"), folder / "regret")
-    record = {"config": config, "table": table, "versions": versions.collect("cpu")}
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

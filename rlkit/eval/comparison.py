@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from rlkit.eval.rounding import rounding
 from rlkit.eval.statistics import (
     Array,
     Interval,
     checked_level,
     checked_pair,
     mean,
-    rounding,
     warn_one_run,
 )
 

@@ -21,6 +21,7 @@ from rlkit.eval.statistics import (
     Interval,
     curve_band,
     mean,
+    performance_profile,
     profile_band,
 )
 
@@ -116,11 +117,12 @@ def profile_plot(
         taus = np.linspace(low - pad, high + pad, 201)
     figure, axes = _figure(6.4, 4.0)
     for i, (name, table) in enumerate(tables.items()):
-        band = profile_band(table, taus, level=level, reps=reps, rng=rng)
-        colour = COLOURS[i % len(COLOURS)]
-        axes.fill_between(taus, band.low, band.high, color=colour, alpha=0.18, lw=0)
-        dash = DASHES[i % len(DASHES)]
-        axes.plot(taus, band.point, color=colour, ls=dash, lw=2, label=name)
+        colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+        if len(table) > 1:
+            band = profile_band(table, taus, level=level, reps=reps, rng=rng)
+            axes.fill_between(taus, band.low, band.high, color=colour, alpha=0.18, lw=0)
+        shares = performance_profile(table, taus)
+        axes.plot(taus, shares, color=colour, ls=dash, lw=2, label=name)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel(x_label)
@@ -128,7 +130,8 @@ def profile_plot(
     axes.margins(x=0)
     axes.legend(frameon=False, handlelength=2.6)
     runs, tasks = (_span([t.shape[axis] for t in tables.values()]) for axis in (0, 1))
-    note = f"runs a task: {runs}, tasks: {tasks}; bands: {level:.0%} bootstrap intervals"
+    bands = f"bands: {level:.0%} bootstrap intervals" if runs != "1" else "no intervals"
+    note = f"runs a task: {runs}, tasks: {tasks}; {bands}"
     _head(axes, title, note)
     return figure
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from rlkit.eval.plots import COLOURS, DASHES, _head, _label_right, _style
+from rlkit.eval.plots import COLOURS, DASHES, FAINT, _head, _label_right, _style
 from rlkit.eval.statistics import Array, curve_band, mean
 
 
@@ -23,7 +23,8 @@ def regret_plot(
     Args:
         curves: name -> (rounds `[C]`, regret `[R, C]`), as `Simulation.checkpoints` and `.regret`.
 
-    One run is drawn without a band; the log-log axes leave out what is not positive.
+    One run is drawn without a band; rounds at which a run is not finite leave a gap. The log-log
+    axes leave out what is not positive, and say so where that leaves nothing.
     """
     if not curves:
         raise ValueError("no curves to draw")
@@ -34,17 +35,24 @@ def regret_plot(
         rounds, regret = np.asarray(rounds), np.asarray(regret, float)
         if regret.ndim != 2 or not regret.size or regret.shape[1:] != rounds.shape:
             raise ValueError(f"{name}: regret {regret.shape} is not [R, C] of {rounds.size} rounds")
-        point, low, high = regret[0], regret[0], regret[0]
-        if len(regret) > 1:
-            band = curve_band(regret[:, None], mean, level=level)
-            point, low, high = band.point, band.low, band.high
+        whole = np.isfinite(regret).all(0)
+        point, low, high = np.full((3, rounds.size), np.nan)
+        if len(regret) == 1:
+            point[whole] = low[whole] = high[whole] = regret[0, whole]
+        elif whole.any():
+            band = curve_band(regret[:, None, whole], mean, level=level)
+            point[whole], low[whole], high[whole] = band.point, band.low, band.high
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[(i // len(COLOURS)) % len(DASHES)]
         for axes in (plain, log):
             shown = point > 0 if axes is log else np.ones(point.size, bool)
+            if not shown.any():
+                continue
             floor = np.maximum(low[shown], 1e-3 * point[shown]) if axes is log else low
             axes.fill_between(rounds[shown], floor, high[shown], color=colour, alpha=0.18, lw=0)
-            axes.plot(rounds[shown], point[shown], color=colour, ls=dash, lw=1.8)
-        labels.append((name, float(point[-1]), colour))
+            marker = "o" if shown.sum() == 1 else None  # a line of one point is not to be seen
+            axes.plot(rounds[shown], point[shown], color=colour, ls=dash, lw=1.8, marker=marker)
+        if whole.any():
+            labels.append((name, float(point[whole][-1]), colour))
     _finish(plain, log, y_label)
     _label_right(plain, labels)
     runs = {len(np.asarray(regret)) for _, regret in curves.values()}
@@ -62,6 +70,11 @@ def _finish(plain: Axes, log: Axes, y_label: str) -> None:
     plain.xaxis.set_major_formatter(EngFormatter(sep=""))
     plain.yaxis.set_major_formatter(EngFormatter(sep=""))
     plain.margins(x=0)
+    if not log.lines:
+        log.set_axis_off()
+        text = "no regret above zero to draw on logarithmic axes"
+        log.text(0.5, 0.5, text, transform=log.transAxes, ha="center", fontsize=9, color=FAINT)
+        return
     log.set_xscale("log")
     log.set_yscale("log")
     _head(log, "", "the same on logarithmic axes")
@@ -69,8 +82,6 @@ def _finish(plain: Axes, log: Axes, y_label: str) -> None:
         np.concatenate([np.asarray(line.get_data()[axis], float) for line in log.lines])
         for axis in (0, 1)
     )
-    if not len(y):
-        return
     top, floor = float(y.max()), max(float(y.min()), 1e-3 * float(y.max()))
     left, right = float(x[y >= floor].min()), float(x.max())
     if left < right and floor < top:

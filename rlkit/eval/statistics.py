@@ -9,9 +9,7 @@ Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statisti
 (2021).  Percentile intervals are too narrow for few runs: simulated on Gaussian scores, the 95 %
 interval of the mean over 5 tasks covers 0.92 at 10 runs, 0.90 at 5, 0.85 at 3 and 0.76 at 2 (one
 task: 0.92, 0.83, 0.76 and 0.50).  `rlkit.eval.comparison` uses Student's t, which keeps its level.
-
-Scores that differ by rounding alone, `ROUNDING` of the largest, are equal: such a difference wins
-no comparison and has no interval beside zero.
+Scores that differ by rounding alone (`rlkit.eval.rounding`) are equal to every comparison.
 """
 
 import warnings
@@ -21,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from rlkit.eval.rounding import rounding
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Rng = np.random.Generator | int
 
-# Of the largest score: what some thousand additions in another order may change.
-ROUNDING = 1e-12
 # Elements drawn at once: a few MB, which stays near the cache and bounds memory at any table size.
 CHUNK = 2**18
 # Up to this many pairs of runs are compared directly; beyond it, sorting is cheaper.
@@ -104,11 +102,6 @@ def optimality_gap(scores: Array, target: float = 1.0) -> Array:
     return target - mean(np.minimum(scores, target))
 
 
-def rounding(*tables: Array) -> float:
-    """The difference of scores up to which they count as equal."""
-    return ROUNDING * max(float(np.abs(table).max()) for table in tables)
-
-
 def probability_of_improvement(x: Array, y: Array) -> Array:
     """Probability that a run of `x [..., N, M]` beats one of `y [..., K, M]`; a tie counts half.
 
@@ -121,14 +114,12 @@ def probability_of_improvement(x: Array, y: Array) -> Array:
         wins, losses = (lead > tie).sum((-3, -2)), (lead < -tie).sum((-3, -2))
         return 0.5 + 0.5 * (wins - losses).mean(-1) / (n * k)
     # Many runs: count by sorting, which needs no [N, K] table.
-    tasks_last = (*x.shape[:-2], x.shape[-1])
     columns_x = np.moveaxis(x, -2, -1).reshape(-1, n)
     columns_y = np.sort(np.moveaxis(y, -2, -1).reshape(-1, k), axis=-1)
     u = np.empty(len(columns_x))
     for i, (a, b) in enumerate(zip(columns_x, columns_y, strict=True)):
-        below, not_above = np.searchsorted(b, a - tie, "left"), np.searchsorted(b, a + tie, "right")
-        u[i] = 0.5 * (below + not_above).sum()
-    return u.reshape(tasks_last).mean(-1) / (n * k)
+        u[i] = 0.5 * (np.searchsorted(b, a - tie) + np.searchsorted(b, a + tie, "right")).sum()
+    return u.reshape(*x.shape[:-2], x.shape[-1]).mean(-1) / (n * k)
 
 
 def performance_profile(scores: Array, taus: Array) -> Array:
@@ -367,10 +358,9 @@ def _interval(point: Array, draws: Array, level: float) -> Interval:
 def _band(point: Array, draws: Array, level: float) -> Band:
     tail = 0.5 - 0.5 * checked_level(level)
     low, high = np.quantile(draws, (tail, 1 - tail), axis=0)
-    if len(draws) > 1 and np.isnan(low).any():
-        why = "the statistic is not a number on resampled runs"
-        return Band(np.asarray(point), low, high, level, why)
-    return Band(np.asarray(point), low, high, level)
+    named = len(draws) > 1 and np.isnan(low).any()
+    why = "the statistic is not a number on resampled runs" if named else "one run"
+    return Band(np.asarray(point), low, high, level, why)
 
 
 def warn_one_run(stacklevel: int) -> None:

@@ -19,6 +19,7 @@ from rlkit.algos.bandits.interface import (
     play_largest,
     uniform,
 )
+from rlkit.envs.bandits.counts import whole
 
 RULES = ("uniform", "eps_greedy", "ucb", "ts_beta", "ts_gauss", "exp3_ix")
 
@@ -38,8 +39,7 @@ class ContextFreePolicy:
         self.config = config or Config()
         if self.config.rule not in RULES:
             raise ValueError(f"rule is {self.config.rule!r}; choose one of {', '.join(RULES)}")
-        if arms < 1:
-            raise ValueError(f"arms is {arms}; at least one is needed")
+        arms = whole("arms", arms)
         self.pulls, self.total, self.loss = np.zeros(arms), np.zeros(arms), np.zeros(arms)
 
     @property
@@ -48,7 +48,7 @@ class ContextFreePolicy:
 
     def add_arms(self, count: int) -> None:
         """Append `count` arms that were never played."""
-        new = np.zeros(count)
+        new = np.zeros(whole("count", count))
         self.pulls, self.total = np.append(self.pulls, new), np.append(self.total, new)
         self.loss = np.append(self.loss, np.full(count, self.loss.min()))
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback, Observation, Policy, join
+from rlkit.envs.bandits.counts import whole
 
 Delay = int | Callable[[np.random.Generator, int], np.ndarray]
 
@@ -43,8 +44,8 @@ class Log:
 
 
 def _delays(delay: Delay, rng: np.random.Generator, size: int) -> np.ndarray:
-    values = np.full(size, delay) if isinstance(delay, int) else np.asarray(delay(rng, size))
-    if values.shape != (size,) or (values < 0).any():
+    values = np.asarray(delay(rng, size)) if callable(delay) else np.full(size, delay)
+    if values.shape != (size,) or not ((values >= 0) & (values == np.floor(values))).all():
         raise ValueError(f"delay must give {size} whole numbers of rounds of at least 0")
     return values.astype(np.int64)
 
@@ -68,8 +69,7 @@ def play(
     policies of one seed see the same observations. Feedback that has not come back by the last
     round is in the log (arrival_t beyond it) but was never learned from.
     """
-    if min(rounds, batch, runs) < 1:
-        raise ValueError(f"rounds {rounds}, batch {batch} and runs {runs} must be at least 1")
+    rounds, batch, runs = whole("rounds", rounds), whole("batch", batch), whole("runs", runs)
     if env.arms != policy.arms:
         raise ValueError(f"the policy has {policy.arms} arms, the environment {env.arms}")
     world, own, late = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))

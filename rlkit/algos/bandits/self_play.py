@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.dueling import Dueling
 
 
@@ -43,8 +44,7 @@ def hedge_self_play(
     """
     game = Dueling(preferences).matrix() - 0.5
     arms = len(game)
-    if rounds < 1:
-        raise ValueError(f"rounds is {rounds}; at least one is needed")
+    rounds = whole("rounds", rounds)
     if eta is None:
         eta = 0.5 if optimistic else 2.0 * np.sqrt(np.log(max(arms, 2)) / rounds)
     if not eta > 0:

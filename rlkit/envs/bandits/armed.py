@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.envs.bandits.dynamics import (
     BERNOULLI,
     GAUSSIAN,
@@ -91,8 +92,7 @@ class RandomMeans:
     sigma: float = 1.0
 
     def tables(self, horizon: int) -> Tables:
-        if self.arms < 1:
-            raise ValueError(f"arms is {self.arms}; at least one is needed")
+        check_whole(self, "arms")
         reward_range(self.noise)
         if not 0.0 <= self.low <= self.high <= 1.0:
             raise ValueError(f"need 0 <= low <= high <= 1, got low {self.low}, high {self.high}")

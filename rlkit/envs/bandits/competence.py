@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rlkit.envs.bandits.counts import whole
+
 
 class CompetenceGrid:
     """`cells`^dim cubes of [0, 1]^dim; an episode in a cube returns its competence in [0, 1].
@@ -12,8 +14,7 @@ class CompetenceGrid:
     """
 
     def __init__(self, dim: int = 2, cells: int = 10) -> None:
-        if dim < 1 or cells < 1:
-            raise ValueError(f"need dim {dim} >= 1 and cells {cells} >= 1")
+        dim, cells = whole("dim", dim), whole("cells", cells)
         self.cells = cells
         self.visits = np.zeros((cells,) * dim, np.int64)  # that counted, up to 100
         self.steps = np.stack(np.meshgrid(*[[0, 1]] * dim, indexing="ij"), -1).reshape(-1, dim)[1:]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.envs.bandits.armed import checked, reward_range
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.envs.bandits.observation import Observation
 
 
@@ -64,6 +65,7 @@ class LinearContexts:
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
+        check_whole(self, "size_arms", least=0)
         theta = np.asarray(self.theta, np.float64)
         if theta.ndim not in (1, 2) or not np.isfinite(theta).all():
             raise ValueError("theta must be finite numbers of shape [d] or [K, d]")

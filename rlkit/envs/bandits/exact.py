@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.memory import Tallying
 
 
@@ -12,6 +13,7 @@ def best_tallying_loss(env: Tallying, horizon: int) -> float:
 
     Dynamic programming over the last m - 1 plays: (K + 1)^(m - 1) states, so for short memories.
     """
+    horizon = whole("horizon", horizon)
     losses, weights = np.asarray(env.losses, np.float64), env.tally_weights()
     arms, back = len(losses), weights.size - 1
     grid = np.linspace(0.0, 1.0, losses.shape[1])

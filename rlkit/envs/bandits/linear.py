@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.envs.bandits.armed import NOISES, checked
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.envs.bandits.dynamics import NOISELESS
 
 FIXED, PER_RUN, PER_ROUND = range(3)
@@ -54,8 +55,7 @@ class LinearArms:
         if isinstance(self.features, str):
             if self.features not in FEATURES:
                 raise ValueError(f"features is {self.features!r}; choose {', '.join(FEATURES)}")
-            if self.arms < 1 or self.dim < 1:
-                raise ValueError("drawn features need arms >= 1 and dim >= 1")
+            check_whole(self, "arms", "dim")
             draw, features = FEATURES[self.features], np.zeros((self.arms, self.dim))
         else:
             if self.context:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.envs.bandits.armed import checked, reward_range, tables
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.dynamics import BLOCKING, LAST_SWITCH, ROTTING, TALLYING, Tables
 
 
@@ -59,8 +60,9 @@ def hidden_arm(arms: int, memory: int, arm: int, *, gap: float = 0.5, **options)
     arm until it has been repeated `memory` times, so a learner that does not know it pays about
     gap · memory · arms / 2 on average over `arm`.
     """
-    if not 0 <= arm < arms or memory < 1:
-        raise ValueError(f"need 0 <= arm {arm} < arms {arms} and memory {memory} >= 1")
+    arms, memory = whole("arms", arms), whole("memory", memory)
+    if not 0 <= whole("arm", arm, 0) < arms:
+        raise ValueError(f"arm is {arm}; there are arms 0 to {arms - 1}")
     losses = np.full((arms, memory + 1), gap)
     losses[arm, -1] = 0.0
     return Tallying(losses, np.ones(memory), **options)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.envs.bandits.observation import Observation
 
 
@@ -27,8 +28,7 @@ class SharedRepresentation:
     seed: int = 0  # of the network and the heads
 
     def __post_init__(self) -> None:
-        if min(self.tasks, self.arms, self.dim, self.width, self.features) < 1:
-            raise ValueError("tasks, arms, dim, width and features must be at least 1")
+        check_whole(self, "tasks", "arms", "dim", "width", "features")
         if not self.sigma >= 0:
             raise ValueError(f"sigma is {self.sigma}; it must not be negative")
         rng, m = np.random.default_rng(self.seed), self.tasks

@@ -19,6 +19,7 @@ from itertools import product
 
 import numpy as np
 
+from rlkit.envs.bandits.counts import check_at_least
 from rlkit.envs.bandits.observation import Observation
 
 NUMBERS, CATEGORIES = 8, 4
@@ -47,8 +48,7 @@ class PaymentRouting:
     tilt: np.ndarray = field(init=False)  # of the availability by category [2 CATEGORIES, 24]
 
     def __post_init__(self) -> None:
-        if self.kappa < 0 or self.delay < 0:
-            raise ValueError(f"kappa {self.kappa} and delay {self.delay} must not be negative")
+        check_at_least(self, "kappa", "delay")
         rng = np.random.default_rng(self.seed)
         tweaks = tweak_matrix()
         pairs = [

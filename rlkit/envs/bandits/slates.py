@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rlkit.envs.bandits.counts import check_whole, whole
+
 MOVES = ("linear", "gru")
 _REACH = 0.8  # length of the longest group vector
 
@@ -45,6 +47,7 @@ class SlateWorld:
     weights: tuple[np.ndarray, np.ndarray] = field(init=False)  # of the gru [d, 3d], [d, 3d]
 
     def __post_init__(self) -> None:
+        check_whole(self, "items", "groups", "dim", "slots")
         if not 1 <= self.groups <= self.items or not 1 <= self.slots <= self.items:
             raise ValueError(
                 f"need 1 <= groups {self.groups} <= items {self.items} and 1 <= slots "
@@ -52,8 +55,8 @@ class SlateWorld:
             )
         if self.moves not in MOVES:
             raise ValueError(f"moves is {self.moves!r}; choose one of {', '.join(MOVES)}")
-        if not 0 <= self.memory <= 1 or not self.sharpness > 0 or self.dim < 1:
-            raise ValueError("need memory in [0, 1], sharpness > 0 and dim >= 1")
+        if not 0 <= self.memory <= 1 or not self.sharpness > 0:
+            raise ValueError("need memory in [0, 1] and sharpness > 0")
         rng = np.random.default_rng(self.seed)
         length = 0.1 + (_REACH - 0.1) * rng.random((self.groups, 1))
         centres = length * sphere(self.groups, self.dim, rng)
@@ -71,7 +74,7 @@ class SlateWorld:
 
     def users(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Tastes [U, d] of new users."""
-        return self.centres[rng.integers(self.groups, size=count)].copy()
+        return self.centres[rng.integers(self.groups, size=whole("count", count))].copy()
 
     def probabilities(self, taste: np.ndarray, slates: np.ndarray) -> np.ndarray:
         """Chances [U, 1 + m] of clicking nothing, or each item of slates [U, m]."""

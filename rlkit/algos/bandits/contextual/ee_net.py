@@ -43,6 +43,7 @@ from rlkit.algos.bandits.interface import (
 )
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.nets.layers import MLP, Init
 
 
@@ -74,8 +75,8 @@ class EENet:
         c = self.config = config or Config()
         if c.decision not in ("linear", "net"):
             raise ValueError(f"decision is {c.decision!r}; choose linear or net")
-        if c.pool < 1 or c.steps < 1 or c.batch < 1 or c.train_every < 1:
-            raise ValueError("pool, steps, batch and train_every must be at least 1")
+        check_whole(c, "pool", "steps", "batch", "train_every")
+        check_whole(c, "decider_after", least=0)
         self.arms, seeds = arms, tuple(c.seeds)
         self.net = ArmNet(arms, dim, c.hidden, seeds, c.per_arm, c.dtype, c.device)
         width = -(-self.net.first.shape[1] // c.pool)

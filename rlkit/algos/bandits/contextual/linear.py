@@ -22,10 +22,12 @@ from rlkit.algos.bandits.interface import (
     check_context,
     check_feedback,
     draw,
+    draw_greedy,
     greedy,
     play_largest,
     uniform,
 )
+from rlkit.envs.bandits.counts import check_at_least, whole
 
 RULES = ("linucb", "oful", "lints", "greedy", "eps_greedy")
 
@@ -51,22 +53,23 @@ class LinearPolicy:
         c = self.config = config or Config()
         if c.rule not in RULES:
             raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
-        if min(c.alpha, c.v, c.noise_bound, c.norm_bound) < 0 or not 0 <= c.eps <= 1:
-            raise ValueError("alpha, v, noise_bound, norm_bound must be >= 0 and eps in [0, 1]")
+        check_at_least(c, "alpha", "v", "noise_bound", "norm_bound")
+        if not 0 <= c.eps <= 1:
+            raise ValueError(f"eps is {c.eps}; it must lie in [0, 1]")
         if not 0 < c.delta <= 1:
             raise ValueError(f"delta is {c.delta}; it must lie in (0, 1]")
-        self.arms = arms
+        self.arms = whole("arms", arms)
         self.features = ArmFeatures(arms, dim, c.disjoint, c.per_arm)
         self.models = RidgeModels(arms if c.disjoint else 1, dim, c.ridge)
 
     def _context(self, obs: Observation) -> np.ndarray:
         return check_context(obs, self.arms, self.features.dim, self.features.per_arm)
 
-    def radius(self) -> np.ndarray:
-        """The multiplier of s_a, one a model [M]."""
+    def radius(self) -> float | np.ndarray:
+        """The multiplier of s_a, or one a model [M]."""
         c = self.config
         if c.rule != "oful":
-            return np.full(len(self.models.theta), c.alpha)
+            return c.alpha
         root = np.sqrt(self.models.log_det + 2.0 * np.log(1.0 / c.delta))
         return c.noise_bound * root + np.sqrt(c.ridge) * c.norm_bound
 
@@ -74,23 +77,29 @@ class LinearPolicy:
         x = self._context(obs)
         scores = self.features.means(x, self.models)
         if self.config.rule in ("linucb", "oful"):
-            scores = scores + self.radius() * self.features.deviations(x, self.models)
+            scores += self.radius() * self.features.deviations(x, self.models)
         return scores
 
     def dist(self, obs: Observation) -> np.ndarray | None:
         if self.config.rule == "lints":
             return None
         mask = available(obs, self.arms)
-        best = greedy(self._scores(obs), mask)
         if self.config.rule == "eps_greedy":
-            return (1 - self.config.eps) * best + self.config.eps * uniform(mask)
-        return best
+            return self._eps_greedy(obs, mask)
+        return greedy(self._scores(obs), mask)
+
+    def _eps_greedy(self, obs: Observation, mask: np.ndarray) -> np.ndarray:
+        eps = self.config.eps
+        return (1 - eps) * greedy(self._scores(obs), mask) + eps * uniform(mask)
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
-        probabilities = self.dist(obs)
-        if probabilities is not None:
-            return draw(probabilities, rng)
-        x, mask, v = self._context(obs), available(obs, self.arms), self.config.v
+        rule, v = self.config.rule, self.config.v
+        mask = available(obs, self.arms)
+        if rule == "eps_greedy":
+            return draw(self._eps_greedy(obs, mask), rng)
+        if rule != "lints":
+            return draw_greedy(self._scores(obs), None if obs.mask is None else mask, rng)
+        x = self._context(obs)
         if self.config.disjoint:
             spread = v * self.features.deviations(x, self.models)
             scores = self.features.means(x, self.models)

@@ -45,6 +45,7 @@ from rlkit.algos.bandits.interface import (
 )
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.spec import Spec
+from rlkit.envs.bandits.counts import check_at_least, check_whole, whole
 from rlkit.nets.layers import MLP, Init
 
 
@@ -116,11 +117,11 @@ class GFUCB:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        if min(c.tasks, c.width, c.refit, c.steps, c.batch) < 1:
-            raise ValueError("tasks, width, refit, steps and batch must be at least 1")
-        if min(c.explore, c.noise_bound, c.norm_bound) < 0 or not 0 < c.delta <= 1:
-            raise ValueError("explore, noise_bound, norm_bound must be >= 0 and delta in (0, 1]")
-        self.arms, self.dim = arms, dim
+        check_whole(c, "tasks", "width", "refit", "steps", "batch")
+        check_at_least(c, "explore", "noise_bound", "norm_bound")
+        if not 0 < c.delta <= 1:
+            raise ValueError(f"delta is {c.delta}; it must lie in (0, 1]")
+        self.arms, self.dim = whole("arms", arms), whole("dim", dim)
         self.phi = None if c.hidden is None else Representation(dim, c.hidden, c.width, c.seed)
         k = dim if self.phi is None else c.width
         self.models = RidgeModels(c.tasks, k, c.ridge)

@@ -23,6 +23,7 @@ from rlkit.algos.bandits.history import History, by_lane
 from rlkit.algos.bandits.interface import Feedback, Observation, check_context
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
+from rlkit.envs.bandits.counts import whole
 from rlkit.nets.layers import MLP, Init
 
 
@@ -43,9 +44,8 @@ class NetworkOracle:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if steps < 1 or batch < 1:
-            raise ValueError(f"steps {steps} and batch {batch} must be at least 1")
-        self.arms, self.dim, self.lanes = arms, dim, len(seeds)
+        steps, batch = whole("steps", steps), whole("batch", batch)
+        self.arms, self.dim, self.lanes = whole("arms", arms), whole("dim", dim), len(seeds)
         self.spec = Spec(dim, arms, tuple(seeds), dtype, device)
         self.net = MLP(Init(self.spec), dim, tuple(hidden), arms)
         self.optimiser = Adam(self.net, lr)

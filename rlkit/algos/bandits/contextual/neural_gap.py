@@ -35,6 +35,7 @@ from rlkit.algos.bandits.interface import (
     draw,
 )
 from rlkit.core.streams import generator
+from rlkit.envs.bandits.counts import check_at_least, check_whole
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,11 @@ class NeuralGapPolicy:
         c = self.config = config or Config()
         if c.rule not in ("square", "fast"):
             raise ValueError(f"rule is {c.rule!r}; choose square or fast")
-        if c.draws < 1 or c.perturbation < 0 or not c.radius > 0:
-            raise ValueError("need draws >= 1, perturbation >= 0 and radius > 0")
+        check_whole(c, "draws", "batch")
+        check_whole(c, "replays", least=0)
+        check_at_least(c, "gamma", "exponent", "perturbation")
+        if not c.radius > 0:
+            raise ValueError(f"radius is {c.radius}; it must be positive")
         self.arms = arms
         self.net = ArmNet(arms, dim, c.hidden, c.seeds, c.per_arm, c.dtype, c.device)
         size = self.net.first.shape[1]
@@ -128,8 +132,8 @@ class NeuralGapPolicy:
         obs = Observation(feedback.context, None, len(feedback))
         check_context(obs, self.arms, self.net.dim, self.net.per_arm)
         self.history.add(feedback)
-        for lane, own in enumerate(by_lane(len(feedback), self.net.lanes, feedback.run)):
-            self.loss[lane] += (1.0 - reward[own]).sum()
+        for k, own in enumerate(by_lane(len(feedback), self.net.lanes, feedback.run)):
+            self.loss[k] += (1.0 - reward[own]).sum()
         new = self.history.count - before
         # The online pass: step k takes the k-th new row of every lane that has one.
         for k in range(int(new.max())):

@@ -39,6 +39,7 @@ from rlkit.algos.bandits.interface import (
     play_largest,
 )
 from rlkit.core.optim import Adam
+from rlkit.envs.bandits.counts import check_whole
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class NeuralPolicy:
         c = self.config = config or Config()
         if c.rule not in ("ucb", "ts"):
             raise ValueError(f"rule is {c.rule!r}; choose ucb or ts")
-        if not c.ridge > 0 or c.nu < 0:
+        check_whole(c, "steps", "batch", "train_every")
+        if not c.ridge > 0 or not c.nu >= 0:
             raise ValueError(f"need ridge {c.ridge} > 0 and nu {c.nu} >= 0")
         self.arms = arms
         self.net = ArmNet(arms, dim, c.hidden, c.seeds, c.per_arm, c.dtype, c.device)

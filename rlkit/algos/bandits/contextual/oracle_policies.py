@@ -35,6 +35,7 @@ from rlkit.algos.bandits.interface import (
     greedy,
     uniform,
 )
+from rlkit.envs.bandits.counts import check_at_least
 
 INTERVAL_RULES = ("reg_cb", "reg_cb_elim", "square_cb_elim", "ada_cb")
 RULES = ("square_cb", "fast_cb", *INTERVAL_RULES, "greedy", "eps_greedy")
@@ -112,8 +113,9 @@ class OraclePolicy:
         c = self.config = config or Config()
         if c.rule not in RULES:
             raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
-        if c.gamma < 0 or c.radius < 0 or not 0 <= c.eps <= 1:
-            raise ValueError("gamma and radius must be >= 0 and eps in [0, 1]")
+        check_at_least(c, "gamma", "exponent", "radius")
+        if not 0 <= c.eps <= 1:
+            raise ValueError(f"eps is {c.eps}; it must lie in [0, 1]")
         if c.rule in INTERVAL_RULES and not oracle.intervals:
             raise ValueError(f"rule {c.rule!r} needs an oracle with deviations")
         self.oracle, self.arms = oracle, oracle.arms
@@ -172,7 +174,8 @@ class OraclePolicy:
         self.oracle.learn(feedback)
         self.rows += len(feedback)
         lanes = len(self.loss)
-        own = by_lane(len(feedback), lanes, feedback.run) if lanes > 1 else [slice(None)]
+        one = [np.arange(len(feedback))]
+        own = by_lane(len(feedback), lanes, feedback.run) if lanes > 1 else one
         loss = np.clip(1.0 - np.asarray(feedback.reward, np.float64), 0.0, 1.0)
         for lane, part in enumerate(own):
             self.loss[lane] += loss[part].sum()

@@ -11,6 +11,7 @@ import numpy as np
 
 from rlkit.algos.bandits.contextual.ridge import ArmFeatures, RidgeModels
 from rlkit.algos.bandits.interface import Feedback, Observation, check_context, join
+from rlkit.envs.bandits.counts import whole
 
 
 class Oracle(Protocol):
@@ -82,6 +83,7 @@ class MeanOracle:
     ) -> None:
         if not weight > 0:
             raise ValueError(f"weight is {weight}; it must be positive")
+        contexts, arms = whole("contexts", contexts), whole("arms", arms)
         self.arms, self.prior, self.weight = arms, prior, weight
         self.total, self.count = np.zeros((contexts, arms)), np.zeros((contexts, arms))
 
@@ -183,9 +185,10 @@ class TreesOracle:
         growth: float = 1.25,
         **options: Any,
     ) -> None:
-        if first_fit < 2 or not growth > 1:
-            raise ValueError(f"need first_fit {first_fit} >= 2 and growth {growth} > 1")
-        self.arms, self.dim, self.prior = arms, dim, prior
+        first_fit = whole("first_fit", first_fit, 2)
+        if not growth > 1:
+            raise ValueError(f"growth is {growth}; it must exceed 1")
+        self.arms, self.dim, self.prior = whole("arms", arms), whole("dim", dim), prior
         self.first_fit, self.growth = first_fit, growth
         self.options = {"max_iter": 60, "max_leaf_nodes": 15, "random_state": 0} | options
         self.parts: list[Feedback] = []

@@ -32,6 +32,7 @@ from rlkit.algos.bandits.interface import (
     join,
     uniform,
 )
+from rlkit.envs.bandits.counts import check_at_least, check_whole
 
 RULES = ("uniform", "greedy", "eps_greedy", "square_cb", "fast_cb")
 
@@ -157,10 +158,10 @@ def calibration_error(predicted: np.ndarray, reward: np.ndarray, bins: int = 10)
 def _check(c: Config) -> None:
     if c.rule not in RULES:
         raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
-    if c.window is not None and c.window < 1:
-        raise ValueError(f"window is {c.window}; a generation learns from one at least, or None")
-    if min(c.generations, c.size, c.held_out) < 1 or c.gamma < 0:
-        raise ValueError("generations, size, held_out must be at least 1 and gamma at least 0")
+    if c.window is not None:
+        check_whole(c, "window")
+    check_whole(c, "generations", "size", "held_out")
+    check_at_least(c, "gamma")
     if not (0 <= c.eps <= 1 and 0 <= c.slice <= 1):
         raise ValueError(f"eps {c.eps} and slice {c.slice} must lie in [0, 1]")
 

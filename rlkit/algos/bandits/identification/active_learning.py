@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.nets.layers import MLP, Init
 
 # (pulls [S, n, K], sums [S, n, K], round) -> logits of the next pull and of the recommendation
@@ -286,8 +287,9 @@ def learn(config: Config | None = None) -> Learned:
     c = config or Config()
     if c.loss not in ("error", "regret"):
         raise ValueError(f"loss is {c.loss!r}; choose error or regret")
-    if c.arms < 2 or c.budget < c.arms:
-        raise ValueError(f"need arms {c.arms} >= 2 and budget {c.budget} >= arms")
+    check_whole(c, "arms", least=2)
+    check_whole(c, "budget", least=c.arms)
+    check_whole(c, "problems", "rollouts", "iterations", "hidden")
     least = (c.arms - 1) / c.span**2  # all gaps as large as they may be
     if not c.classes or min(c.classes) <= least or not c.temperature > 0:
         raise ValueError(f"classes must exceed {least:.3g} = (K - 1) / span², temperature 0")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rlkit.envs.bandits.counts import whole
+
 
 @dataclass(frozen=True, eq=False)
 class Design:
@@ -39,6 +41,7 @@ def g_optimal_design(features: ArrayLike, factor: float = 2.0, steps: int = 10_0
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or not np.isfinite(x).all() or not np.abs(x).max(initial=0.0) > 0:
         raise ValueError("features must be finite [K, d] and not all zero")
+    steps = whole("steps", steps)
     if not factor > 1:
         raise ValueError(f"factor is {factor}; it must be above 1")
     start = spanning_subset(x)

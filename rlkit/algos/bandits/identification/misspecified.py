@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.identification.design import g_optimal_design
+from rlkit.envs.bandits.counts import whole
 
 Query = Callable[[int, int], float]  # (arm, times) -> mean reward of so many plays
 
@@ -56,6 +57,9 @@ def phased_elimination(
     phases: int = 8,
 ) -> Elimination:
     """The `Elimination` after `phases` phases, or when one arm is left; noise is 1-sub-Gaussian."""
+    phases = whole("phases", phases)
+    if not 0 < delta < 1:
+        raise ValueError(f"delta is {delta}; it must lie strictly in (0, 1)")
     phi = _checked_features(features, eps)
     arms, dim = phi.shape
     active, queries, plays, value = np.arange(arms), 0, 0, np.zeros(arms)
@@ -94,7 +98,7 @@ def ball_net(dim: int, eps: float) -> np.ndarray:
 
 def sparse_candidates(dim: int, sparsity: int, eps: float, limit: int = 2_000_000) -> np.ndarray:
     """Every s-sparse parameter [n, d] with its support's entries in an eps-net of the unit ball."""
-    if not 1 <= sparsity <= dim:
+    if not 1 <= whole("sparsity", sparsity) <= dim:
         raise ValueError(f"sparsity is {sparsity}; it must lie in 1..{dim}")
     net = ball_net(sparsity, eps)
     supports = list(combinations(range(dim), sparsity))

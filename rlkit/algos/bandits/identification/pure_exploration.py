@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.identification.allocation import pair_cost, solve_weights
 from rlkit.algos.bandits.simulation.index_policies import argmax_random_tie
-from rlkit.algos.bandits.simulation.records import check_counts, in_chunks
+from rlkit.algos.bandits.simulation.records import check_seed, in_chunks
 from rlkit.envs.bandits.armed import checked
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.jit import kernel
 from rlkit.envs.bandits.streams import ENVIRONMENT, POLICY, gamma, normal, open_stream, uniform
 
@@ -248,13 +249,16 @@ def identify(
         raise ValueError(f"delta is {delta}; it must lie in (0, 1)")
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}; it must be positive")
-    check_counts(runs, cap, threads, seed)
+    runs, cap, threads = whole("runs", runs), whole("cap", cap), whole("threads", threads)
+    check_seed(seed)
     span = (0.0, 1.0) if family == "bernoulli" else (-1e12, 1e12)
     mu = checked(means, "means", 1, *span)
     arms, number = mu.size, FAMILIES[family]
     chosen, pulls = np.zeros(runs, np.int64), np.zeros((runs, arms), np.int64)
     stopped, optimal = np.zeros(runs, np.bool_), np.full(arms, 1.0 / arms)
-    if fixed_budget and (budget is None or budget < arms * max(1, math.ceil(math.log2(arms)))):
+    if fixed_budget or budget is not None:
+        budget = whole("budget", budget)
+    if fixed_budget and (budget or 0) < arms * max(1, math.ceil(math.log2(arms))):
         raise ValueError(f"budget is {budget}; {arms} arms need at least K ceil(log2 K) plays")
     if rule == "oracle":
         solve_weights(number, sigma, mu, int(mu.argmax()), optimal, np.empty(arms))

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from rlkit.algos.bandits.memory.planning import ALWAYS, CyclePlan, relaxation
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.dynamics import IDLE, memory_reward, noisy, reset_memory
 from rlkit.envs.bandits.jit import kernel
 from rlkit.envs.bandits.streams import ENVIRONMENT, POLICY, below, open_stream, uniform
@@ -135,6 +136,7 @@ def isotonic_tables(sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, n
 
 def default_samples(arms: int, n: int, horizon: int) -> int:
     """Visits of each state: the (T / cost)^(2/3) law, and no more than a quarter of the horizon."""
+    horizon = whole("horizon", horizon)
     cost = len(exploration_script(1, n, 1)[0]) * arms
     law = math.ceil((horizon / cost) ** (2.0 / 3.0))
     return max(1, min(law, horizon // (4 * cost)))
@@ -144,6 +146,10 @@ def explore_then_follow(
     env, first_run: int, runs: int, horizon: int, seed: int, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected rewards [R, T] and choices [R, T] of the online learner; see the module's text."""
+    runs, horizon, samples = (
+        whole(name, value)
+        for name, value in (("runs", runs), ("horizon", horizon), ("samples", samples))
+    )
     arms, n = env.arms, env.first.shape[1]
     needed = samples * exploration_script(arms, n, 1)[0].size
     if needed > horizon:

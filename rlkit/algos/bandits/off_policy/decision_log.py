@@ -14,6 +14,7 @@ import numpy as np
 from rlkit.algos.bandits.interface import Feedback, Observation, available, check_feedback
 from rlkit.algos.bandits.off_policy.coverage import Overlap, coverage
 from rlkit.core.nearest import suggestion
+from rlkit.envs.bandits.counts import check_whole
 from rlkit.envs.bandits.jit import dense
 
 _SUM = 1e-6  # how far the probabilities of a row may be from one in all
@@ -41,6 +42,7 @@ class DecisionLog:
         t, n = self.table, len(self.table)
         if not n:
             raise ValueError("the log has no rows")
+        check_whole(self, "arms")
         for name in ("reward", "context", "mask", "prob", "t", "position"):
             column = getattr(t, name)
             if column is not None and len(column) != n:

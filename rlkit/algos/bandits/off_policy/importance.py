@@ -24,6 +24,7 @@ from scipy.special import logsumexp
 from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, importance_weights
 from rlkit.algos.bandits.off_policy.densities import Density, fit_mixture
 from rlkit.algos.bandits.off_policy.reward_models import folds_of
+from rlkit.envs.bandits.counts import whole
 
 _RIDGE = 1e-8  # on beta, in units of the control variates' variance
 _MET = 20.0  # effective points of an expectation below which its variance is not believed
@@ -118,6 +119,8 @@ def expectations(
     `components` Gaussians each. `start` are further densities to look with at first, for events
     that nominal points do not meet.
     """
+    budget, rounds = whole("budget", budget), whole("rounds", rounds)
+    components = whole("components", components)
     if not 0 < floor < 1 or not 0 < round_share * rounds < 1:
         raise ValueError(f"floor {floor} and rounds x round_share must lie strictly in (0, 1)")
     size = int(round_share * budget)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtrit
 
+from rlkit.envs.bandits.counts import whole
+
 if TYPE_CHECKING:
     from rlkit.eval.statistics import Interval
 
@@ -59,6 +61,7 @@ def interval(
     from rlkit.eval.statistics import Interval, bootstrap_interval, checked_level, mean
 
     checked_level(level)
+    reps = whole("reps", reps)
     point = float(values.mean())
     if not np.isfinite(point):
         row = int(np.flatnonzero(~np.isfinite(values))[0]) if len(values) else 0

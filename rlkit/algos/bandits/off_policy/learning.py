@@ -27,6 +27,7 @@ from rlkit.core.lanes import resolve
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import generator
+from rlkit.envs.bandits.counts import check_at_least, check_whole, whole
 from rlkit.nets.layers import MLP, Init
 
 OBJECTIVES = ("ips", "dm", "dr")
@@ -73,9 +74,11 @@ class OffPolicyLearner:
         c = config or Config()
         if c.objective not in OBJECTIVES:
             raise ValueError(f"objective is {c.objective!r}; choose one of {', '.join(OBJECTIVES)}")
-        if not 0 < c.held_out < 1 or min(c.batch, c.epochs, c.patience) < 1:
-            raise ValueError("need held_out in (0, 1) and batch, epochs, patience of at least 1")
-        self.arms, self.dim = arms, dim
+        check_whole(c, "batch", "epochs", "patience")
+        check_at_least(c, "cap", "variance", "imitation")
+        if not 0 < c.held_out < 1:
+            raise ValueError(f"held_out is {c.held_out}; it must lie strictly in (0, 1)")
+        self.arms, self.dim = whole("arms", arms), whole("dim", dim)
         self.spec = Spec(dim, Discrete(arms), c.seeds, c.dtype, c.device)
         self.config = resolve(c, self.spec)
         self.net = MLP(Init(self.spec), dim, c.hidden, 1 if c.per_arm else arms)

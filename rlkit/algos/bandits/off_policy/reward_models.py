@@ -14,6 +14,7 @@ from rlkit.algos.bandits.off_policy.decision_log import (
     check_target,
     importance_weights,
 )
+from rlkit.envs.bandits.counts import whole
 
 Factory = Callable[[], Any]
 
@@ -35,7 +36,7 @@ def arm_features(log: DecisionLog) -> np.ndarray:
 
 def folds_of(n: int, folds: int, seed: int) -> np.ndarray:
     """The fold [n] of every row: sizes differ by at most one, rows in random order."""
-    if not 2 <= folds <= n:
+    if not 2 <= (folds := whole("folds", folds, 2)) <= n:
         raise ValueError(f"folds is {folds}; it must lie between 2 and the {n} rows")
     return np.random.default_rng(seed).permutation(n) % folds
 

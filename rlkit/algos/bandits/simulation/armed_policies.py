@@ -5,14 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rlkit.algos.bandits.simulation import (
     adversarial,
     elimination,
     index_policies,
     rotting,
 )
+from rlkit.envs.bandits.counts import whole
 
 FINITE_POSITIVE = (1e-300, 1e300)
+WHOLE = ("samples", "batch", "burn_in")  # parameters that count something
 
 
 def check_parameters(
@@ -27,6 +31,10 @@ def check_parameters(
             known = ", ".join(defaults) or "none"
             raise ValueError(f"policy {name!r} has no parameter {key!r} (it has: {known})")
         low, high = ranges.get(key, FINITE_POSITIVE)
+        if key in WHOLE:
+            whole(key, value, int(low))
+        if not isinstance(value, (int, float, np.number)):
+            raise ValueError(f"{key} is {value!r}; it must be a number")
         if not low <= value <= high:
             raise ValueError(f"{key} is {value}; it must lie in [{low:g}, {high:g}]")
     return {key: float(given.get(key, value)) for key, value in defaults.items()}

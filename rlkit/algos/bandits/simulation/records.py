@@ -60,9 +60,10 @@ def checked_checkpoints(checkpoints: ArrayLike | None, horizon: int) -> np.ndarr
     """Recording rounds as sorted int64 that end at the horizon."""
     if checkpoints is None:
         return log_checkpoints(horizon)
-    rounds = np.unique(np.asarray(checkpoints, dtype=np.int64))
-    if rounds.size == 0 or rounds[0] < 1 or rounds[-1] > horizon:
-        raise ValueError(f"checkpoints must be rounds in 1..{horizon}")
+    given = np.unique(np.asarray(checkpoints, np.float64))
+    if not given.size or not ((given >= 1) & (given <= horizon) & (given == np.floor(given))).all():
+        raise ValueError(f"checkpoints must be whole rounds in 1..{horizon}")
+    rounds = given.astype(np.int64)
     return rounds if rounds[-1] == horizon else np.append(rounds, horizon)
 
 
@@ -76,10 +77,7 @@ def in_chunks(job: Callable[[int, int], Any], runs: int, threads: int) -> list[A
         return list(pool.map(lambda pair: job(*pair), pairs))
 
 
-def check_counts(runs: int, horizon: int, threads: int, seed: int) -> None:
-    """Raise a ValueError for a count below one or a seed outside 0..2**63-1."""
-    for name, value in (("runs", runs), ("horizon", horizon), ("threads", threads)):
-        if value < 1 or value != int(value):
-            raise ValueError(f"{name} is {value}; it must be a whole number of at least 1")
-    if not 0 <= seed < 2**63:
+def check_seed(seed: int) -> None:
+    """Raise a ValueError for a seed that is no int in 0..2**63-1."""
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
         raise ValueError(f"seed is {seed}; it must lie in 0..2**63-1")

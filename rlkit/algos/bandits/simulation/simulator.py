@@ -32,11 +32,12 @@ from rlkit.algos.bandits.simulation.linear_kernel import (
 )
 from rlkit.algos.bandits.simulation.records import (
     Simulation,
-    check_counts,
+    check_seed,
     checked_checkpoints,
     in_chunks,
 )
 from rlkit.envs.bandits.armed import Armed
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.dueling import Dueling
 from rlkit.envs.bandits.dynamics import BLOCKING, GAUSSIAN
 from rlkit.envs.bandits.linear import LinearArms
@@ -87,7 +88,9 @@ def simulate(
     are the policy's own. Regret is the pseudo-regret of the environment's docstring. Unknown names
     and impossible values raise ValueErrors.
     """
-    check_counts(runs, horizon, threads, seed)
+    runs, horizon = whole("runs", runs), whole("horizon", horizon)
+    threads = whole("threads", threads)
+    check_seed(seed)
     if (means is None) == (env is None):
         raise ValueError("give either means= (Bernoulli arms) or env=, and not both")
     if env is None:

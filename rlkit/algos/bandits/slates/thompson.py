@@ -27,6 +27,7 @@ from rlkit.algos.bandits.slates.model import Sessions, SlateModel, gaussian_kl
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams, generator
+from rlkit.envs.bandits.counts import check_at_least, check_whole, whole
 from rlkit.envs.bandits.slates import SlateWorld
 from rlkit.nets.layers import Init
 
@@ -74,12 +75,13 @@ class SlateRecommender:
         c = self.config = config or Config()
         if c.policy not in POLICIES:
             raise ValueError(f"policy is {c.policy!r}; choose one of {', '.join(POLICIES)}")
-        if not 1 <= slots <= items:
+        if not 1 <= whole("slots", slots) <= whole("items", items):
             raise ValueError(f"slots is {slots}; it must lie between 1 and the {items} items")
-        if min(c.particles, c.batch) < 1 or c.temperature < 0 or not c.likelihood_weight > 0:
-            raise ValueError(
-                "need particles and batch of at least 1, temperature >= 0, likelihood_weight > 0"
-            )
+        check_whole(c, "particles", "batch", "dim")
+        check_whole(c, "item_steps", least=0)
+        check_at_least(c, "temperature")
+        if not c.likelihood_weight > 0:
+            raise ValueError(f"likelihood_weight is {c.likelihood_weight}; it must be positive")
         self.items, self.slots = items, slots
         self.spec = Spec(c.dim, items, c.seeds, c.dtype, c.device)
         self.model = SlateModel(
@@ -135,7 +137,7 @@ class SlateRecommender:
 
     def learn(self, sessions: Sessions, steps: int) -> Tensor:
         """Take `steps` steps on sessions of U users; the last mean log-likelihood [S]."""
-        users = sessions.clicks.shape[1]
+        steps, users = whole("steps", steps), sessions.clicks.shape[1]
         size = min(self.config.batch, users)
         clicks = max(int(sessions.clicks.shape[2]) * users, 1)
         fit = torch.zeros(self.spec.lanes)

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.off_policy.densities import GaussianMixture, fit_mixture
 from rlkit.core.streams import generator
+from rlkit.envs.bandits.counts import check_whole
 
 WARM_UP = 5  # tasks whose alp is 0, for want of neighbours
 
@@ -125,10 +126,12 @@ class _MixtureTeacher:
         self, low: ArrayLike, high: ArrayLike, config: Config | None = None, *, seed: int = 0
     ) -> None:
         c = self.config = config or Config()
+        check_whole(c, "fit_rate")
+        check_whole(c, "history", least=0)
         if c.fit_rate <= max(c.components, default=0) or not c.components or min(c.components) < 1:
             raise ValueError(f"fit_rate {c.fit_rate} must exceed components {c.components}, >= 1")
-        if not 0 <= c.random_share <= 1 or c.history < 0:
-            raise ValueError("random_share must lie in [0, 1] and history not below 0")
+        if not 0 <= c.random_share <= 1:
+            raise ValueError(f"random_share is {c.random_share}; it must lie in [0, 1]")
         self.box, self.seed = Box(low, high, c.returns), seed
         self.samples, self.episodes = 0, 0
         self.points: list[np.ndarray] = []  # of the window: (place, ...)

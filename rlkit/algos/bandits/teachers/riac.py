@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.teachers.mixtures import Box
 from rlkit.core.streams import generator
+from rlkit.envs.bandits.counts import check_at_least, check_whole
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Riac:
         self, low: ArrayLike, high: ArrayLike, config: Config | None = None, *, seed: int = 0
     ) -> None:
         c = self.config = config or Config()
-        if c.points < 4 or c.proposals < 1 or not c.mutation >= 0:
-            raise ValueError("need points >= 4, proposals >= 1 and mutation >= 0")
+        check_whole(c, "points", least=4)
+        check_whole(c, "proposals")
+        check_at_least(c, "mutation")
         if not 0 <= c.least_points <= 0.5 or not 0 <= c.least_width <= 0.5:
             raise ValueError("least_points and least_width are shares of at most 1/2")
         self.box, self.seed = Box(low, high, c.returns), seed

@@ -180,7 +180,7 @@ def test_the_environment_has_unit_rewards_and_own_or_shared_networks():
 def test_bad_requests_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         GFUCB(2, 2, multitask.Config(tasks=0))
-    with pytest.raises(ValueError, match="delta in"):
+    with pytest.raises(ValueError, match="delta is 0"):
         GFUCB(2, 2, multitask.Config(delta=0.0))
     f, two = table(np.random.default_rng(0), 1, 3), GFUCB(ARMS, DIM, multitask.Config(tasks=2))
     with pytest.raises(ValueError, match="run of row 0 is 2"):

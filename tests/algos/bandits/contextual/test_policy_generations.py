@@ -224,7 +224,7 @@ def test_oscillation_of_known_series():
     [
         ({"rule": "best"}, "rule is 'best'"),
         ({"window": 0}, "window is 0"),
-        ({"size": 0}, "must be at least 1"),
+        ({"size": 0}, "size is 0"),
         ({"eps": 1.5}, "eps 1.5 and slice"),
     ],
 )

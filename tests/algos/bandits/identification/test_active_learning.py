@@ -138,8 +138,8 @@ def test_training_is_reproducible():
     ("options", "message"),
     [
         ({"loss": "risk"}, "loss is 'risk'"),
-        ({"arms": 1}, "arms 1 >= 2"),
-        ({"budget": 3}, "budget 3 >= arms"),
+        ({"arms": 1}, "arms is 1"),
+        ({"budget": 3}, "budget is 3"),
         ({"classes": (0.1,)}, "must exceed 0.25"),
         ({"temperature": 0.0}, "temperature"),
     ],

@@ -150,7 +150,7 @@ def test_a_weighted_classifier_learns_too():
             np.zeros((60, 2)),
             r"dm needs predicted rewards q of shape \(60, 3\)",
         ),
-        ({"held_out": 0.0}, None, "need held_out in"),
+        ({"held_out": 0.0}, None, "held_out is 0"),
         ({"objective": "ips", "lr": (0.1, 0.2)}, None, "2 values for 1 lanes"),
     ],
 )

@@ -177,7 +177,7 @@ def test_misspecified_offsets_enter_rewards_and_regret():
     ("arguments", "message"),
     [
         ({"features": "per_day", "arms": 2, "dim": 2}, "features is 'per_day'"),
-        ({"features": "per_run"}, "arms >= 1"),
+        ({"features": "per_run"}, "arms is 0"),
         ({"features": [[1.0, np.nan]]}, r"features\[0, 1\] is nan"),
         ({"features": np.eye(2), "theta": [1.0, 2.0, 3.0]}, "theta has shape"),
         ({"features": np.eye(2), "context": True}, "needs drawn features"),

@@ -204,7 +204,7 @@ def test_blocked_arms_are_left_out():
         ({"policy": "ucb1", "means": FIVE, "runs": 0}, "runs is 0"),
         ({"policy": "ucb1", "means": FIVE, "horizon": 0}, "horizon is 0"),
         ({"policy": "ucb1", "means": FIVE, "seed": -1}, "seed is -1"),
-        ({"policy": "ucb1", "means": FIVE, "checkpoints": [0]}, "checkpoints must be rounds"),
+        ({"policy": "ucb1", "means": FIVE, "checkpoints": [0]}, "checkpoints must be whole rounds"),
         ({"policy": "ucb1", "means": FIVE, "alpha": 2.0}, "no parameter 'alpha'"),
         ({"policy": "eps_greedy", "means": FIVE, "eps": 1.5}, "eps is 1.5"),
         ({"policy": "ts_gauss", "means": FIVE, "sigma": np.nan}, "sigma is nan"),

@@ -230,7 +230,7 @@ def test_wrong_sessions_are_named():
     [
         ({"policy": "best"}, "policy is 'best'"),
         ({"slots": 13}, "slots is 13"),
-        ({"particles": 0}, "need particles"),
+        ({"particles": 0}, "particles is 0"),
         ({"groups": np.zeros(3, int)}, "groups must be 12 whole numbers"),
     ],
 )
