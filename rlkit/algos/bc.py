@@ -24,6 +24,8 @@ from rlkit.core.spec import Spec
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
 
+FITS = ("offline", "continuous", "discrete")
+
 
 @checked()
 @dataclass(frozen=True)

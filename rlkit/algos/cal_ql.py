@@ -48,6 +48,8 @@ from rlkit.data.monte_carlo import Finished, Recorded
 from rlkit.data.samplers import Mixed, shares
 from rlkit.data.stock import Stock
 
+FITS = ("offline", "then-online", "continuous")
+
 
 @checked()
 @dataclass(frozen=True)

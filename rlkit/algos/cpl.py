@@ -37,6 +37,8 @@ from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 from rlkit.data.stock import Stock
 
+FITS = ("offline", "continuous", "discrete")
+
 
 @checked()
 @dataclass(frozen=True)

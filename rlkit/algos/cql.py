@@ -42,6 +42,8 @@ from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
+FITS = ("offline", "then-online", "continuous")
+
 
 @checked()
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
+FITS = ("offline", "then-online", "discrete")
+
 
 @checked()
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
 
 RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
 
+FITS = ("online", "then-online", "offline", "discrete")
+
 
 @checked("low < high")
 @dataclass(frozen=True)

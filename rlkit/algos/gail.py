@@ -54,6 +54,8 @@ from rlkit.data.stock import Stock
 
 _CLIP = 40.0  # largest norm of the policy's and the critics' gradients
 
+FITS = ("then-online", "continuous")
+
 
 @checked("label_low <= label_high")
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ from rlkit.core.ranges import (
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 
+FITS = ("offline", "then-online", "continuous", "discrete")
+
 
 @checked()
 @dataclass(frozen=True)

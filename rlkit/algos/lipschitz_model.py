@@ -53,6 +53,8 @@ from rlkit.core.target import Target
 
 __all__ = ["RUN", "Agent", "Config", "source"]
 
+FITS = ("online", "continuous")
+
 
 @checked("n_elites <= n_models")
 @dataclass(frozen=True)

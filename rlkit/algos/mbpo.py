@@ -40,6 +40,8 @@ __all__ = ["RUN", "Agent", "Config", "source"]
 
 RUN = {"utd": 20.0, "warmup": 5000}
 
+FITS = ("online", "continuous")
+
 
 @checked("subset <= n_critics", "n_elites <= n_models")
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ __all__ = ["Agent", "Config", "penalised", "source", "uncertainty"]
 
 Uncertainty = Literal["aleatoric", "distance", "spread"]
 
+FITS = ("offline", "continuous")
+
 
 @checked("subset <= n_critics", "n_elites <= n_models")
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 Divergence = Literal["chi2", "kl"]
 
+FITS = ("offline", "then-online", "continuous", "discrete")
+
 
 @checked()
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "Source", "source"]
 
+FITS = ("offline", "continuous", "discrete")
+
 
 @checked()
 @dataclass(frozen=True)

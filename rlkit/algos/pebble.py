@@ -55,6 +55,8 @@ from rlkit.data.stock import Stock
 RUN = {"warmup": 1000}
 _RESET_UPDATES_FROM = 1 << 40  # their number: no update of a training has such a one
 
+FITS = ("online", "continuous")
+
 
 @checked("subset <= n_critics")
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "source"]
 
+FITS = ("offline", "continuous")
+
 
 @checked("subset <= n_critics", "n_elites <= n_models")
 @dataclass(frozen=True)

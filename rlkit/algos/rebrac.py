@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
 
+FITS = ("offline", "continuous")
+
 
 @checked()
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
+FITS = ("online", "then-online", "offline", "continuous")
+
 
 @checked("subset <= n_critics")
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 
+FITS = ("online", "then-online", "offline", "continuous")
+
 
 @checked()
 @dataclass(frozen=True)

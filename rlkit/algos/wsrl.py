@@ -36,6 +36,8 @@ __all__ = ["Agent", "Config"]
 RUN = {"utd": 4.0, "warmup": 5_000}
 NEEDS_START = True
 
+FITS = ("online", "then-online", "continuous")
+
 
 @checked("subset <= n_critics")
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ known to be valid.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.replacing import replacing
 from rlkit.core.trust import trusting
+from rlkit.run.fits import SB3, WHERE, shipped, title
 from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def train(argv: Sequence[str]) -> None:
             spelled=_SPELLED,
             added={"trust": (_Trust, False)},
         )
+        print(f"{catalogue()}\n")
         parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
     preset, words = _preset(name, argv[1:])
     kind = algorithm(name).Config
@@ -65,7 +66,7 @@ def train(argv: Sequence[str]) -> None:
         defaults=run_defaults(Options(name)) | {"warmup": None} | preset[1],
         added={"trust": (_Trust, False)},
     )
-    given: Any = parse(form, words, f"rlkit train {name}", _TRAIN)
+    given: Any = parse(form, words, f"rlkit train {name}", f"{_purpose(name)} {_TRAIN}")
     values = {f.name: getattr(given, f.name) for f in dataclasses.fields(form)}
     trust = values.pop("trust")
     values["config"] = kind(**dataclasses.asdict(values["config"]))
@@ -226,18 +227,33 @@ def listing(argv: Sequence[str]) -> None:
     parse(Listing, argv, "rlkit list", "Algorithms, recipes and local datasets.")
     from rlkit.cli.dataset_commands import listing as list_datasets
 
-    print("algorithms (rlkit train NAME)")
-    names = algorithms()
-    width = max(len(name) for name in names)
-    for name in names:
-        print(f"  {name:{width}}  {_first_line(name)}")
+    print(catalogue())
     print("\ndatasets (rlkit dataset build NAME makes one of a recipe)")
     list_datasets([], indent="  ")
 
 
-def _first_line(algo: str) -> str:
-    """Of the algorithm's docstring, without importing it."""
-    import rlkit.algos
+def _purpose(name: str) -> str:
+    """What an algorithm is for, in a sentence; nothing where its file does not say."""
+    fits = getattr(algorithm(name), "FITS", ())
+    where = ", ".join(WHERE[word] for word in fits if word in WHERE)
+    actions = " and ".join(word for word in fits if word not in WHERE)
+    return f"{name} learns from {where}; with {actions} actions." if fits else ""
 
-    source = Path(rlkit.algos.__path__[0], f"{algo}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+def catalogue() -> str:
+    """Every algorithm: where it learns, which actions it takes, and its paper."""
+    rows = [("algorithm", "learns", "actions", "")]
+    for name in [*algorithms(), *SB3]:
+        fits = shipped(name)
+        where, actions = (
+            ", ".join(word for word in fits if (word in WHERE) == is_where)
+            for is_where in (True, False)
+        )
+        rows.append((name, where, actions, title(name)))
+    wide = [max(len(row[k]) for row in rows) for k in range(3)]
+    lines = [
+        "  ".join([*(f"{cell:{w}}" for cell, w in zip(row[:3], wide, strict=True)), row[3]])
+        for row in rows
+    ]
+    legend = [f"{word}: from {text}" for word, text in WHERE.items()]
+    return "\n".join([*(line.rstrip() for line in lines), "; ".join(legend)])

@@ -23,6 +23,7 @@ from rlkit.core.ranges import (
     Positive,
     checked,
 )
+from rlkit.run.fits import check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
@@ -92,6 +93,11 @@ class Options:
         if self.dataset is None:
             return "online"
         return "finetune" if self.online else "offline"
+
+    @property
+    def where(self) -> str:
+        """Where it learns, in the words of `rlkit.run.fits`."""
+        return "then-online" if self.kind == "finetune" else self.kind
 
     @property
     def total_steps(self) -> int:
@@ -178,6 +184,8 @@ def resolve(options: Options) -> Options:
     if options.utd_later and not options.utd:
         raise UsageError("utd_later follows updates; with utd 0 there are none")
     module = algorithm(options.algo)
+    if options.from_run is None:  # what goes on has learnt already
+        check_where(options.algo, getattr(module, "FITS", ()), options.where)
     if options.weighting != "uniform" and hasattr(module, "source"):
         raise UsageError(f"{options.algo} draws its minibatches itself; weighting has no effect")
     if getattr(module, "NEEDS_START", False) and options.from_run is None:

@@ -27,6 +27,7 @@ from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
 from rlkit.envs.specs import vouch_name
+from rlkit.run.fits import check_actions
 from rlkit.run.options import Options, algorithm
 
 if TYPE_CHECKING:
@@ -202,9 +203,12 @@ def fingerprint(store: EpisodeStore) -> str:
 
 def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any, Any, Spec]:
     """A fresh agent for some of the options' lanes, its resolved Config, its Spec."""
+    module = algorithm(options.algo)
+    named = task.env or options.dataset or "the task"
+    check_actions(options.algo, getattr(module, "FITS", ()), options.where, task.act, named)
     spec = task.spec(tuple(options.seeds[k] for k in lanes), options.device)
     config = core_lanes.resolve(core_lanes.select(options.config, lanes), spec)
-    return algorithm(options.algo).Agent(spec, config), config, spec
+    return module.Agent(spec, config), config, spec
 
 
 Act = Callable[..., np.ndarray]

@@ -15,6 +15,7 @@ import pytest
 import safetensors.numpy
 import torch
 
+from rlkit.algos import iql
 from rlkit.core.errors import CheckpointError, RlkitError, UsageError
 from rlkit.eval.records import Episode, append_episodes, read_episodes
 from rlkit.policy import program
@@ -153,6 +154,13 @@ def test_onnx_gives_the_same_actions(run: Path) -> None:
     assert about["seed"] == ours.card.seed
 
 
+@pytest.fixture
+def iql_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A discrete policy that draws its actions, without a dataset to make first."""
+    monkeypatch.setattr(iql, "FITS", (*iql.FITS, "online"))
+
+
+@pytest.mark.usefixtures("iql_anywhere")
 def test_grid_observations_and_discrete_actions(online: Build) -> None:
     options = online(algo="iql", env="MiniGrid-Empty-5x5-v0", steps=40)
     folder = train(options).folder
@@ -172,6 +180,7 @@ def test_grid_observations_and_discrete_actions(online: Build) -> None:
     assert len(set(drawn)) > 1
 
 
+@pytest.mark.usefixtures("iql_anywhere")
 def test_discrete_actions_that_do_not_begin_at_zero(online: Build) -> None:
     options = online(algo="iql", env="rlkit-test/Choice-v0", steps=60)
     folder = train(options).folder

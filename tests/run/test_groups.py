@@ -44,7 +44,7 @@ def test_lanes_are_split_where_it_pays(
     given: dict[str, Any], cores: int, expected: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "_cores", lambda: cores)
-    options = resolve(Options(**{"algo": "iql", "env": "CartPole-v1", "seeds": range(5)} | given))
+    options = resolve(Options(**{"algo": "dqn", "env": "CartPole-v1", "seeds": range(5)} | given))
     assert groups.split(options) == expected
 
 

@@ -1,0 +1,92 @@
+"""Which algorithm is for what: where it learns, and which actions it takes.
+
+An algorithm file says so in `FITS`: "offline" (from a dataset), "online" (in an environment),
+"then-online" (in an environment after, or beside, a dataset), "continuous", "discrete" (actions).
+One that says nothing may be given anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rlkit.core.errors import UsageError
+
+WHERE = {  # as FITS has it -> in words
+    "offline": "a dataset",
+    "online": "an environment alone",
+    "then-online": "a dataset and then an environment",
+}
+SB3 = {  # agents of stable-baselines3 -> FITS
+    "sb3:a2c": ("online", "continuous", "discrete"),
+    "sb3:ddpg": ("online", "continuous"),
+    "sb3:dqn": ("online", "discrete"),
+    "sb3:ppo": ("online", "continuous", "discrete"),
+    "sb3:sac": ("online", "continuous"),
+    "sb3:td3": ("online", "continuous"),
+}
+
+
+@cache
+def shipped(name: str) -> tuple[str, ...]:
+    """`FITS` of an algorithm of rlkit's or of stable-baselines3, without importing it."""
+    if name in SB3:
+        return SB3[name]
+    for node in _tree(name).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FITS":
+            return ast.literal_eval(node.value)
+    return ()
+
+
+def title(name: str) -> str:
+    """Name and paper from an algorithm's docstring, or its first sentence; without importing it."""
+    if name in SB3:
+        return f"{name.partition(':')[2].upper()} of stable-baselines3"
+    text = " ".join((ast.get_docstring(_tree(name)) or "").partition("\n\n")[0].split())
+    found = re.match(r".*?\d{4}\.\d{5}\)", text) or re.match(r".*?(?<! al)\.(?= |$)", text)
+    return found.group() if found else text
+
+
+def check_where(name: str, fits: tuple[str, ...], where: str) -> None:
+    """Raises UsageError when an algorithm does not learn `where` it is asked to."""
+    if fits and where not in fits:
+        own = " or ".join(text for word, text in WHERE.items() if word in fits)
+        raise UsageError(
+            f"{name} learns from {own}, not from {WHERE[where]}; {_others(where, None, name)}"
+        )
+
+
+def check_actions(name: str, fits: tuple[str, ...], where: str, act: Any, task: str) -> None:
+    """Raises UsageError when an algorithm does not take the actions `act` of a task."""
+    kind = "discrete" if hasattr(act, "n") else "continuous"
+    if fits and kind not in fits:
+        other = "continuous" if kind == "discrete" else "discrete"
+        raise UsageError(
+            f"{name} is for {other} actions, those of {task} are {kind}; "
+            f"{_others(where, kind, name)}"
+        )
+
+
+def _others(where: str, actions: str | None, name: str) -> str:
+    """Which algorithms would do."""
+    from rlkit.run.options import algorithms
+
+    found = [
+        other
+        for other in [*algorithms(), *SB3]
+        if other != name
+        and where in shipped(other)
+        and (actions is None or actions in shipped(other))
+    ]
+    return f"those that do: {', '.join(found)}"
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    import rlkit.algos
+
+    source = Path(rlkit.algos.__path__[0], f"{name}.py").read_text(encoding="utf-8")
+    return ast.parse(source)
