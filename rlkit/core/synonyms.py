@@ -32,6 +32,7 @@ _OURS = {  # ours -> theirs
     "high": "v_max vmax",
     "log_every": "log_interval log_freq",
     "low": "v_min vmin",
+    "learning_rate": "lr",
     "lr": "learning_rate step_size actor_lr lr_actor policy_lr pi_lr lr_pi actor_learning_rate",
     "lr_alpha": "alpha_lr temp_lr temperature_lr ent_coef_lr",
     "lr_q": "critic_lr lr_critic q_lr qf_lr vf_lr value_lr critic_learning_rate",

@@ -23,7 +23,7 @@ from rlkit.core.ranges import (
     Positive,
     checked,
 )
-from rlkit.run.fits import check_where
+from rlkit.run.fits import SB3, check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
@@ -225,13 +225,17 @@ def algorithm(name: str) -> ModuleType:
 
     Raises UsageError naming the nearest algorithm, or saying what the module lacks.
     """
+    if name.startswith("sb3:"):
+        from rlkit.run import sb3_agents
+
+        return sb3_agents.module(name)
     path = name if "." in name else f"rlkit.algos.{name}"
     try:
         module = trust.load(path)
     except ImportError as error:
         if error.name is None or not f"{path}.".startswith(f"{error.name}."):
             raise UsageError(f"algorithm {name!r}: {error}") from error
-        near = suggestion(name, algorithms())
+        near = suggestion(name, [*algorithms(), *SB3])
         raise UsageError(f"unknown algorithm {name!r}{near}") from None
     for part in ("Config", "Agent"):
         if not hasattr(module, part):

@@ -20,7 +20,7 @@ from rlkit.core.errors import CheckpointError, RunError, UsageError
 from rlkit.data.store import EpisodeStore
 from rlkit.eval import records
 from rlkit.run import folder as run_folder
-from rlkit.run import loops, versions
+from rlkit.run import loops, sb3_loop, versions
 from rlkit.run.events import Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.groups import grouped, resumed, share, split
 from rlkit.run.options import NOT_HASHED, Options, resolve
@@ -60,8 +60,11 @@ def train(options: Options, report: Reporter | None = None) -> Result:
     task, store = prepare(options)
     task = adapted(task, options)
     make_agent(options, task, [0])  # so that it complains before anything is written
-    groups = split(options)
-    engine = choose(options.engine, options.device, options.updates_ahead)
+    if options.algo.startswith("sb3:"):
+        groups, engine = [list(range(len(options.seeds)))], "eager"
+    else:
+        groups = split(options)
+        engine = choose(options.engine, options.device, options.updates_ahead)
     with run_folder.lock(folder):
         run_folder.write_json(folder / run_folder.VERSIONS, versions.collect(options.device))
         run_folder.write_config(folder, options, task, engine, groups)
@@ -121,7 +124,8 @@ def _run(
     if len(config["groups"]) > 1:
         events = grouped(folder, start, config["groups"], tag)
     else:
-        events = _alone(folder, options, task, store, start, config["engine"])
+        alone = sb3_loop.events if options.algo.startswith("sb3:") else _alone
+        events = alone(folder, options, task, store, start, config["engine"])
     try:
         with contextlib.closing(events):  # type: ignore[type-var]
             step = _record(events, folder, options, told, notes, tag)

@@ -27,6 +27,8 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def lanes(options: dict[str, Any]) -> int:
     """Many where a stack of lanes is cheaper than as many processes."""
+    if options["algo"].startswith("sb3:"):  # whose lanes take turns
+        return 1
     narrow = max(options["config"].get("hidden", (_WIDE,)), default=0) < _WIDE
     if options["utd_later"]:  # lanes may come to make different numbers of updates
         return 1
