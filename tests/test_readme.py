@@ -15,20 +15,37 @@ def test_the_blocks_run_in_order(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
-    assert len(blocks) == 4
+    assert len(blocks) == 3
     names: dict[str, object] = {}
     for number, block in enumerate(blocks):
         exec(compile(block, f"README.md, block {number}", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("runs/sac-InvertedPendulum-v5-")
-    action, exported = (float(printed[k].strip("[]")) for k in (1, 3))
+    action, exported = (float(printed[k].strip("[]")) for k in (1, 2))
     assert exported == pytest.approx(action, abs=1e-5)
-    assert len(names["episodes"]) == 3  # type: ignore[arg-type]
+    assert printed[3].startswith("resolved: difference -0.8 ")
+    assert printed[4].startswith("tensor([")
+
+
+def test_the_page_of_results_is_what_the_records_say() -> None:
+    """And the README has no number of its own: those of a run are between marks, made by it."""
+    root = README.parent
+    code = (root / "benchmarks" / "results_page.py").read_text(encoding="utf-8")
+    module: dict[str, object] = {"__file__": str(root / "benchmarks/results_page.py")}
+    exec(compile(code, "results_page.py", "exec"), module)
+    page = module["page"]()  # type: ignore[operator]
+    assert (root / "docs/results.md").read_text(encoding="utf-8") == page
+    text = re.sub(
+        r"<!-- (\w+) -->.*?<!-- /\1 -->|```.*?```", "", README.read_text("utf-8"), flags=re.S
+    )
+    assert not re.findall(r"\d+ \[[\d.-]+, [\d.-]+\]|\d+(?:\.\d+)?x\b", text)
 
 
 def test_files_that_are_named_exist() -> None:
     root, text = README.parent, README.read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:rlkit|tests|benchmarks)/(?:[\w/]+\.py)?)`", text))
-    assert {"rlkit/algos/iql.py", "tests/test_readme.py", "benchmarks/"} <= named
+    named |= {path for path in re.findall(r"\]\(([^)#:]+)\)", text)}
+    assert {"rlkit/algos/iql.py", "docs/results.md", "examples/"} <= named | {"examples/"}
     for name in named:
         assert (root / name).exists(), name
+    assert len(text.splitlines()) <= 150
