@@ -1,4 +1,4 @@
-"""`rlkit dataset build | list | show | import-d4rl | check`."""
+"""`rlkit dataset build | list | show | import-d4rl | record | download | check`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -54,6 +54,33 @@ class Import:
 
 
 @dataclass(frozen=True)
+class Record:
+    policy: Annotated[
+        str | None,
+        arg(metavar="DIR|FILE|ZIP", help="run folder, file of rlkit export, or a model of SB3"),
+    ] = None
+    out: Annotated[str | None, arg(metavar="ID", help="to write, like mine/hopper-v0")] = None
+    env: Annotated[str | None, arg(metavar="ID", help="None: what it was trained for")] = None
+    episodes: Annotated[int, arg(help="to record")] = 100
+    sample: Annotated[FlagCreatePairsOff[bool], arg(help="draw actions: not the likeliest")] = False
+    seed: Annotated[int, arg(help="of start states and draws")] = 0
+    lane: Annotated[int | None, arg(metavar="INT", help="of a run folder; None: the best")] = None
+    checkpoint: Annotated[str, arg(metavar="STR", help="best, last or a step")] = "best"
+    force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
+    quiet: Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")] = False
+    trust: _Trust = False
+
+
+@dataclass(frozen=True)
+class Download:
+    dataset: Annotated[Positional[str], arg(metavar="ID", help="like D4RL/door/human-v2")]
+    remote: Annotated[
+        str | None, arg(metavar="URL", help="None: $MINARI_REMOTE, or hf://farama-minari")
+    ] = None
+    force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
+
+
+@dataclass(frozen=True)
 class Nothing:
     pass
 
@@ -65,6 +92,8 @@ def dataset(argv: Sequence[str]) -> None:
         "list": (listing, "recipes and local datasets"),
         "show": (show, "description, returns and lengths of a dataset"),
         "import-d4rl": (import_d4rl, "make a dataset of a D4RL file"),
+        "record": (record, "make a dataset of a policy"),
+        "download": (download, "fetch a dataset of a Minari remote"),
         "check": (check, "look for what would spoil a training"),
     }
     if not argv or argv[0] in ("-h", "--help"):
@@ -131,6 +160,7 @@ def listing(argv: Sequence[str], indent: str = "") -> None:
 def show(argv: Sequence[str]) -> None:
     form = parse(Show, argv, "rlkit dataset show", "Description and figures of a dataset.")
     from rlkit.data import datasets
+    from rlkit.data.statistics import described
 
     with trusting(form.trust):
         shown = datasets.show(form.dataset)
@@ -146,6 +176,8 @@ def show(argv: Sequence[str]) -> None:
         ("returns", _spread(shown.return_quantiles)),
         ("lengths", _spread(shown.length_quantiles)),
         ("episode ends", f"{shown.terminated:,} terminated, {shown.truncated:,} truncated"),
+        *described(shown.card),
+        ("beside D4RL's", _beside(shown.beside)),
     ]
     if meta.reference is not None:
         low, high = meta.reference.random, meta.reference.expert
@@ -155,6 +187,8 @@ def show(argv: Sequence[str]) -> None:
         )
     for policy in shown.policies:
         figures = f"{policy['episodes']:,} episodes, mean return {policy['return']:.4g}"
+        if policy.get("noise") is not None:
+            figures += f", noise {policy['noise']:.2g}"
         lines.append((f"policy {policy['name']}", figures))
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
@@ -197,11 +231,55 @@ def check(argv: Sequence[str]) -> None:
     print(f"{form.dataset}: no problems")
 
 
+def record(argv: Sequence[str]) -> None:
+    form = parse(Record, argv, "rlkit dataset record", "Make a dataset of a policy.")
+    if form.policy is None or form.out is None:
+        raise UsageError("rlkit dataset record: give --policy DIR|FILE|ZIP and --out ID")
+    from rlkit.run.progress import reporter
+    from rlkit.run.recording import record as record_policy
+
+    progress = reporter(form.quiet)
+    progress.start(f"recording {form.out}", form.episodes)
+    try:
+        with trusting(form.trust):
+            path = record_policy(
+                form.policy,
+                form.out,
+                episodes=form.episodes,
+                env=form.env,
+                sample=form.sample,
+                seed=form.seed,
+                lane=form.lane,
+                checkpoint=form.checkpoint,
+                overwrite=form.force,
+                progress=lambda done, total: progress.update(done),
+            )
+    finally:
+        progress.close()
+    print(f"dataset {form.out} recorded: {_shown(path)}")
+
+
+def download(argv: Sequence[str]) -> None:
+    form = parse(Download, argv, "rlkit dataset download", "Fetch a dataset of a Minari remote.")
+    from rlkit.data.download import download as fetch
+
+    path = fetch(form.dataset, remote=form.remote, overwrite=form.force)
+    print(f"dataset {form.dataset} downloaded: {_shown(path)}")
+
+
 def _shown(path: Path) -> Path:
     """The path as one would type it, from the home directory on."""
     with contextlib.suppress(ValueError, RuntimeError):
         return Path("~") / path.relative_to(Path.home())
     return path
+
+
+def _beside(known: dict[str, Any]) -> str:
+    """What is known of D4RL's dataset of the same name; empty where nothing is."""
+    if not known:
+        return ""
+    spread = f"{known['return']:.4g} ± {known['return_std']:.3g}"
+    return f"{known['episodes']:,} episodes, return {spread}, length {known['length']:.4g}"
 
 
 def _spread(quantiles: dict[float, float]) -> str:

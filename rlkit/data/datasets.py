@@ -15,7 +15,7 @@ import rlkit
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import fit
-from rlkit.data import d4rl, minari_io, minari_local
+from rlkit.data import d4rl, minari_io, minari_local, statistics
 from rlkit.data.fitting import check_fit
 from rlkit.data.meta import Meta
 from rlkit.data.recipes import cards
@@ -173,7 +173,9 @@ class Shown:
     terminated: int  # episodes ended by the task
     truncated: int  # by a time limit or the end of the recording
     both: int  # carrying both flags
-    policies: list[dict[str, Any]]  # name, episodes and mean return of each recorded policy
+    policies: list[dict[str, Any]]  # name, episodes, mean return and noise of each
+    card: statistics.Card
+    beside: dict[str, Any]  # what is known of D4RL's dataset of this name
 
 
 def show(dataset: str | Path) -> Shown:
@@ -186,6 +188,10 @@ def show(dataset: str | Path) -> Shown:
         span = slice(first, first + entry["episodes"])
         policies.append({**entry, "return": float(returns[span].mean())})
         first += entry["episodes"]
+    recipe = cards.all_recipes().get(meta.dataset_id)
+    of_card = {} if recipe is None else recipe.card["policies"]
+    for policy in policies:
+        policy["noise"] = of_card.get(policy["name"], {}).get("noise")
     return Shown(
         meta=meta,
         episodes=store.episodes,
@@ -197,6 +203,8 @@ def show(dataset: str | Path) -> Shown:
         truncated=int(truncated.sum()),
         both=int((terminated & truncated).sum()),
         policies=policies,
+        card=statistics.of(store, meta.action_bounds),
+        beside={} if recipe is None else recipe.card["datasets"][recipe.name].get("d4rl", {}),
     )
 
 

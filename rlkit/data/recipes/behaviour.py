@@ -40,12 +40,18 @@ class SquashedGaussian:
 def from_bytes(
     content: bytes, checkpoint: str, low: np.ndarray, high: np.ndarray
 ) -> SquashedGaussian:
-    """The policy of one checkpoint in a recipe's safetensors file."""
+    """The policy of one checkpoint in a recipe's safetensors file.
+
+    A weight `[out, in]` of int8 comes with `scale` `[out]`, what its rows are multiplied by.
+    """
     tensors = load(content)
     names = ("hidden_1", "hidden_2", "head")
     layers: list[np.ndarray] = []
     for name in names:
-        weight = tensors[f"{checkpoint}/{name}.weight"].astype(np.float32)  # [out, in]
+        weight = tensors[f"{checkpoint}/{name}.weight"]  # [out, in]
+        if weight.dtype == np.int8:
+            weight = weight * tensors[f"{checkpoint}/{name}.scale"][:, None]
+        weight = weight.astype(np.float32)
         layers += [np.ascontiguousarray(weight.T), tensors[f"{checkpoint}/{name}.bias"]]
     return SquashedGaussian(
         tuple(layer.astype(np.float32) for layer in layers),

@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 from rlkit.core.nearest import suggestion
-from rlkit.data.meta import Reference
+from rlkit.data.meta import RLKIT_SCORE, Reference
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,15 @@ class Recipe:
 
     @property
     def reference(self) -> Reference:
-        """Returns of the uniformly random policy and of the card's expert."""
+        """Returns that are 0 and 1 of a score: of a random policy and the card's expert as measured
+        here, or those that the card names."""
         given = self.card["reference"]
         return Reference(
-            given["random"], given["expert"], given["expert_policy"], given["episodes"]
+            given["random"],
+            given["expert"],
+            given["expert_policy"],
+            given.get("episodes"),
+            given.get("score_name", RLKIT_SCORE),
         )
 
     @property
