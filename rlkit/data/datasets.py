@@ -17,7 +17,7 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.reading import fit
 from rlkit.data import d4rl, minari_io, minari_local, statistics
 from rlkit.data.fitting import check_fit
-from rlkit.data.meta import Meta
+from rlkit.data.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
 from rlkit.data.recipes.cards import Recipe
 from rlkit.data.recipes.episodes import roll_out
@@ -266,7 +266,10 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
     where = str(dataset)
     try:
         is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
+        if not is_file and minari_local.exists(dataset):  # before any row is read
+            check_learnable(minari_io.read_meta(dataset), env_id is not None)
         store, meta = d4rl.read(dataset) if is_file else read(dataset)
+        check_learnable(meta, env_id is not None)
     except (ValueError, OSError) as error:
         return Checked((str(error),))
     problems, notes = [], list(meta.notes)

@@ -9,7 +9,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from rlkit.core.errors import UsageError
 from rlkit.data.spaces import action_bounds, flat_shape
+from rlkit.envs.checking import check_observations
+from rlkit.envs.minigrid import spec_is_view
 
 RLKIT_SCORE = "rlkit score"  # reference returns measured here; not comparable with D4RL's
 D4RL_SCORE = "D4RL score"  # published constants, for D4RL files alone
@@ -38,7 +41,8 @@ class Meta:
     dataset_id: str
     observation_space: spaces.Space
     action_space: spaces.Space
-    env_spec: EnvSpec | None = None
+    env_spec: EnvSpec | None = None  # the environment the rows are of
+    eval_env_spec: EnvSpec | None = None  # another one that policies are to be evaluated in
     reference: Reference | None = None
     behaviour_return: float | None = None  # mean return of the recorded policy
     algorithm: str = ""
@@ -71,3 +75,13 @@ class Meta:
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
         """(low, high), each `[A]`, of continuous actions; None for discrete ones."""
         return None if self.discrete else action_bounds(self.action_space)
+
+
+def check_learnable(meta: Meta, view: bool = False) -> None:
+    """Raises UsageError for observations that no net takes: images, unless they are known (`view`,
+    or by the environment) to be MiniGrid's cells."""
+    known = view or (meta.env_spec is not None and spec_is_view(meta.env_spec))
+    try:
+        check_observations(meta.observation_space, known)
+    except ValueError as error:
+        raise UsageError(f"dataset {meta.dataset_id}: {error}") from error

@@ -115,6 +115,7 @@ def _meta(source: minari.MinariDataset) -> Meta:
         observation_space=source.observation_space,
         action_space=source.action_space,
         env_spec=source.env_spec,
+        eval_env_spec=source._eval_env_spec,
         reference=reference,
         behaviour_return=details.get("behaviour_return"),
         algorithm=raw.get("algorithm_name") or "",

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import iterate
 
-from rlkit.data.spaces import stack
+from rlkit.data.spaces import executable, stack
 
 Act = Callable[[Any], Any]
 Episode = dict[str, Any]
@@ -24,7 +24,8 @@ Episode = dict[str, Any]
 def record_episode(env: gymnasium.Env, act: Act, seed: int | None = None) -> Episode:
     """One whole episode of `act(observation) -> action`, both unbatched, in environment units.
 
-    A given `seed` resets the environment and is kept as the column `level_seed`. Raises
+    Actions are clipped into their box and have its type, which is what is recorded. A given `seed`
+    resets the environment and is kept as the column `level_seed`. Raises
     ValueError for an action or a reward that is not finite, before it enters the episode.
     """
     taking = _Taking(env.observation_space, env.action_space)
@@ -32,7 +33,7 @@ def record_episode(env: gymnasium.Env, act: Act, seed: int | None = None) -> Epi
     taking.begin(obs)
     ended = False
     while not ended:
-        action = act(obs)
+        action = executable(env.action_space, act(obs))
         obs, reward, terminated, truncated, _ = env.step(action)
         ended = terminated or truncated
         taking.add(action, float(reward), terminated, truncated, obs)
@@ -75,7 +76,7 @@ def record(
         one.begin(first)
     done = [0] * lanes.count
     while any(d < q for d, q in zip(done, quota, strict=True)):
-        actions = act(obs)
+        actions = executable(lanes.batched_space, act(obs))
         skipped = lanes.resetting.copy()
         obs, finals, rewards, terminated, truncated = lanes.step(actions)
         starts, chosen = lanes.rows(obs), lanes.actions(actions)
@@ -150,6 +151,7 @@ class _Single:
     def __init__(self, env: gymnasium.Env) -> None:
         self.env = env
         self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.batched_space = gymnasium.vector.utils.batch_space(self.action_space)
         self.resetting = np.zeros(1, bool)
 
     def reset(self, seed: int | None) -> Any:
@@ -165,7 +167,7 @@ class _Single:
         return [self._last]
 
     def actions(self, actions: Any) -> list[Any]:
-        return list(iterate(gymnasium.vector.utils.batch_space(self.action_space), actions))
+        return list(iterate(self.batched_space, actions))
 
     def _batch(self, obs: Any) -> Any:
         self._last = obs
@@ -178,7 +180,7 @@ class _Vector:
     def __init__(self, env: VectorEnv) -> None:
         self.env, self.count = env, env.num_envs
         self.observation_space = env.single_observation_space
-        self.action_space = env.single_action_space
+        self.action_space, self.batched_space = env.single_action_space, env.action_space
         mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.mode = mode if isinstance(mode, AutoresetMode) else AutoresetMode(mode)
         self.resetting = np.zeros(self.count, bool)  # the coming step of these is a reset

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rlkit.core.boxes import as_declared, into_box
+
 
 def flat_shape(space: spaces.Space) -> tuple[int, ...]:
     """Shape of one observation after `flatten`. Raises ValueError for a space it cannot take."""
@@ -70,7 +72,19 @@ def stack(space: spaces.Space, items: Sequence[Any]) -> Any:
         return tuple(stack(part, [i[k] for i in items]) for k, part in enumerate(space.spaces))
     if isinstance(space, spaces.Text):
         return list(items)
-    return np.array(items, dtype=space.dtype)
+    return np.array([as_declared(item, space.dtype) for item in items], dtype=space.dtype)
+
+
+def executable(space: spaces.Space, action: Any) -> Any:
+    """The action as an environment takes it: boxes clipped and in their type, nested as the space
+    is. One that is not finite stays as it is."""
+    if isinstance(space, spaces.Dict):
+        return {name: executable(part, action[name]) for name, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(executable(s, a) for s, a in zip(space.spaces, action, strict=True))
+    if not isinstance(space, spaces.Box) or not np.isfinite(action).all():
+        return action
+    return into_box(action, space.low, space.high, space.dtype)
 
 
 def _parts(space: spaces.Dict | spaces.Tuple) -> list[spaces.Space]:
@@ -111,3 +125,62 @@ def _one_hot(numbers: np.ndarray, n: int, space: spaces.Space) -> np.ndarray:
     if outside.size:
         raise ValueError(f"row {outside[0]} is not an element of {space}")
     return np.eye(n, dtype=np.float32)[numbers]
+
+
+# --- descriptions that travel with a policy -----------------------------------------------------
+def describe(space: spaces.Space) -> dict[str, Any]:
+    """The space as JSON, for `difference`."""
+    kind = type(space).__name__
+    if isinstance(space, spaces.Box):
+        low, high = (_numbers(bound) for bound in (space.low, space.high))
+        dtype = np.dtype(space.dtype).name
+        return {"kind": kind, "shape": list(space.shape), "low": low, "high": high, "dtype": dtype}
+    if isinstance(space, spaces.Discrete):
+        return {"kind": kind, "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.Dict):
+        return {"kind": kind, "parts": {k: describe(s) for k, s in space.spaces.items()}}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": kind, "parts": {str(k): describe(s) for k, s in enumerate(space.spaces)}}
+    return {"kind": kind, "text": str(space)}
+
+
+def difference(theirs: dict[str, Any], ours: dict[str, Any], where: str = "") -> str:
+    """What tells two described spaces apart, "" if nothing does: "low is -2 here, -3 there".
+
+    Types count for nothing, as numbers are cast; bounds are compared as float32 knows them.
+    """
+    if theirs["kind"] != ours["kind"]:
+        return f"{where}{ours['kind']} here, {theirs['kind']} there"
+    for name in sorted(theirs.keys() | ours.keys()):
+        a: Any = theirs.get(name)
+        b: Any = ours.get(name)
+        if name == "parts":
+            if list(a) != list(b):
+                return f"{where}entries {list(b)} here, {list(a)} there"
+            for part in a:
+                if found := difference(a[part], b[part], f"{where}{part}: "):
+                    return found
+        elif name in ("low", "high"):
+            if not _same_numbers(a, b):
+                return f"{where}{name} is {_shown(b)} here, {_shown(a)} there"
+        elif name not in ("kind", "dtype") and a != b:
+            return f"{where}{name} is {_shown(b)} here, {_shown(a)} there"
+    return ""
+
+
+def _numbers(bound: np.ndarray) -> Any:
+    """A list, or one number where all are alike; text for infinity, which JSON does not have."""
+    flat = [x if np.isfinite(x) else str(x) for x in bound.reshape(-1).tolist()]
+    return flat[0] if flat and all(x == flat[0] for x in flat) else flat
+
+
+def _same_numbers(a: Any, b: Any) -> bool:
+    one, two = (np.atleast_1d(np.asarray(x, np.float64)) for x in (a, b))
+    if one.size != two.size and 1 not in (one.size, two.size):
+        return False
+    return bool(np.isclose(one, two, rtol=1e-6, atol=1e-12).all())
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rlkit.core.boxes import into_box
 from rlkit.data.store import EpisodeStore
 
 _STD_FLOOR = 1e-3  # added to the standard deviation: constant dimensions stay finite
@@ -116,18 +117,16 @@ class Transforms:
         unit = 2 * (a - self.action_low) / (self.action_high - self.action_low) - 1
         return np.clip(unit, -_INSIDE, _INSIDE).astype(_floating(a), copy=False)
 
-    def to_env(self, a: Any) -> np.ndarray:
+    def to_env(self, a: Any, dtype: Any = None) -> np.ndarray:
         """Environment's action within its bounds of the agent's `a [..., A]`, clipped to ±1
-        first; discrete as it is."""
+        first, of `dtype` (by default a's own floating one); discrete as it is."""
         a = np.asarray(a)
         if self.action_low is None or self.action_high is None:
             return a
         share = (np.clip(a.astype(np.float64), -1, 1) + 1) / 2
         scaled = self.action_low + share * (self.action_high - self.action_low)
-        dtype = _floating(a)  # bounds are cast too: rounding may not leave the box
-        return np.clip(
-            scaled.astype(dtype), self.action_low.astype(dtype), self.action_high.astype(dtype)
-        )
+        kind = _floating(a) if dtype is None else dtype
+        return into_box(scaled, self.action_low, self.action_high, kind)
 
     # --- travelling with the agent ------------------------------------------------------------
     def state(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from rlkit.core import trust
 from rlkit.core.extras import how_to_add
 from rlkit.core.nearest import suggestion
 from rlkit.envs import maze
+from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import vouch
 
 _GRIDS = ("MiniGrid-", "BabyAI-")
@@ -49,12 +49,15 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
             more = how_to_add("robotics")
             raise ValueError(f"environment {name!r} needs gymnasium-robotics: {more}") from error
     if not isinstance(made.observation_space, spaces.Box):
-        if _is_grid(made) and isinstance(made.observation_space, spaces.Dict):
-            from rlkit.envs.minigrid import SymbolicView
-
+        if is_grid(made) and isinstance(made.observation_space, spaces.Dict):
             return SymbolicView(made)
         return FlattenObservation(made)
     return made
+
+
+def unflattened(env: gymnasium.Env) -> spaces.Space:
+    """The observation space of an environment that `make` gave, before it was flattened."""
+    return (env.env if isinstance(env, FlattenObservation) else env).observation_space
 
 
 def find(name: str) -> None:
@@ -82,14 +85,6 @@ def _register(name: str) -> None:
         importlib.import_module("minigrid")
     elif name.startswith(_OURS):
         maze.register()
-
-
-def _is_grid(env: gymnasium.Env) -> bool:
-    if "minigrid" not in sys.modules:
-        return False
-    from minigrid.minigrid_env import MiniGridEnv
-
-    return isinstance(env.unwrapped, MiniGridEnv)
 
 
 @contextlib.contextmanager

@@ -8,11 +8,50 @@ left out too; the tasks shipped here have one mission each.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
+
+# Wrappers that change the observation and leave its cells what they are: object, colour, state.
+_KEEPING = {"SymbolicView", "ImgObsWrapper", "FullyObsWrapper", "ViewSizeWrapper"}
+_KEEPING |= {"DirectionObsWrapper", "DictObservationSpaceWrapper"}
+# MiniGrid's wrappers that do not touch it at all; gymnasium's that do are ObservationWrappers.
+_APART = {"ReseedWrapper", "ActionBonus", "PositionBonus", "StochasticActionWrapper", "NoDeath"}
+_APART |= {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics"}
+
+
+def is_grid(env: gymnasium.Env) -> bool:
+    """Whether a MiniGrid environment is inside."""
+    if "minigrid" not in sys.modules:
+        return False
+    from minigrid.minigrid_env import MiniGridEnv
+
+    return isinstance(env.unwrapped, MiniGridEnv)
+
+
+def is_view(env: gymnasium.Env) -> bool:
+    """Whether observations are MiniGrid's own cells, of object, colour and state; an image of the
+    same shape is none."""
+    if not is_grid(env):
+        return False
+    while isinstance(env, gymnasium.Wrapper):
+        name, inner = type(env).__name__, env.env
+        same = env.observation_space == inner.observation_space
+        changes = isinstance(env, gymnasium.ObservationWrapper) or not same
+        if name not in _KEEPING | _APART and changes:
+            return False
+        env = inner
+    return True
+
+
+def spec_is_view(spec: EnvSpec) -> bool:
+    """`is_view` of what a spec describes, by its words alone: nothing is made."""
+    names = {wrapper.name for wrapper in spec.additional_wrappers}
+    return str(spec.entry_point).startswith("minigrid.") and names <= _KEEPING | _APART
 
 
 class SymbolicView(

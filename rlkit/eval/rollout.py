@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rlkit.core.boxes import as_declared, into_box
 from rlkit.eval.records import Array, Episode
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ class Evaluator:
         """All episodes, ordered by lane and number; `step` is the training step they belong to.
 
         `act(obs [S, n, *obs], slots)` returns actions `[S, n, *act]`.  All slots are always passed,
-        finished ones with an old observation, so that shapes stay the same.  An episode whose
-        policy returns a non-finite action ends there with return NaN and a RuntimeWarning: a
-        diverged lane does not take the others down.
+        finished ones with an old observation, so that shapes stay the same.  Observations and
+        actions have the types that the spaces declare, actions are clipped into a box.  An
+        episode whose policy returns a non-finite action ends there with return NaN and a
+        RuntimeWarning: a diverged lane does not take the others down.
         """
         if episodes < 1:
             raise ValueError(f"episodes must be at least 1, got {episodes}")
@@ -104,10 +106,8 @@ class Evaluator:
         done: list[Episode] = []
         while slots.active.any():
             # Copies, because a policy may keep what it was given.
-            actions = _checked_actions(
-                act(obs.copy(), Slots(*(field.copy() for field in slots))), space, (lanes, n)
-            )
-            finite = np.asarray(np.isfinite(actions).reshape(lanes, n, -1).all(-1))
+            given = act(obs.copy(), Slots(*(field.copy() for field in slots)))
+            finite, actions = _checked_actions(given, space, (lanes, n))
             for k, i in np.argwhere(slots.active):
                 env, action = envs[k][i], actions[k, i]
                 if finite[k, i]:
@@ -127,7 +127,7 @@ class Evaluator:
                         stacklevel=2,
                     )
                 if not (terminated or truncated or slots.t[k, i] == self._max_steps):
-                    obs[k, i] = self._encode(raw)
+                    obs[k, i] = self._encoded(raw, env)
                     continue
                 done.append(
                     Episode(
@@ -152,7 +152,14 @@ class Evaluator:
 
     def _reset(self, env: "gymnasium.Env[Any, Any]", lane: int, episode: int) -> Array:
         raw, _ = env.reset(seed=episode_seed(self.seeds[lane], episode))
-        return self._encode(raw)
+        return self._encoded(raw, env)
+
+    def _encoded(self, raw: Any, env: "gymnasium.Env[Any, Any]") -> Array:
+        array = self._encode(raw)
+        kind = env.observation_space.dtype
+        if kind is None:  # of a composite space: wide enough for what later steps may return
+            kind = np.result_type(array.dtype, np.float32)
+        return as_declared(array, kind)
 
 
 def rollout(
@@ -217,13 +224,21 @@ def _as_array(observation: Any) -> Array:
     return np.asarray(observation)
 
 
-def _checked_actions(actions: Array, space: "gymnasium.Space[Any]", lead: tuple[int, int]) -> Array:
-    """Actions `[S, n, *act]` of the kind that `space` wants, or a ValueError that says why not."""
+def _checked_actions(
+    actions: Array, space: "gymnasium.Space[Any]", lead: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Which actions are finite `[S, n]`, and all `[S, n, *act]` in the type of `space` and inside
+    it where it is a box; or a ValueError that says why not."""
     actions = np.asarray(actions)
     shape = lead + tuple(space.shape or ())
     if actions.shape != shape:
         raise ValueError(f"act returned actions of shape {actions.shape}, expected {shape}")
+    finite = np.asarray(np.isfinite(actions).reshape(*lead, -1).all(-1))
+    low, high = getattr(space, "low", None), getattr(space, "high", None)
+    if low is not None and high is not None:
+        safe = np.where(finite.reshape(*lead, *[1] * (len(shape) - 2)), actions, low)
+        return finite, into_box(safe.astype(actions.dtype), low, high, space.dtype)
     integer = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
     if integer and not np.issubdtype(actions.dtype, np.integer):
         raise ValueError(f"act returned {actions.dtype} actions, but {space} takes integers")
-    return actions
+    return finite, actions

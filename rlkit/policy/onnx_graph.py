@@ -50,11 +50,13 @@ def model(
     action_shape: tuple[int, ...],
     first_action: int | None,
     about: str,
+    action_dtype: str = "float32",
 ) -> onnx.ModelProto:
     """The checked model: input `obs [batch, *obs]` float32, output `action [batch, ...]`.
 
     Both are in environment units. `first_action` is the number of the first discrete action, None
-    for continuous ones; `about` is stored as the metadata entry `rlkit`.
+    for continuous ones, which are of `action_dtype`; `about` is stored as the metadata entry
+    `rlkit`.
     """
     graph = _Graph(program)
     obs = "obs"
@@ -69,11 +71,13 @@ def model(
     if first_action is not None:
         action = graph.node("Add", action, graph.constant(np.int64(first_action)))
     elif transforms.action_low is not None and transforms.action_high is not None:
-        action = graph.scaled(action, transforms.action_low, transforms.action_high)
+        low, high = transforms.action_low, transforms.action_high
+        action = graph.scaled(action, low, high, action_dtype)
     if first_action is None:
         action = graph.node("Reshape", action, graph.constant(np.array([-1, *action_shape])))
     graph.node("Identity", action, out="action")
-    kind = TensorProto.FLOAT if first_action is None else TensorProto.INT64
+    dtype = np.dtype(action_dtype if first_action is None else np.int64)
+    kind = helper.np_dtype_to_tensor_dtype(dtype)
     made = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -109,15 +113,21 @@ class _Graph:
         self.initializers.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def scaled(self, action: str, low: Array, high: Array) -> str:
-        """Clipped to ±1 and spread over low .. high, as `Transforms.to_env` does."""
-        low, high = low.astype(np.float32), high.astype(np.float32)
-        one = self.constant(np.float32(1))
-        action = self.node("Clip", action, self.constant(np.float32(-1)), one)
-        action = self.node("Mul", self.node("Add", action, one), self.constant((high - low) / 2))
+    def scaled(self, action: str, low: Array, high: Array, dtype: str) -> str:
+        """Clipped to ±1 and spread over low .. high, as `Transforms.to_env` does: in double
+        precision, so that no rounding leaves the box."""
+        one = self.constant(np.float64(1))
+        action = self.node("Cast", action, to=TensorProto.DOUBLE)
+        action = self.node("Clip", action, self.constant(np.float64(-1)), one)
+        share = self.node("Div", self.node("Add", action, one), self.constant(np.float64(2)))
+        action = self.node("Mul", share, self.constant(high - low))
         action = self.node("Add", action, self.constant(low))
         action = self.node("Max", action, self.constant(low))
-        return self.node("Min", action, self.constant(high))
+        action = self.node("Min", action, self.constant(high))
+        kind = np.dtype(dtype)
+        if kind.kind in "iub":
+            action = self.node("Round", action)
+        return self.node("Cast", action, to=helper.np_dtype_to_tensor_dtype(kind))
 
     def program(self, program: Program, named: dict[str, str]) -> str:
         """Name of the program's output; `named` gives the names of its inputs."""

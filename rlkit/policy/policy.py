@@ -22,7 +22,7 @@ from rlkit.core.reading import fit, reading
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Program
 
-FORMAT = 1  # of exported files; raised when older versions of rlkit cannot read a file
+FORMAT = 2  # of exported files; raised when older versions of rlkit cannot read a file
 _ENTRY, _SUM = "rlkit_policy", "rlkit_sha256"  # of the safetensors metadata
 _LARGEST = 1 << 26  # numbers of an observation: a screen in colour is 2^17
 
@@ -44,6 +44,15 @@ class Card:
     first_action: int  # number of the first discrete action
     noise: tuple[str, tuple[int, ...]] | None  # kind and shape of one action's noise
     rlkit: str  # version that loaded it from its run
+    env_spec: str | None = None  # gymnasium's JSON of the environment, arguments included
+    spaces: dict[str, Any] | None = None  # its spaces, as `data.spaces.describe` has them
+
+    @property
+    def action_dtype(self) -> str:
+        """Of the environment's actions."""
+        if self.discrete:
+            return "int64"
+        return "float32" if self.spaces is None else self.spaces["action"]["dtype"]
 
 
 class Policy:
@@ -87,9 +96,10 @@ class Policy:
         """Actions of one observation `[*obs]` or a batch `[N, *obs]`, shaped accordingly.
 
         Observations are arrays as `rlkit.envs.make` environments give them. Continuous actions
-        are float32 within their bounds, discrete ones int64. With `deterministic=False` they are
-        drawn with `rng`, by default a generator seeded with the lane's seed. Raises ValueError
-        for an observation of another shape or one that is not finite.
+        are of their box's type and within its bounds, discrete ones int64. With
+        `deterministic=False` they are drawn with `rng`, by default a generator seeded with the
+        lane's seed. Raises ValueError for an observation of another shape or one that is not
+        finite.
         """
         obs = np.asarray(obs)
         shape = self.card.obs_shape
@@ -113,7 +123,7 @@ class Policy:
         """Environment's actions of the agent's `[N, A]` or `[N]`."""
         if self.card.discrete:
             return actions.astype(np.int64) + self.card.first_action
-        scaled = self.transforms.to_env(actions.astype(np.float32))
+        scaled = self.transforms.to_env(actions, self.card.action_dtype)
         return scaled.reshape(len(actions), *self.card.action_shape)
 
 

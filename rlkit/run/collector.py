@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium import Env
 from torch import Tensor
 
+from rlkit.core.boxes import as_declared, into_box
 from rlkit.core.errors import RunError
 from rlkit.core.spec import Spec
 from rlkit.envs.snapshot import SnapshotUnsupported, restore, snapshot
@@ -36,6 +38,7 @@ class Collector:
 
     Episode n of environment e is reset with a seed made of (lane's seed, e, n) alone, so a lane
     meets the same starts in any company. `obs` `[S, E, *obs]` is what the policy must act on.
+    Observations and actions have the types that the environment's spaces declare.
     """
 
     def __init__(self, task: Task, spec: Spec, envs: int) -> None:
@@ -47,7 +50,9 @@ class Collector:
         # of the episodes finished since `take_finished`
         self.return_sums, self.length_sums = np.zeros(spec.lanes), np.zeros(spec.lanes)
         self.finished = np.zeros(spec.lanes, np.int64)
-        self.obs: np.ndarray = np.zeros(0)
+        space = self.envs[0][0].observation_space
+        self.dtype = space.dtype  # of observations, whatever array an environment returns
+        self.obs: np.ndarray = np.zeros(0, self.dtype)
 
     @property
     def begun(self) -> bool:
@@ -77,7 +82,7 @@ class Collector:
                 f"the policy of seed {self.spec.seeds[k]} returned an action that is not finite; "
                 "it has diverged: lower its learning rate"
             )
-        in_env = self.task.to_env(actions)
+        in_env = self._executed(actions)
         lead = self.episode.shape
         reward = np.zeros(lead, np.float32)
         terminated, truncated = np.zeros(lead, bool), np.zeros(lead, bool)
@@ -87,8 +92,10 @@ class Collector:
             for e, env in enumerate(lane):
                 action = in_env[k, e]
                 raw, r, ended, cut, _ = env.step(action if action.ndim else action.item())
-                after[k, e] = self.task.encode(raw)
+                after[k, e] = self._encoded(raw)
                 reward[k, e], terminated[k, e], truncated[k, e] = r, ended, cut
+                if not (np.isfinite(reward[k, e]) and np.isfinite(after[k, e]).all()):
+                    raise RunError(self._broken(k, e, r, after[k, e]))
                 self.returns[k, e] += float(r)
                 self.lengths[k, e] += 1
                 if ended or cut:
@@ -97,8 +104,9 @@ class Collector:
                 elif now is not after:
                     now[k, e] = after[k, e]
         self.obs = now
-        scale = self.task.transforms
-        stored = np.ascontiguousarray(scale.to_agent(scale.to_env(actions)))
+        scale, stored = self.task.transforms, actions
+        if not self.spec.discrete:
+            stored = scale.to_agent(in_env.reshape(actions.shape)).astype(np.float32, copy=False)
         s, s2 = self._agent_obs(before), self._agent_obs(after)
         return Step(s, stored, scale.reward(reward), terminated, truncated, s2)
 
@@ -157,7 +165,25 @@ class Collector:
         seed = episode_seed(
             self.spec.seeds[lane], int(self.episode[lane, env]), _FIRST_STREAM + env
         )
-        return self.task.encode(self.envs[lane][env].reset(seed=seed)[0])
+        return self._encoded(self.envs[lane][env].reset(seed=seed)[0])
+
+    def _encoded(self, observation: Any) -> np.ndarray:
+        return as_declared(self.task.encode(observation), self.dtype)
+
+    def _executed(self, actions: np.ndarray) -> np.ndarray:
+        """What the environments get of the agent's actions: inside their space, in its type."""
+        space, in_env = self.envs[0][0].action_space, self.task.to_env(actions)
+        if not isinstance(space, gymnasium.spaces.Box):
+            return in_env
+        return into_box(in_env, space.low, space.high, space.dtype)
+
+    def _broken(self, lane: int, env: int, reward: Any, obs: np.ndarray) -> str:
+        episode, t = self.episode[lane, env], self.lengths[lane, env]
+        what = f"observation {obs}" if np.isfinite(reward) else f"reward {reward}"
+        return (
+            f"environment {self.task.env} returned the {what} at step {t} of episode {episode} of "
+            f"seed {self.spec.seeds[lane]}; what is not finite (in float32) cannot be learnt from"
+        )
 
     def _finish(self, lane: int, env: int) -> np.ndarray:
         self.return_sums[lane] += self.returns[lane, env]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from rlkit.core.errors import RlkitError, UsageError
-from rlkit.envs.make import make
+from rlkit.core.errors import UsageError
+from rlkit.data.spaces import describe, difference, flat_shape
+from rlkit.data.transforms import Transforms
+from rlkit.envs.checking import check_environment
+from rlkit.envs.make import make, unflattened
+from rlkit.envs.specs import from_text, vouch_name
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
 from rlkit.policy.policy import Policy
@@ -45,7 +49,7 @@ def evaluate_run(
     def env_fn() -> gymnasium.Env:
         return task.make_env() if env is None else _made(env)
 
-    _check_fit(env_fn, task.obs, task.action_shape)
+    _check_fit(env_fn, task.obs, task.action_shape, task.action_start, task.transforms, task.spaces)
     found = rollout(
         actor(restored.agent, restored.spec, task),
         env_fn,
@@ -65,14 +69,21 @@ def evaluate_file(
 ) -> list[Episode]:
     """Episodes of an exported policy in the environment it was trained for, or in `env`."""
     policy = Policy.load(path)
-    card, name = policy.card, env or policy.card.env
-    if name is None:
+    card = policy.card
+    if env is None and card.env is None and card.env_spec is None:
         raise UsageError(f"{path} names no environment; give one with --env")
 
     def env_fn() -> gymnasium.Env:
-        return _made(name)
+        if env is not None:
+            return _made(env)
+        if card.env_spec is not None:
+            return make(from_text(card.env_spec, str(path)))
+        assert card.env is not None
+        vouch_name(card.env)
+        return _made(card.env)
 
-    _check_fit(env_fn, card.obs_shape, card.action_shape)
+    start = card.first_action
+    _check_fit(env_fn, card.obs_shape, card.action_shape, start, policy.transforms, card.spaces)
 
     def act(obs: Array, slots: Slots) -> Array:
         return policy.act(obs[0])[None]
@@ -95,14 +106,43 @@ def _made(name: str) -> gymnasium.Env:
         raise UsageError(str(error)) from error
 
 
-def _check_fit(env_fn: Any, obs: tuple[int, ...], action: tuple[int, ...]) -> None:
+def _check_fit(
+    env_fn: Callable[[], gymnasium.Env],
+    obs: tuple[int, ...],
+    action: tuple[int, ...],
+    start: int,
+    transforms: Transforms,
+    known: dict[str, Any] | None,
+) -> None:
+    """Raises UsageError naming what tells the environment's spaces from those of a policy."""
     env = env_fn()
-    found = env.observation_space.shape, env.action_space.shape
-    env.close()
-    if found[0] is None or int(np.prod(found[0])) != int(np.prod(obs)) or found[1] != action:
-        raise RlkitError(
-            f"the environment has observations of shape {found[0]} and actions of shape "
-            f"{found[1]}; the policy takes {obs} and gives {action}"
+    try:
+        check_environment(env)
+    except ValueError as error:
+        raise UsageError(f"environment {env.spec.id if env.spec else env}: {error}") from error
+    finally:
+        env.close()
+    space, seen = env.action_space, unflattened(env)
+    if flat_shape(env.observation_space) != obs or space.shape != action:
+        raise UsageError(
+            f"the environment has observations of shape {env.observation_space.shape} and actions "
+            f"of shape {space.shape}; the policy takes {obs} and gives {action}"
+        )
+    there = describe(space)
+    if known is not None:
+        ours = known["action"]
+    elif transforms.action_low is not None and transforms.action_high is not None:
+        low, high = transforms.action_low, transforms.action_high
+        ours = describe(gymnasium.spaces.Box(low.reshape(action), high.reshape(action), action))
+    else:
+        ours = there | {"start": start}
+    found = difference(ours, there, "actions: ")
+    if known is not None and not found and known["observation"]["kind"] == describe(seen)["kind"]:
+        found = difference(known["observation"], describe(seen), "observations: ")
+    if found:
+        raise UsageError(
+            f"the environment's spaces are not those that the policy was trained for: {found} "
+            "(here: the environment, there: the policy)"
         )
 
 

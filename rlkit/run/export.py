@@ -120,6 +120,8 @@ def _policy(restored: Restored, lane: int) -> Policy:
         first_action=task.action_start,
         noise=None if noise is None else (noise.kind, noise.shape(spec, 1)[1:]),
         rlkit=rlkit.__version__,
+        env_spec=task.env_spec,
+        spaces=task.spaces,
     )
 
     @torch.no_grad()
@@ -206,6 +208,7 @@ def _write_onnx(path: Path, policy: Policy, program: Program) -> None:
         card.action_shape,
         card.first_action if card.discrete else None,
         about,
+        card.action_dtype,
     )
     path.write_bytes(made.SerializeToString())
 

@@ -20,13 +20,15 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data import d4rl, minari_io, minari_local
 from rlkit.data.fitting import check_fit
-from rlkit.data.meta import Meta
+from rlkit.data.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
-from rlkit.data.spaces import flat_shape
+from rlkit.data.spaces import describe, flat_shape
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
-from rlkit.envs.make import make
-from rlkit.envs.specs import vouch_name
+from rlkit.envs.checking import check_environment, check_observations
+from rlkit.envs.make import make, unflattened
+from rlkit.envs.minigrid import is_view
+from rlkit.envs.specs import from_text, to_text, vouch_name
 from rlkit.run.fits import check_actions
 from rlkit.run.options import Options, algorithm
 
@@ -41,11 +43,12 @@ class Task:
     obs: tuple[int, ...]  # of one observation
     act: Box | Discrete
     transforms: Transforms
-    env: str | None = None  # gymnasium id
-    env_spec: str | None = None  # gymnasium's JSON of the dataset's environment
+    env: str | None = None  # id, as it was asked for or as the dataset names it
+    env_spec: str | None = None  # gymnasium's JSON of the environment, arguments included
     action_shape: tuple[int, ...] = ()  # as the environment takes it
     action_start: int = 0  # number of the first discrete action
     dataset: dict[str, Any] | None = None  # id, fingerprint, sizes, reference returns
+    spaces: dict[str, Any] | None = None  # the environment's, as `data.spaces.describe` has them
 
     @property
     def has_env(self) -> bool:
@@ -53,15 +56,21 @@ class Task:
 
     @property
     def env_id(self) -> str | None:
-        """The environment's gymnasium id, None where there is none or it has no name."""
-        if self.env_spec is not None:
-            return EnvSpec.from_json(self.env_spec).id
-        return self.env
+        """The gymnasium id of what was trained in, None where there is none or it has no name."""
+        return None if self.env is None else self.env.rpartition(":")[2]
+
+    @property
+    def note(self) -> str:
+        """What is to be known of the environment that policies are evaluated in."""
+        return "" if self.dataset is None else self.dataset.get("evaluated_in", "")
 
     def make_env(self, **kwargs: Any) -> Env:
-        """A new environment; `kwargs` as `rlkit.envs.make.make` takes them."""
+        """A new environment; `kwargs` as `rlkit.envs.make.make` takes them.
+
+        Raises UsageError for one that only a file has named (`rlkit.core.trust`).
+        """
         if self.env_spec is not None:
-            return make(EnvSpec.from_json(self.env_spec), **kwargs)
+            return make(from_text(self.env_spec, "the task"), **kwargs)
         if self.env is None:
             raise UsageError("this task has no environment: its dataset names none")
         vouch_name(self.env)
@@ -75,7 +84,8 @@ class Task:
         """Actions `[..., *action_shape]` for the environment of an agent's `[..., A]`."""
         if isinstance(self.act, Discrete):
             return action + self.action_start
-        scaled = self.transforms.to_env(action)
+        kind = "float32" if self.spaces is None else self.spaces["action"]["dtype"]
+        scaled = self.transforms.to_env(action, kind)
         return scaled.reshape(*action.shape[:-1], *self.action_shape)
 
     def spec(self, seeds: tuple[int, ...], device: str = "cpu") -> Spec:
@@ -94,6 +104,7 @@ class Task:
             "action_shape": list(self.action_shape),
             "action_start": self.action_start,
             "dataset": self.dataset,
+            "spaces": self.spaces,
         }
 
     @staticmethod
@@ -108,6 +119,7 @@ class Task:
             action_shape=tuple(values["action_shape"]),
             action_start=values["action_start"],
             dataset=values["dataset"],
+            spaces=values.get("spaces"),
         )
 
 
@@ -119,8 +131,12 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     """
     if options.dataset is None:
         return _of_env(options.env or ""), None
+    asked = None if options.env is None else _of_env(options.env)
+    if not is_file(options.dataset):  # before any row is read
+        check_learnable(description(options.dataset), asked is not None)
     store, meta = read_dataset(options.dataset)
     meta = _fitting(store, meta, options)
+    check_learnable(meta, asked is not None)
     behaviour = meta.behaviour_return
     dataset = {
         "id": meta.dataset_id,
@@ -140,20 +156,25 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
         )
     except ValueError as error:
         raise ValueError(f"dataset {options.dataset}: {error}") from error
-    if options.env is not None:
-        task = _of_env(options.env)
-        _check_fit(task, meta, options)
-        return replace(task, transforms=transforms, dataset=dataset), store
+    if asked is not None:
+        _check_fit(asked, meta, f"environment {options.env}", options)
+        return replace(asked, transforms=transforms, dataset=dataset), store
     shape, start = _action_layout(meta.action_space)
+    chosen = meta.eval_env_spec or meta.env_spec
+    if meta.eval_env_spec is not None:
+        dataset["evaluated_in"] = _told(meta)
+    if chosen is not None and options.eval_episodes:
+        _check_fit(_of_spec(chosen, options), meta, f"its environment {chosen.id}", options)
     return Task(
         obs=meta.obs_shape,
         act=Discrete(meta.act_size) if meta.discrete else Box(meta.act_size),
         transforms=transforms,
-        env=meta.env_id,
-        env_spec=None if meta.env_spec is None else meta.env_spec.to_json(),
+        env=meta.env_id or (None if chosen is None else chosen.id),
+        env_spec=None if chosen is None else chosen.to_json(),
         action_shape=shape,
         action_start=start,
         dataset=dataset,
+        spaces=None if chosen is None else _spaces(meta.observation_space, meta.action_space),
     ), store
 
 
@@ -179,16 +200,31 @@ def read_dataset(name: str) -> tuple[EpisodeStore, Meta]:
 
     Raises UsageError for an unknown name, saying how to build it or naming the nearest one.
     """
-    path = Path(name)
-    if path.suffix in (".hdf5", ".h5") and path.is_file():
-        return d4rl.read(path)
-    if not minari_local.exists(name):
-        recipes = cards.all_recipes()
-        if name in recipes:
-            raise UsageError(f"dataset {name!r} is not built yet: rlkit dataset build {name}")
-        known = {*recipes, *minari_local.local_ids()}
-        raise UsageError(f"no dataset {name!r}{suggestion(name, known)}")
+    if is_file(name):
+        return d4rl.read(name)
+    _check_exists(name)
     return minari_io.read(name)
+
+
+def description(name: str) -> Meta:
+    """What is known of a Minari dataset, without its rows. Raises what `read_dataset` raises."""
+    _check_exists(name)
+    return minari_io.read_meta(name)
+
+
+def is_file(name: str) -> bool:
+    """Whether a dataset's name is that of a D4RL file."""
+    return Path(name).suffix in (".hdf5", ".h5") and Path(name).is_file()
+
+
+def _check_exists(name: str) -> None:
+    if minari_local.exists(name):
+        return
+    recipes = cards.all_recipes()
+    if name in recipes:
+        raise UsageError(f"dataset {name!r} is not built yet: rlkit dataset build {name}")
+    known = {*recipes, *minari_local.local_ids()}
+    raise UsageError(f"no dataset {name!r}{suggestion(name, known)}")
 
 
 def fingerprint(store: EpisodeStore) -> str:
@@ -233,8 +269,26 @@ def _of_env(env_id: str) -> Task:
         env = make(env_id)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    return _described(env, env_id)
+
+
+def _of_spec(spec: EnvSpec, options: Options) -> Task:
     try:
+        env = make(spec)
+    except Exception as error:  # whatever an environment of another package raises
+        raise UsageError(
+            f"dataset {options.dataset}: its environment {spec.id} cannot be made: {error}; name "
+            "another with --env, or train without evaluation (--eval-episodes 0)"
+        ) from error
+    return _described(env, spec.id)
+
+
+def _described(env: Env, env_id: str) -> Task:
+    """The task of a new environment, which is checked and closed."""
+    try:
+        check_environment(env)
         space, action = env.observation_space, env.action_space
+        check_observations(space, is_view(env))
         shape, start = _action_layout(action)
         if isinstance(action, spaces.Discrete):
             act: Box | Discrete = Discrete(int(action.n))
@@ -244,11 +298,38 @@ def _of_env(env_id: str) -> Task:
             act = Box(int(np.prod(action.shape)))
             low, high = action.low.reshape(-1), action.high.reshape(-1)
             transforms = Transforms(action_low=low, action_high=high)
-        return Task(flat_shape(space), act, transforms, env_id, None, shape, start)
+        return Task(
+            flat_shape(space),
+            act,
+            transforms,
+            env_id,
+            to_text(env.spec),
+            shape,
+            start,
+            spaces=_spaces(unflattened(env), action),
+        )
     except ValueError as error:
         raise UsageError(f"environment {env_id}: {error}") from error
     finally:
         env.close()
+
+
+def _spaces(observation: spaces.Space, action: spaces.Space) -> dict[str, Any]:
+    return {"observation": describe(observation), "action": describe(action)}
+
+
+def _told(meta: Meta) -> str:
+    named, other = meta.eval_env_spec, meta.env_spec
+    assert named is not None
+    told = [f"policies are evaluated in {_in_words(named)}, which the dataset names for that"]
+    return "; ".join(told if other is None else [*told, f"its rows are of {_in_words(other)}"])
+
+
+def _in_words(spec: EnvSpec) -> str:
+    limit = [] if spec.max_episode_steps is None else [f"{spec.max_episode_steps} steps"]
+    given = [f"{name} {value}" for name, value in spec.kwargs.items()]
+    words = ", ".join([*given, *limit])
+    return f"{spec.id} ({words})" if words else spec.id
 
 
 def _action_layout(space: spaces.Space) -> tuple[tuple[int, ...], int]:
@@ -283,8 +364,8 @@ def _fitting(store: EpisodeStore, meta: Meta, options: Options) -> Meta:
     return meta
 
 
-def _check_fit(task: Task, meta: Meta, options: Options) -> None:
-    what = f"dataset {options.dataset} does not fit environment {options.env}"
+def _check_fit(task: Task, meta: Meta, which: str, options: Options) -> None:
+    what = f"dataset {options.dataset} does not fit {which}"
     if meta.obs_shape != task.obs:
         raise UsageError(f"{what}: observations of shape {meta.obs_shape} against {task.obs}")
     act = Discrete(meta.act_size) if meta.discrete else Box(meta.act_size)
@@ -294,6 +375,8 @@ def _check_fit(task: Task, meta: Meta, options: Options) -> None:
         ours = Transforms(action_low=meta.action_bounds[0], action_high=meta.action_bounds[1])
         if ours.state() != task.transforms.state():
             raise UsageError(f"{what}: the bounds of their actions differ")
+    elif (start := _action_layout(meta.action_space)[1]) != task.action_start:
+        raise UsageError(f"{what}: actions begin at {start} against {task.action_start}")
 
 
 def _selected(store: EpisodeStore, options: Options) -> EpisodeStore:

@@ -114,6 +114,8 @@ def _run(
     notes = [*(_version_notes(folder, options) if status == "resumed" else ())]
     if status == "resumed":
         notes.append(f"{folder} continues after step {start:,}")
+    if task.note and options.eval_episodes:
+        notes.append(task.note)
     if not task.has_env and options.eval_episodes:
         notes.append("the dataset names no environment: policies are not evaluated")
     told = report or reporter(options.quiet)

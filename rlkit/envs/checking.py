@@ -1,0 +1,95 @@
+"""Environments of one's own, looked at once before a training begins."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils.passive_env_checker import (
+    check_action_space,
+    check_observation_space,
+    env_reset_passive_checker,
+    env_step_passive_checker,
+)
+
+from rlkit.core import trust
+
+_STEPS = 10  # that are tried
+# What gymnasium only warns of, and what no training survives.
+_FATAL = ("old step API", "was not a tuple", "should be `(obs, info)`", "NaN", "Gymnasium version")
+
+
+def check_environment(env: gymnasium.Env) -> None:
+    """Raises ValueError with the message of gymnasium's own checker for a broken environment.
+
+    A reset and some steps with random actions are tried on the innermost environment. Those of
+    `rlkit.core.trust.PACKAGES` are taken as they are.
+    """
+    inner = env.unwrapped
+    if trust.is_ours(type(inner).__module__):
+        return
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            check_observation_space(inner.observation_space)
+            check_action_space(inner.action_space)
+            inner.action_space.seed(0)
+            first, _ = env_reset_passive_checker(inner, seed=0)
+            _check(first, inner.observation_space, "reset")
+            for _ in range(_STEPS):
+                _refuse(told)
+                found = env_step_passive_checker(inner, inner.action_space.sample())
+                _refuse(told)
+                _check(found[0], inner.observation_space, "step")
+                if not np.isfinite(float(found[1])):
+                    raise ValueError(f"step returned the reward {found[1]}")
+                if found[2] or found[3]:
+                    break
+        except Exception as error:
+            _refuse(told)  # the checker has often said before what then goes wrong
+            kind = "" if isinstance(error, ValueError | AssertionError) else type(error).__name__
+            raise ValueError(_line(f"{kind}: {error}" if kind else str(error))) from error
+    _refuse(told)
+
+
+def check_observations(space: spaces.Space, view: bool) -> None:
+    """Raises ValueError for observations that no net of ours takes: images, and grids that are not
+    MiniGrid's own (`view`)."""
+    if not isinstance(space, spaces.Box) or len(space.shape) < 2:
+        return
+    if view and len(space.shape) == 3 and space.shape[-1] == 3 and space.dtype == np.uint8:
+        return
+    raise ValueError(
+        f"observations of shape {space.shape} ({space.dtype}) are an image or a grid: vectors and "
+        "MiniGrid's own view can be learnt from; FlattenObservation of gymnasium makes a vector of "
+        "a small array"
+    )
+
+
+def _check(obs: Any, space: spaces.Space, method: str) -> None:
+    """gymnasium warns alike of rounding beyond a bound and of another shape."""
+    if not isinstance(space, spaces.Box):
+        return
+    array = np.asarray(obs)
+    if array.shape != space.shape:
+        raise ValueError(
+            f"the obs returned by the `{method}()` method is not within the observation space: "
+            f"its shape is {array.shape}, the space's {space.shape}"
+        )
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise ValueError(f"the obs returned by the `{method}()` method is not finite: {array}")
+
+
+def _refuse(told: list[warnings.WarningMessage]) -> None:
+    for message in told:
+        text = str(message.message)
+        if any(words in text for words in _FATAL):
+            raise ValueError(_line(text))
+
+
+def _line(text: str) -> str:
+    plain = " ".join(text.replace("\x1b[33m", "").replace("\x1b[0m", "").split())
+    return plain.removeprefix("WARN: ")
