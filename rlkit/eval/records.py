@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlkit.core.errors import FileError
 from rlkit.core.replacing import replacing
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -152,12 +153,20 @@ def truncate_after(path: str | Path, step: int) -> int:
 
 
 def _append(path: Path, text: str, header: str = "") -> None:
-    with path.open("a+b") as file:
-        end = _end_of_complete_lines(file)
-        file.truncate(end)
-        # One write: a kill cannot come between header and rows.
-        file.write(((header if end == 0 else "") + text).encode())
-        file.flush()
+    try:
+        with open(path, "a+b", opener=_no_link) as file:
+            end = _end_of_complete_lines(file)
+            file.truncate(end)
+            # One write: a kill cannot come between header and rows.
+            file.write(((header if end == 0 else "") + text).encode())
+            file.flush()
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Opens a file, never what a link leads to."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _end_of_complete_lines(file: io.BufferedRandom) -> int:

@@ -17,7 +17,7 @@ from rlkit.core.errors import RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Array
 from rlkit.report import cache
-from rlkit.report.cells import Cell, Run, Shared, System, read_run
+from rlkit.report.cells import CARD, VERSIONS, Cell, Run, Shared, System, read_run
 from rlkit.report.rounding import alike
 
 RUNS, SWEEP_FILE = "runs", "sweep.toml"
@@ -130,7 +130,11 @@ def read(folder: str | Path, remember: bool = True) -> Results:
         raise RunError(f"{folder / RUNS} cannot be read: {error.strerror}") from None
     before = cache.load(folder / cache.NAME) if remember else {}
     shared = Shared()
-    known = {name: _known(folder / RUNS / name, before.get(name), shared) for name in names}
+    known = {
+        name: one
+        for name in names
+        if (one := _known(folder / RUNS / name, before.get(name), shared)) is not None
+    }
     kept = {name: one for name, one in known.items() if one.key}
     if remember and (len(kept) != len(before) or any(kept[n] is not before.get(n) for n in kept)):
         cache.save(folder / cache.NAME, kept)
@@ -170,13 +174,16 @@ def read(folder: str | Path, remember: bool = True) -> Results:
     )
 
 
-def _known(folder: Path, before: cache.Known | None, shared: Shared) -> cache.Known:
+def _known(folder: Path, before: cache.Known | None, shared: Shared) -> cache.Known | None:
+    """What there is to know of a run folder; None of one that has not been begun."""
     if not folder.name.isprintable():
         return cache.Known((), "its name cannot be printed", [])
     key = cache.key(folder)
     if before is not None and before.key == key:
         return before
     try:
+        if not (folder / CARD).exists() and all(map(_is_of_a_start, os.listdir(folder))):
+            return None
         return cache.Known(key, None, read_run(folder, shared))
     except OSError as error:  # not remembered: it may pass without a trace in the files
         name = Path(os.fsdecode(error.filename or folder)).name
@@ -184,6 +191,11 @@ def _known(folder: Path, before: cache.Known | None, shared: Shared) -> cache.Kn
     except _UNREADABLE as error:
         text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
         return cache.Known(key, text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …", [])
+
+
+def _is_of_a_start(name: str) -> bool:
+    """Whether a file is one that stands in a run folder before its run has begun."""
+    return name in (".lock", ".step", VERSIONS) or (name[:1] == "." and name.endswith(".tmp"))
 
 
 def _sweep_file(folder: Path) -> dict[str, Any]:

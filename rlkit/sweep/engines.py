@@ -24,6 +24,7 @@ class Outcome(NamedTuple):
     kind: Literal["done", "failed", "lost"]
     seconds: float
     text: str = ""
+    lanes: tuple[int, ...] = ()  # that alone have failed; the others have come to their end
 
 
 class Engine(Protocol):
@@ -84,13 +85,12 @@ class Local:
             if not one.line.poll():
                 continue
             try:
-                text = one.line.recv()
-                kind: Literal["done", "failed"] = "done" if text is None else "failed"
+                failed = one.line.recv()
             except (EOFError, OSError):
                 code = one.process.wait()
                 text = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                kind = "failed"
-            found.append(Outcome(id, kind, self._end(id), text or ""))
+                failed = text, ()
+            found.append(ended(id, self._end(id), failed))
         if self._free() < _MARGIN and len(self._children) > 1:
             youngest = max(self._children, key=lambda id: self._children[id].began)
             self.slots = max(1, len(self._children) - 1)
@@ -110,6 +110,13 @@ class Local:
         one.process.kill()  # no-op when it has ended
         one.process.wait()
         return time.monotonic() - one.began
+
+
+def ended(id: int, seconds: float, failed: tuple[str, tuple[int, ...]] | None) -> Outcome:
+    """The outcome of what `rlkit.sweep.job.attempt` gave back."""
+    if failed is None:
+        return Outcome(id, "done", seconds)
+    return Outcome(id, "failed", seconds, *failed)
 
 
 def free_memory() -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import RunError
+from rlkit.core.replacing import replacing
 from rlkit.run import child
 from rlkit.run import folder as run_folder
 from rlkit.sweep.kinds.by_name import kind_of
@@ -26,6 +27,8 @@ def work(job: dict[str, Any]) -> None:
     A job is a dictionary, as `describe` makes it. Raises what the training raises.
     """
     folder = Path(job["folder"])
+    if folder.is_symlink():
+        raise RunError(f"{folder} is a link: a sweep writes into its own folder only")
     folder.mkdir(parents=True, exist_ok=True)
     run_folder.write_json(folder / run_folder.CELL, job["cell"])
     kind = kind_of(job["kind"])
@@ -35,7 +38,8 @@ def work(job: dict[str, Any]) -> None:
         nonlocal noted
         if time.monotonic() - noted >= _EVERY:
             noted = time.monotonic()
-            (folder / run_folder.STEP).write_text(str(step))
+            with contextlib.suppress(OSError), replacing(folder / run_folder.STEP) as note:
+                note.write_text(str(step))
 
     _wait_for(folder)
     own = contextlib.nullcontext() if job["kind"] == "training" else run_folder.lock(folder)
@@ -58,16 +62,21 @@ def failure(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}\n{''.join(traceback.format_exception(error)[-3:])}"
 
 
-def main(handle: int) -> None:
-    """Entry of a child process: a job comes in, None or the text of a failure goes out."""
-    line = Connection(handle)
-    job = json.loads(line.recv())
-    child.listen(line)
-    outcome = None
+def attempt(job: dict[str, Any]) -> tuple[str, tuple[int, ...]] | None:
+    """None when a job is done, else the text of its failure, and the lanes that alone failed."""
     try:
         work(job)
     except BaseException as error:
-        outcome = failure(error)
+        return failure(error), tuple(getattr(error, "lanes", ()))
+    return None
+
+
+def main(handle: int) -> None:
+    """Entry of a child process: a job comes in, what `attempt` says goes out."""
+    line = Connection(handle)
+    job = json.loads(line.recv())
+    child.listen(line)
+    outcome = attempt(job)
     with contextlib.suppress(OSError):
         line.send(outcome)
 

@@ -17,6 +17,10 @@ config = { lr = 3e-4 }
 grid = { alpha = [0.1, 0.2] }       # one configuration for each, of all combinations
 tasks = ["hopper"]                  # all by default
 
+[systems.wsrl]                      # starts from the agent of the same task and seed
+algo = "wsrl"
+from = "sac"
+
 [[overrides]]
 system = "sac"
 task = "hopper"
@@ -29,27 +33,29 @@ defaults = { steps = 2_000 }
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
-import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from rlkit.core.errors import UsageError
-from rlkit.core.lanes import read_seeds
+from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.ranges import count
+from rlkit.core.reading import FOREIGN, described, fit
+from rlkit.sweep import sweep_file
 from rlkit.sweep.kinds.by_name import KINDS, kind_of
+from rlkit.sweep.sweep_file import FULL, START
 
-FULL = "full"
-_TOP = {
-    *("name", "seeds", "retries", "defaults", "tasks", "systems", "overrides", "budgets", "search")
-}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+class _Search(TypedDict, total=False):
+    system: str
+    trials: Any  # a count, which ranges.count reads
+    sampler_seed: Any
+    space: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Variant:
     steps: int
     reference: tuple[float, float] | None
     given: dict[str, Any]  # options as the file says them
+    start: str | None = None  # system whose agent it goes on from
 
     @property
     def hash(self) -> str:
@@ -85,8 +92,8 @@ class Search:
     """What [search] asks for, see `rlkit.sweep.search`."""
 
     system: str
-    trials: int
-    sampler_seed: int
+    trials: Any  # a count, which ranges.count reads
+    sampler_seed: Any
     space: dict[str, Any]
 
 
@@ -118,36 +125,37 @@ def folder_of(path: str | Path, budget: str | None = None, out: str | Path | Non
     than full."""
     if out is not None:
         return Path(out)
-    name = _name(_parse(Path(path)), Path(path))
+    values = sweep_file.parse(Path(path))
+    name = sweep_file.name_of(values, Path(path))
+    if budget is not None:
+        sweep_file.check_budget(values, budget, Path(path))
     return Path("runs", "sweeps", name if budget in (None, FULL) else f"{name}-{budget}")
 
 
 def read(path: str | Path, budget: str | None = None) -> Sweep:
     """The sweep in a file. Raises UsageError that says which table of it is wrong, and how."""
     path = Path(path)
-    values = _parse(path)
-    name, chosen = _name(values, path), budget or FULL
-    budgets = values.pop("budgets", {})
-    if chosen != FULL and chosen not in budgets:
-        known = [FULL, *budgets]
-        raise UsageError(f"{path} has no budget {chosen!r}{suggestion(chosen, known)}")
-    values = merged(values, budgets.get(chosen, {}))
-    _known(values, _TOP - {"budgets"}, f"{path}, budget {chosen}")
+    values = sweep_file.parse(path)
+    name, chosen = sweep_file.name_of(values, path), budget or FULL
+    sweep_file.check_budget(values, chosen, path)
+    values = merged(values, values.pop("budgets", {}).get(chosen, {}))
+    sweep_file.known(values, sweep_file.TOP - {"budgets"}, f"{path}, budget {chosen}")
+    fit(values, sweep_file.Tables, f"{path}, budget {chosen}", UsageError)
     for table in ("tasks", "systems"):
         if not values.get(table):
             raise UsageError(f"{path}: no [{table}.NAME] is given")
         for key in values[table]:
-            if not _NAME.fullmatch(key):
-                raise UsageError(f"{path}: {table}.{key!r} must be letters, digits and . _ + -")
-    seeds = _seeds(values.get("seeds", "0:5"), path)
+            sweep_file.check_name(key, f"{path}: {table}.{key!r}")
+    seeds = sweep_file.seeds_of(values.get("seeds", "0:5"), path)
     retries = count(f"{path}: retries", values.get("retries", 1), least=0)
+    _check_selectors(values, path)
     _check_overrides(values, path)
-    variants = tuple(_variants(values, path, seeds[0]))
+    variants = _with_starts(tuple(_variants(values, path, seeds[0])))
     if not variants:
         raise UsageError(f"{path}: no system runs on any task")
     _check_defaults(values.get("defaults", {}), variants, path)
     search = _search(values["search"], variants, seeds, path) if "search" in values else None
-    return Sweep(name, chosen, seeds, retries, variants, path.read_text(), search)
+    return Sweep(name, chosen, seeds, retries, variants, sweep_file.text(path), search)
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -162,16 +170,27 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _variants(values: dict[str, Any], path: Path, seed: int) -> Iterator[Variant]:
     for system, of_system in values["systems"].items():
         where = f"{path}: systems.{system}"
-        if not isinstance(of_system, dict) or len(keys := KINDS.keys() & of_system.keys()) != 1:
+        if len(keys := KINDS.keys() & of_system.keys()) != 1:
             raise UsageError(f"{where} must say one of {', '.join(KINDS)}")
         kind, selector = KINDS[next(iter(keys))], next(iter(keys))
         of_system = dict(of_system)
         grid, tasks = of_system.pop("grid", {}), of_system.pop("tasks", list(values["tasks"]))
+        start = of_system.pop(START, None)
+        fit(tasks, list[str], f"{where}.tasks", UsageError)
+        if len(set(tasks)) < len(tasks):
+            raise UsageError(f"{where}.tasks names a task twice: {', '.join(tasks)}")
         for task in tasks:
             if task not in values["tasks"]:
                 near = suggestion(task, values["tasks"])
                 raise UsageError(f"{where}: no task {task!r}{near}")
+            if len(system) + len(task) > sweep_file.PAIR_BYTES:
+                raise UsageError(
+                    f"{where} on tasks.{task}: together their names are {len(system) + len(task)} "
+                    f"letters long; a folder's name has room for {sweep_file.PAIR_BYTES}"
+                )
             of_task = dict(values["tasks"][task])
+            for name in of_task.keys() & of_system.keys() & set(kind_of(kind).TASK):
+                raise UsageError(f"{where}: {name} is given by tasks.{task}; leave it out here")
             reference = _reference(of_task.pop("reference", None), f"{path}: tasks.{task}")
             needed = kind_of(kind).TASK
             if not set(needed) & of_task.keys():
@@ -186,12 +205,56 @@ def _variants(values: dict[str, Any], path: Path, seed: int) -> Iterator[Variant
                     given = merged(given, only)
             for configuration in _grid(grid, where):
                 whole = merged(given, {"config": configuration}) if configuration else given
+                if start is not None:
+                    if "from_run" in whole:
+                        raise UsageError(f"{where}: give {START} or from_run, not both")
+                    whole = whole | {"from_run": _source(values, system, start, task, kind, path)}
                 try:
                     options = kind_of(kind).resolve(whole, seed)
-                except (UsageError, ValueError, TypeError) as error:
-                    raise UsageError(f"{where} on tasks.{task}: {error}") from None
+                except (RlkitError, *FOREIGN) as error:
+                    why = str(error) if isinstance(error, RlkitError) else described(error)
+                    raise UsageError(f"{where} on tasks.{task}: {why}") from None
                 steps = options.pop("steps")
-                yield Variant(system, task, configuration, kind, options, steps, reference, whole)
+                yield Variant(
+                    system, task, configuration, kind, options, steps, reference, whole, start
+                )
+
+
+def _with_starts(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+    """What decides the result of a system decides that of one which starts from it, too."""
+    alone = {(v.system, v.task): v for v in variants if not v.configuration}
+
+    def told(variant: Variant) -> Variant:
+        if variant.start is None:
+            return variant
+        source = told(alone[variant.start, variant.task])
+        text = f"{source.system} {source.hash} after {source.steps} steps"
+        return dataclasses.replace(variant, options=variant.options | {"from_run": text})
+
+    return tuple(told(variant) for variant in variants)
+
+
+def _source(
+    values: dict[str, Any], system: str, start: Any, task: str, kind: str, path: Path
+) -> str:
+    """What stands for the run a cell starts from until there is one. Raises UsageError."""
+    where, systems = f"{path}: systems.{system}.{START}", values["systems"]
+    if start not in systems:
+        raise UsageError(f"{where}: no system {start!r}{suggestion(str(start), systems)}")
+    chain = [system]
+    while start is not None:  # in circles, it would never come to an end
+        if start in chain:
+            raise UsageError(f"{where}: {' from '.join([*chain, start])} goes round in circles")
+        chain.append(start)
+        start = systems.get(start, {}).get(START)
+    other = systems[chain[1]]
+    if kind != "training" or "algo" not in other:
+        raise UsageError(f"{where}: only systems with algo start from each other")
+    if other.get("grid"):
+        raise UsageError(f"{where}: {chain[1]} has a grid; name a system of one configuration")
+    if task not in other.get("tasks", [task]):
+        raise UsageError(f"{where}: {chain[1]} does not run on {task}")
+    return chain[1]
 
 
 def _defaults(values: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -212,12 +275,22 @@ def _check_overrides(values: dict[str, Any], path: Path) -> None:
         for key, table in (("system", "systems"), ("task", "tasks")):
             name = override.get(key)
             if name is not None and name not in values[table]:
-                near = suggestion(name, values[table])
+                near = suggestion(str(name), values[table])
                 raise UsageError(f"{path}: overrides, number {number}: no {key} {name!r}{near}")
 
 
 def _applies(override: dict[str, Any], system: str, task: str) -> bool:
     return override.get("system", system) == system and override.get("task", task) == task
+
+
+def _check_selectors(values: dict[str, Any], path: Path) -> None:
+    """Only a system says what it is, and what it starts from."""
+    tables = [(f"tasks.{name}", one) for name, one in values["tasks"].items()]
+    tables += [("defaults", values.get("defaults", {}))]
+    tables += [(f"overrides, number {k}", o) for k, o in enumerate(values.get("overrides", []), 1)]
+    for where, table in tables:
+        for name in table.keys() & {*KINDS, START, "grid"}:
+            raise UsageError(f"{path}: {where}: {name} belongs into a system's table")
 
 
 def _grid(grid: Any, where: str) -> Iterator[dict[str, Any]]:
@@ -232,12 +305,15 @@ def _search(
     given: Any, variants: tuple[Variant, ...], seeds: tuple[int, ...], path: Path
 ) -> Search:
     where = f"{path}: search"
-    _known(given, {"system", "trials", "sampler_seed", "space"}, where)
+    sweep_file.known(given, {"system", "trials", "sampler_seed", "space"}, where)
+    fit(given, _Search, where, UsageError)
     own = [variant for variant in variants if variant.system == given.get("system")]
     if not own or any(variant.configuration for variant in own):
         raise UsageError(f"{where}: system must name a system of the file that has no grid")
     trials = count(f"{where}: trials", given.get("trials", 20))
     sampler_seed = count(f"{where}: sampler_seed", given.get("sampler_seed", 0), least=0)
+    if any(variant.start for variant in own):
+        raise UsageError(f"{where}: {given['system']} starts from another system")
     if len(seeds) < 2:
         raise UsageError(f"{where}: one seed gives no interval to search by; give two or more")
     if not (space := given.get("space")):
@@ -246,7 +322,7 @@ def _search(
         if isinstance(values, list) and values:
             tried = values
         elif isinstance(values, dict) and {"low", "high"} <= values.keys():
-            _known(values, {"low", "high", "log", "step"}, f"{where}.space.{name}")
+            sweep_file.known(values, {"low", "high", "log", "step"}, f"{where}.space.{name}")
             tried = [values["low"], values["high"]]
         else:
             raise UsageError(f"{where}.space.{name}: give a list, or {{ low = .., high = .. }}")
@@ -255,8 +331,9 @@ def _search(
                 kind_of(own[0].kind).resolve(
                     merged(own[0].given, {"config": {name: value}}), seeds[0]
                 )
-            except (UsageError, ValueError, TypeError) as error:
-                raise UsageError(f"{where}.space.{name} = {value!r}: {error}") from None
+            except (RlkitError, *FOREIGN) as error:
+                why = str(error) if isinstance(error, RlkitError) else described(error)
+                raise UsageError(f"{where}.space.{name} = {value!r}: {why}") from None
     return Search(given["system"], trials, sampler_seed, space)
 
 
@@ -270,39 +347,3 @@ def _reference(given: Any, where: str) -> tuple[float, float] | None:
     if not high > low:
         raise UsageError(f"{where}: reference is {given!r}; it must be [low, high] with low < high")
     return low, high
-
-
-def _seeds(given: Any, path: Path) -> tuple[int, ...]:
-    try:
-        found = read_seeds(given) if isinstance(given, str) else tuple(int(x) for x in given)
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path}: seeds {given!r} must read '0:5' or [0, 3, 7] ({error})"
-        ) from None
-    if not found or len(set(found)) != len(found) or min(found) < 0:
-        raise UsageError(f"{path}: seeds {given!r} must be distinct, not negative, at least one")
-    return found
-
-
-def _name(values: dict[str, Any], path: Path) -> str:
-    name = values.get("name", path.stem)
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise UsageError(f"{path}: name {name!r} must be letters, digits and . _ + -")
-    return name
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise UsageError(f"there is no sweep file {path}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    _known(values, _TOP, str(path))
-    return values
-
-
-def _known(values: dict[str, Any], known: set[str], where: str) -> None:
-    for name in values:
-        if name not in known:
-            raise UsageError(f"{where}: unknown table or key {name!r}{suggestion(name, known)}")

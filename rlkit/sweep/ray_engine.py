@@ -6,16 +6,21 @@ node is lost goes on from its last checkpoint elsewhere. State and decisions sta
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import os
 import socket
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import RlkitError
 from rlkit.core.extras import missing
-from rlkit.sweep.engines import Outcome
+from rlkit.run import child
+from rlkit.sweep.engines import Outcome, ended
 from rlkit.sweep.store import FILE
 
 
@@ -36,7 +41,8 @@ class Cluster:
             _knock(address)
             given: dict[str, Any] = {} if address else {"include_dashboard": False}
             try:
-                ray.init(address, log_to_driver=False, logging_level="error", **given)
+                with _reach(address):
+                    ray.init(address, log_to_driver=False, logging_level="error", **given)
             except (OSError, RuntimeError, ValueError) as error:
                 raise RlkitError(f"no Ray cluster at {address}: {error}") from error
         self.most = slots
@@ -53,8 +59,11 @@ class Cluster:
         return len(self.active) < self.slots
 
     def start(self, id: int, job: dict[str, Any]) -> None:
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
-        reference = self.task.options(runtime_env=environment).remote(job)
+        variables = {"OMP_NUM_THREADS": "1"}
+        if self.ours:  # nodes elsewhere have their own paths
+            variables["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        task = self.task.options(runtime_env={"env_vars": variables})
+        reference = task.remote(job, child.known())
         self.active[id] = reference, time.monotonic()
 
     def poll(self, seconds: float) -> list[Outcome]:
@@ -70,13 +79,13 @@ class Cluster:
             del self.active[id]
             spent = time.monotonic() - began
             try:
-                text = self.ray.get(reference)
+                failed = self.ray.get(reference)
             except self.ray.exceptions.RayTaskError as error:
                 found.append(Outcome(id, "failed", spent, str(error)))
             except self.ray.exceptions.RayError as error:
                 found.append(Outcome(id, "lost", spent, f"{type(error).__name__}: node lost"))
             else:
-                found.append(Outcome(id, "done" if text is None else "failed", spent, text or ""))
+                found.append(ended(id, spent, failed))
         return found
 
     def close(self) -> None:
@@ -85,6 +94,19 @@ class Cluster:
         self.active.clear()
         if self.ours:
             self.ray.shutdown()
+
+
+@contextlib.contextmanager
+def _reach(address: str | None) -> Iterator[None]:
+    """A cluster that is begun inside listens on loopback alone: it is nobody else's, and Ray runs
+    what it is sent. An `address` is somebody's cluster, which listens as its owner wished."""
+    constants: Any = importlib.import_module("ray._private.ray_constants")
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = before and address is not None
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
 
 
 def _knock(address: str | None) -> None:
@@ -97,15 +119,13 @@ def _knock(address: str | None) -> None:
             raise RlkitError(f"no Ray cluster at {address}: {error}") from error
 
 
-def work(job: dict[str, Any]) -> str | None:
-    """What a node does: None when the job is done, else the text of its failure."""
+def work(job: dict[str, Any], known: str) -> tuple[str, tuple[int, ...]] | None:
+    """What a node does; it gives back what `rlkit.sweep.job.attempt` does. `known` is what
+    `rlkit.run.child.known` said at the driver's."""
     from rlkit.sweep import job as jobs
 
     home = Path(job["folder"]).parent.parent
     if not (home / FILE).exists():
-        return f"{home} is not seen by every node: a Ray sweep needs a shared file system"
-    try:
-        jobs.work(job)
-    except Exception as error:
-        return jobs.failure(error)
-    return None
+        return f"{home} is not seen by every node: a Ray sweep needs a shared file system", ()
+    child.learn(known)
+    return jobs.attempt(job)

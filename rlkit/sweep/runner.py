@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlkit.core.errors import RunError
+from rlkit.core.replacing import replacing
 from rlkit.run.progress import Reporter, reporter
 from rlkit.sweep.engines import Engine, Local, Outcome
 from rlkit.sweep.job import step_of
@@ -26,6 +27,7 @@ class Finished(NamedTuple):
     done: int  # runs that this call finished
     failed: dict[str, str]  # folder of a run -> its last error
     elsewhere: int  # runs that another process is working on
+    diverged: frozenset[str] = frozenset()  # of the failed ones; they are not tried again
 
 
 def sweep(
@@ -46,7 +48,8 @@ def sweep(
     """
     with Store(folder, create=True) as store:
         planned = store.plan(asked, lanes)
-        (folder / COPY).write_text(asked.text)
+        with replacing(folder / COPY) as copy:
+            copy.write_text(asked.text, encoding="utf-8")
         store.become_owner()
         told = report or reporter(quiet)
         driver = _Driver(store, asked, engine or Local(), told, fail_fast)
@@ -85,8 +88,18 @@ class _Driver:
             for run in self.running.values():
                 self.store.give_back(run, 0.0)
             self.told.close()
+        if not (self.fail_fast and self.failed):
+            self.failed |= self.store.without_start()
+        diverged = self.store.diverged(self.asked)
         elsewhere = self.store.counts().get("running", 0)
-        return Finished(self.store.folder, planned, self.done, self.failed, elsewhere)
+        return Finished(
+            self.store.folder,
+            planned,
+            self.done,
+            diverged | self.failed,
+            elsewhere,
+            frozenset(diverged),
+        )
 
     def _fill(self) -> bool:
         """Starts what there is room for; whether anything was started."""
@@ -110,8 +123,9 @@ class _Driver:
                 self.store.give_back(run, outcome.seconds)
                 self.told.note(f"{where}: {_first_line(text)}; it waits again")
                 return
-        again = run.attempts < self.asked.retries  # attempts before this one
-        self.store.finish(run, outcome.seconds, text, again)
+        # Attempts before this one; lanes that have diverged would do so again.
+        again = run.attempts < self.asked.retries and not outcome.lanes
+        self.store.finish(run, outcome.seconds, text, again, outcome.lanes)
         ending = "tried again" if again else "failed"
         self.told.note(f"{where}: {_first_line(text)}; {ending}")
         if not again:
@@ -138,10 +152,13 @@ def describe(run: Run, store: Store, asked: Sweep) -> dict[str, Any]:
     """The job of a run: all that a process elsewhere needs to work on it."""
     measure, unit = kind_of(run.kind).measured(run.options)
     reference = next((v.reference for v in asked.variants if v.task == run.task), None)
+    options = run.options
+    if run.source is not None:
+        options = options | {"from_run": str(store.folder_of(run.source).resolve())}
     return {
         "folder": str((store.folder / run.folder).resolve()),
         "kind": run.kind,
-        "options": run.options,
+        "options": options,
         "seeds": list(run.seeds),
         "steps": run.steps,
         "cell": {
@@ -166,8 +183,14 @@ def failures(finished: Finished) -> RunError | None:
     where, text = next(iter(finished.failed.items()))
     more = f" and {len(finished.failed) - 1} more" if len(finished.failed) > 1 else ""
     return RunError(
-        f"{finished.folder / where}{more} failed: {_first_line(text)}; the same command tries again"
+        f"{finished.folder / where}{more} failed: {_first_line(text)}; {_remedy(finished)}"
     )
+
+
+def _remedy(finished: Finished) -> str:
+    if finished.failed.keys() <= finished.diverged:
+        return "the same numbers would come again: change the system, or delete the run folder"
+    return "the same command tries again"
 
 
 def _first_line(text: str) -> str:

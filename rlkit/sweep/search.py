@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlkit.core.errors import UsageError
+from rlkit.core.errors import RunError, UsageError
 from rlkit.core.extras import missing
+from rlkit.core.reading import inside, reading
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import Interval, TooFewRunsWarning, bootstrap_interval, mean
 from rlkit.run import folder as run_folder
@@ -65,14 +66,17 @@ def search(
         raise UsageError(f"sweep {asked.name} has no [search]")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=asked.name,
-        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-        sampler=optuna.samplers.TPESampler(seed=plan.sampler_seed),
-        direction="maximize",
-        load_if_exists=True,
-    )
-    _take_up_again(study, optuna.trial.TrialState)
+    journal = inside(folder, JOURNAL, RunError)
+    journal.touch()
+    with reading(journal, "the journal of a search", RunError):
+        study = optuna.create_study(
+            study_name=asked.name,
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            sampler=optuna.samplers.TPESampler(seed=plan.sampler_seed),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        _take_up_again(study, optuna.trial.TrialState)
     found = []
     while len(done := _finished(study, optuna.trial.TrialState)) < plan.trials:
         # Each suggestion depends on the trials before it alone, not on how often we were killed.

@@ -36,18 +36,26 @@ class Status(NamedTuple):
         return sum(x for x in left if x is not None) / max(1, self.processes)
 
 
+_LISTED = 20  # failed runs
 _TABLE = """
-select r.system, r.task,
-    sum(case when r.status = 'done' then r.lanes else 0 end),
-    sum(case when r.status = 'running' then r.lanes else 0 end),
-    sum(case when r.status = 'waiting' then r.lanes else 0 end),
-    sum(case when r.status = 'failed' then r.lanes else 0 end),
-    sum(min(reached, steps) * r.lanes), sum(steps * r.lanes),
-    sum(seconds + case when r.status = 'running' then ? - began else 0 end),
-    sum(case when seconds > 0 or r.status = 'running' then reached else 0 end),
-    sum(case when r.status in ('running', 'waiting') then max(0, steps - reached) else 0 end)
-from (select runs.*, (select count(*) from cells where cells.run = runs.id) as lanes from runs) r
-group by r.system, r.task order by min(r.id)
+with r as (
+    select cast(system as text) as system, cast(task as text) as task, status, id,
+        cast(steps as integer) as steps, cast(reached as integer) as reached,
+        cast(seconds as real) as seconds, cast(coalesce(began, 0) as real) as began,
+        (select count(*) from cells where run = runs.id) as lanes,
+        (select count(*) from cells where run = runs.id and error != '') as bad
+    from runs
+)
+select coalesce(system, '?'), coalesce(task, '?'),
+    total(case status when 'done' then lanes when 'failed' then (bad > 0) * (lanes - bad) end),
+    total(case when status = 'running' then lanes end),
+    total(case when status = 'waiting' then lanes end),
+    total(case when status = 'failed' then iif(bad > 0, bad, lanes) end),
+    total(min(reached, steps) * lanes), total(steps * lanes),
+    total(seconds + case when status = 'running' then ? - began else 0 end),
+    total(case when seconds > 0 or status = 'running' then reached else 0 end),
+    total(case when status in ('running', 'waiting') then max(0, steps - reached) else 0 end)
+from r group by 1, 2 order by min(id)
 """
 
 
@@ -57,14 +65,19 @@ def status(folder: Path) -> Status:
         store.recover()
         rows = []
         for system, task, *numbers in store.base.execute(_TABLE, (time.time(),)).fetchall():
-            done, running, waiting, failed, reached, steps, seconds, timed, left = numbers
+            done, running, waiting, failed = map(int, numbers[:4])
+            reached, steps, seconds, timed, left = numbers[4:]
             rate = seconds / timed if timed and seconds else None
             needed = 0.0 if not left else None if rate is None else rate * left
             share = reached / steps if steps else 0.0
             rows.append(Row(system, task, done, running, waiting, failed, share, needed))
-        errors = store.base.execute(
-            "select folder, error from runs where status = 'failed' order by id limit 20"
-        ).fetchall()
+        errors = [
+            *store.base.execute(
+                "select cast(folder as text), cast(error as text) from runs "
+                "where status = 'failed' order by id"
+            ).fetchall(),
+            *store.damaged(),
+        ]
         (processes,) = store.base.execute(
             "select count(*) from runs where status = 'running'"
         ).fetchone()
@@ -73,7 +86,7 @@ def status(folder: Path) -> Status:
 
 def table(found: Status) -> str:
     """The status as text."""
-    names = [f"{row.system} on {row.task}" for row in found.rows]
+    names = [_printable(f"{row.system} on {row.task}") for row in found.rows]
     width = max([len(name) for name in names] + [6])
     head = f"{'cells':{width}}  {'done':>6}{'running':>9}{'waiting':>9}{'failed':>8}{'steps':>8}"
     lines = [head]
@@ -89,9 +102,16 @@ def table(found: Status) -> str:
         lines.append(f"about {clock(found.seconds_left)} left")
     elif open_:
         lines.append("time left unknown: not every system has finished a run yet")
-    for folder, error in found.errors:
-        lines.append(f"failed: {folder}: {error.splitlines()[0] if error else 'no message'}")
+    for folder, error in found.errors[:_LISTED]:
+        text = error.splitlines()[0] if error else "no message"
+        lines.append(_printable(f"failed: {folder}: {text}"))
+    if len(found.errors) > _LISTED:
+        lines.append(f"failed: {len(found.errors) - _LISTED} more")
     return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def clock(seconds: float) -> str:

@@ -8,51 +8,20 @@ the runs of a killed process are known to be nobody's.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import sqlite3
 import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlkit.core.errors import RunError, UsageError
+from rlkit.sweep import database, owners
+from rlkit.sweep.database import FILE, RUNS, Run
 from rlkit.sweep.kinds.by_name import kind_of
 from rlkit.sweep.plan import Sweep, Variant
 
-FILE = "sweep.sqlite"
-_FORMAT = 1
-_SCHEMA = """
-create table if not exists runs (
-    id integer primary key, folder text unique, kind text, system text, task text, options text,
-    seeds text, steps integer, reached integer default 0, seconds real default 0,
-    status text default 'waiting', attempts integer default 0, error text default '',
-    owner text, began real
-);
-create table if not exists cells (
-    system text, task text, configuration text, seed integer, hash text, run integer, lane integer,
-    primary key (system, task, configuration, seed)
-);
-create index if not exists runs_by_status on runs (status);
-create index if not exists cells_by_run on cells (run);
-"""
-
-
-class Run(NamedTuple):
-    """One folder's worth of cells."""
-
-    id: int
-    folder: str  # within the sweep's
-    kind: str
-    system: str
-    task: str
-    options: dict[str, Any]
-    seeds: tuple[int, ...]  # of its lanes
-    steps: int  # wanted
-    reached: int
-    attempts: int
+_CARD = "cell.json"  # `rlkit.run.folder` has the name too, and torch with it
 
 
 class Planned(NamedTuple):
@@ -65,9 +34,6 @@ class Planned(NamedTuple):
     left_out: int  # cells of earlier calls that the file no longer asks for
 
 
-_COLUMNS = ", ".join(Run._fields)
-
-
 class Store:
     """The state of the sweep in `folder`; a context manager."""
 
@@ -75,26 +41,26 @@ class Store:
         path = folder / FILE
         if not create and not path.exists():
             raise RunError(f"{folder} is not a sweep's folder: it has no {FILE}")
-        folder.mkdir(parents=True, exist_ok=True)
+        for place in (path, folder / RUNS, folder / owners.FOLDER):
+            if place.is_symlink():
+                raise RunError(f"{place} is a link: a sweep writes into its own folder only")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder} cannot be made: {error.strerror}") from error
         self.folder, self.owner = folder, ""
         self._lock: Any = None
-        self.base = sqlite3.connect(path, timeout=120, isolation_level=None)
-        try:
-            if self.base.execute("pragma user_version").fetchone()[0] not in (0, _FORMAT):
-                raise RunError(f"{path} was written by another version of rlkit")
-            self.base.executescript(_SCHEMA)
-            self.base.execute(f"pragma user_version = {_FORMAT}")
-        except sqlite3.DatabaseError as error:
-            raise RunError(f"{path} is damaged: {error}") from error
+        self.base = database.connect(path)
 
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.base.close()
         if self._lock is not None:
-            self._lock.close()
-            self._owner_file(self.owner).unlink(missing_ok=True)
+            owners.release(self.folder, self.owner, self._lock)
+        if isinstance(error, sqlite3.Error):
+            raise database.told(self.folder / FILE, error) from error
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -103,7 +69,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self.base.execute("rollback")
+            if self.base.in_transaction:  # SQLite has rolled back itself where the disk is full
+                self.base.execute("rollback")
             raise
         self.base.execute("commit")
 
@@ -112,13 +79,16 @@ class Store:
         """Register the cells of `sweep` that are new, in runs of at most `lanes` cells (the kind's
         own choice by default); wake what was extended or has failed.
 
-        Raises UsageError, and changes nothing, where a cell stands there with other options.
+        A run that has ended and whose folder was deleted since is made again. Raises UsageError,
+        and changes nothing, where a cell stands there with other options.
         """
         with self._writing():
+            made_again = self._deleted()
             known = {
                 (system, task, configuration, seed): (hash_, run)
                 for system, task, configuration, seed, hash_, run in self.base.execute(
-                    "select system, task, configuration, seed, hash, run from cells"
+                    "select system, task, configuration, seed, hash, run from cells "
+                    "where run in (select id from runs)"
                 )
             }
             missing: list[tuple[Variant, int]] = []
@@ -147,42 +117,77 @@ class Store:
             before = self.base.total_changes
             self.base.executemany(
                 "update runs set status = 'waiting', attempts = 0 where id = ? and "
-                "status = 'failed'",
+                "status = 'failed' and not exists "
+                "(select 1 from cells where run = runs.id and cells.error != '')",
                 [(run,) for run in wanted],
             )
-            again = self.base.total_changes - before
+            again = self.base.total_changes - before + made_again
             new = sum(1 for _ in self._register(missing, lanes))
             done = self.base.execute("select count(*) from runs where status = 'done'").fetchone()
         return Planned(new, extended, again, done[0], len(known))
 
-    def _register(self, missing: Sequence[tuple[Variant, int]], lanes: int | None) -> Iterator[int]:
-        groups: dict[str, list[tuple[Variant, int]]] = {}
-        for variant, seed in missing:
-            alike = kind_of(variant.kind).alike(variant.options)
-            key = [variant.system, variant.task, variant.kind, alike, variant.steps]
-            groups.setdefault(json.dumps(key, sort_keys=True), []).append((variant, seed))
-        for group in groups.values():
-            first = group[0][0]
-            kind = kind_of(first.kind)
-            size = lanes or kind.lanes(first.options)
-            for at in range(0, len(group), size):
-                yield self._add(group[at : at + size])
+    def _deleted(self) -> int:
+        """Runs that have ended and whose folder is gone wait again; how many."""
+        rows = self.base.execute("select id, folder from runs where status in ('done', 'failed')")
+        gone = [
+            (id,)
+            for id, folder in rows.fetchall()
+            if isinstance(folder, str) and not (self.folder / folder / _CARD).exists()
+        ]
+        self.base.executemany(
+            "update runs set status = 'waiting', attempts = 0, reached = 0, error = '' "
+            "where id = ?",
+            gone,
+        )
+        self.base.executemany("update cells set error = '' where run = ?", gone)
+        return len(gone)
 
-    def _add(self, cells: Sequence[tuple[Variant, int]]) -> int:
+    def _register(self, missing: Sequence[tuple[Variant, int]], lanes: int | None) -> Iterator[int]:
+        """Runs of the missing cells, those that others start from first."""
+        starts = {variant.system: variant.start for variant, _ in missing}
+        for depth in range(len(starts) + 1):
+            groups: dict[str, list[tuple[Variant, int]]] = {}
+            sources: dict[str, int | None] = {}
+            for variant, seed in missing:
+                if _depth(variant.system, starts) != depth:
+                    continue
+                source = None if variant.start is None else self._source(variant, seed)
+                alike = kind_of(variant.kind).alike(variant.options)
+                key = [variant.system, variant.task, variant.kind, alike, variant.steps, source]
+                text = json.dumps(key, sort_keys=True)
+                groups.setdefault(text, []).append((variant, seed))
+                sources[text] = source
+            for text, group in groups.items():
+                first = group[0][0]
+                size = lanes or kind_of(first.kind).lanes(first.options)
+                for at in range(0, len(group), size):
+                    yield self._add(group[at : at + size], sources[text])
+
+    def _source(self, variant: Variant, seed: int) -> int:
+        """Run with the cell of the same task and seed that a cell starts from."""
+        (run,) = self.base.execute(
+            "select run from cells where system = ? and task = ? and configuration = '{}' "
+            "and seed = ?",
+            (variant.start, variant.task, seed),
+        ).fetchone()
+        return run
+
+    def _add(self, cells: Sequence[tuple[Variant, int]], source: int | None) -> int:
         first = cells[0][0]
         options = kind_of(first.kind).stacked([variant.options for variant, _ in cells])
         seeds = [seed for _, seed in cells]
         cursor = self.base.execute(
-            "insert into runs (kind, system, task, options, seeds, steps) "
-            "values (?, ?, ?, ?, ?, ?)",
+            "insert into runs (kind, system, task, options, seeds, steps, source) "
+            "values (?, ?, ?, ?, ?, ?, ?)",
             (first.kind, first.system, first.task, json.dumps(options), json.dumps(seeds),
-             first.steps),
+             first.steps, source),
         )  # fmt: skip
         run = cursor.lastrowid or 0
-        folder = f"runs/{first.system}-{first.task}-{first.hash}-{run:05d}"
+        folder = f"{RUNS}/{first.system}-{first.task}-{first.hash}-{run:05d}"
         self.base.execute("update runs set folder = ? where id = ?", (folder, run))
         self.base.executemany(
-            "insert into cells values (?, ?, ?, ?, ?, ?, ?)",
+            "insert or replace into cells (system, task, configuration, seed, hash, run, lane) "
+            "values (?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     v.system,
@@ -218,48 +223,82 @@ class Store:
     # --- running ----------------------------------------------------------------------------------
     def become_owner(self) -> None:
         """From now on this process may claim runs; those of dead processes wait again."""
-        folder = self.folder / "owners"
-        folder.mkdir(exist_ok=True)
-        self.owner = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._lock = self._owner_file(self.owner).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.owner, self._lock = owners.hold(self.folder)
         self.recover()
+        owners.clear(self.folder)  # of those that had nothing to run, too
 
     def recover(self) -> int:
         """How many runs of processes that have died wait again now."""
-        owners = self.base.execute("select distinct owner from runs where status = 'running'")
-        dead = [name for (name,) in owners.fetchall() if name != self.owner and self._is_dead(name)]
+        rows = self.base.execute("select distinct owner from runs where status = 'running'")
+        ours = self.owner if self._lock is not None else None
+        dead = [
+            name
+            for (name,) in rows.fetchall()
+            if (name is None or name != ours) and owners.is_dead(self.folder, name)
+        ]
+        if not dead:
+            return 0
         with self._writing():
             for name in dead:
                 self.base.execute(
                     "update runs set status = 'waiting', owner = null "
-                    "where status = 'running' and owner = ?",
+                    "where status = 'running' and owner is ?",
                     (name,),
                 )
-        for name in dead:
-            self._owner_file(name).unlink(missing_ok=True)
+        owners.clear(self.folder)
         return len(dead)
 
     def claim(self) -> Run | None:
-        """The next waiting run, which is ours now; None when nothing waits."""
-        with self._writing():
-            row = self.base.execute(
-                f"select {_COLUMNS} from runs where status = 'waiting' order by attempts, id"
-            ).fetchone()
-            if row is None:
-                return None
-            self.base.execute(
-                "update runs set status = 'running', owner = ?, attempts = attempts + 1, "
-                "began = ? where id = ?",
-                (self.owner, time.time(), row[0]),
-            )
-        return _run(row)
+        """The next waiting run, which is ours now; None when nothing waits that could begin.
 
-    def finish(self, run: Run, seconds: float, error: str = "", again: bool = False) -> None:
-        """Done, or failed with an error; `again` lets it wait for another attempt."""
-        status = "waiting" if again else "failed" if error else "done"
-        reached = run.reached if error else run.steps
+        A run whose row is damaged has failed, for that reason.
+        """
         with self._writing():
+            while True:
+                row = self.base.execute(
+                    f"select {database.COLUMNS} from runs where status = 'waiting' "
+                    "and (source is null or "
+                    "(select status from runs as s where s.id = runs.source) = 'done') "
+                    "order by attempts, id"
+                ).fetchone()
+                if row is None:
+                    return None
+                try:
+                    run = database.run(row, self.folder)
+                except RunError as error:
+                    self.base.execute(
+                        "update runs set status = 'failed', error = ? where id = ?",
+                        (str(error), row[0]),
+                    )
+                    continue
+                self.base.execute(
+                    "update runs set status = 'running', owner = ?, attempts = attempts + 1, "
+                    "began = ? where id = ?",
+                    (self.owner, time.time(), row[0]),
+                )
+                return run
+
+    def finish(
+        self,
+        run: Run,
+        seconds: float,
+        error: str = "",
+        again: bool = False,
+        lanes: Sequence[int] = (),
+    ) -> None:
+        """Done, or failed with an error; `again` lets it wait for another attempt.
+
+        With `lanes` only these cells have failed: the others of the run have come to their end.
+        """
+        status = "waiting" if again else "failed" if error else "done"
+        ended = not error or 0 < len(lanes) < len(run.seeds)
+        reached = run.steps if ended else run.reached
+        with self._writing():
+            self.base.execute("update cells set error = '' where run = ?", (run.id,))
+            self.base.executemany(
+                "update cells set error = ? where run = ? and lane = ?",
+                [(error, run.id, lane) for lane in lanes],
+            )
             self.base.execute(
                 "update runs set status = ?, error = ?, reached = ?, seconds = seconds + ?, "
                 "owner = null where id = ?",
@@ -283,6 +322,50 @@ class Store:
                 [(step, run) for run, step in steps.items()],
             )
 
+    def without_start(self) -> dict[str, str]:
+        """Runs that have failed because the run they start from has: folder -> why."""
+        found: dict[str, str] = {}
+        with self._writing():
+            while rows := self.base.execute(
+                "select runs.id, runs.folder, s.folder from runs join runs as s "
+                "on s.id = runs.source where runs.status = 'waiting' and s.status = 'failed'"
+            ).fetchall():
+                for id, folder, source in rows:
+                    found[folder] = f"{source}, which it starts from, has failed"
+                    self.base.execute(
+                        "update runs set status = 'failed', error = ? where id = ?",
+                        (found[folder], id),
+                    )
+        return found
+
+    def diverged(self, sweep: Sweep) -> dict[str, str]:
+        """Runs of its systems with cells that have failed one by one: folder -> why. They are not
+        tried again: the same numbers would come."""
+        rows = self.base.execute(
+            "select system, task, folder, error from runs where status = 'failed' and exists "
+            "(select 1 from cells where run = runs.id and cells.error != '') order by id"
+        )
+        asked = {(variant.system, variant.task) for variant in sweep.variants}
+        return {folder: why for system, task, folder, why in rows if (system, task) in asked}
+
+    def damaged(self) -> list[tuple[str, str]]:
+        """Rows that are no runs, and why, beside those that have failed for it already."""
+        rows = self.base.execute(
+            f"select {database.COLUMNS} from runs where status != 'failed' order by id"
+        )
+        found = []
+        for row in rows:
+            try:
+                database.run(row, self.folder)
+            except RunError as error:
+                found.append((f"run {row[0]}", str(error)))
+        return found
+
+    def folder_of(self, run: int) -> Path:
+        """Run folder with that number."""
+        row = self.base.execute("select folder from runs where id = ?", (run,)).fetchone()
+        return database.run_folder(self.folder, None if row is None else row[0])
+
     def counts(self) -> dict[str, int]:
         """Runs by status."""
         rows = self.base.execute("select status, count(*) from runs group by status")
@@ -304,24 +387,11 @@ class Store:
             (variant.system, variant.task, text, seed),
         ).fetchone()
 
-    def _owner_file(self, name: str) -> Path:
-        return self.folder / "owners" / f"{name}.lock"
 
-    def _is_dead(self, name: str) -> bool:
-        try:
-            with self._owner_file(name).open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return True
-
-
-def _run(row: Sequence[Any]) -> Run:
-    named = Run(*row)
-    seeds = tuple(json.loads(str(named.seeds)))
-    return named._replace(options=json.loads(str(named.options)), seeds=seeds)
+def _depth(system: str, starts: Mapping[str, str | None]) -> int:
+    """How many systems a system starts from, one behind the other, among those to be registered."""
+    start = starts.get(system)
+    return 0 if start is None or start not in starts else 1 + _depth(start, starts)
 
 
 def _flat(options: dict[str, Any]) -> dict[str, Any]:

@@ -195,6 +195,9 @@ def test_a_folder_that_is_no_sweep(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="can be reported yet"):
         read(tmp_path)
     (tmp_path / "runs" / "half").mkdir()
+    with pytest.raises(RunError, match="can be reported yet"):
+        read(tmp_path)
+    (tmp_path / "runs" / "half" / "config.json").touch()
     with pytest.raises(RunError, match=r"half: it has no cell\.json"):
         read(tmp_path)
 

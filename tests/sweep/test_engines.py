@@ -38,7 +38,7 @@ def test_a_killed_child_is_a_failure_that_says_so(tmp_path: Path) -> None:
     assert not engine.room()
     os.kill(engine._children[1].process.pid, signal.SIGKILL)
     outcomes = {outcome.id: outcome for outcome in ended(engine, 2)}
-    assert outcomes[1][1:] == ("failed", outcomes[1].seconds, "killed by signal 9")
+    assert outcomes[1][1:] == ("failed", outcomes[1].seconds, "killed by signal 9", ())
     assert outcomes[2].kind == "done"
     assert (tmp_path / "two" / "episodes.csv").exists()
     assert not (tmp_path / "one" / "episodes.csv").exists()

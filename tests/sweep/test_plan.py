@@ -32,6 +32,7 @@ tasks = ["river"]
 [[overrides]]
 system = "sac"
 utd = 2.0
+warmup = 5
 
 [budgets.smoke]
 seeds = [7]
@@ -130,7 +131,7 @@ def test_unknown_files_and_budgets(file: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('system = "sac"', "no grid"),
-        ('system = "q"\ntrials = 0', "trials must be"),
+        ('system = "q"\ntrials = 0', "trials is 0; it must be at least 1"),
         ('system = "q"', "names no config field"),
         ('system = "q"\nspace.epsilonn = [0.1]', "unknown config field 'epsilonn'"),
         ('system = "q"\nspace.epsilon = [2.0]', "epsilon"),

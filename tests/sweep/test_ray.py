@@ -13,6 +13,7 @@ import ray
 from ray.cluster_utils import Cluster as TwoNodes
 
 from rlkit.core.errors import RlkitError
+from rlkit.run import child
 from rlkit.run.progress import Silent
 from rlkit.sweep import plan
 from rlkit.sweep.ray_engine import Cluster, work
@@ -72,11 +73,22 @@ class Notes(Silent):
 
 
 def test_a_folder_that_nodes_do_not_share_is_said(tmp_path: Path) -> None:
-    text = work({"folder": str(tmp_path / "sweep" / "runs" / "one")})
-    assert text is not None
+    failed = work({"folder": str(tmp_path / "sweep" / "runs" / "one")}, child.known())
+    assert failed is not None
+    text, lanes = failed
+    assert lanes == ()
     assert "shared file system" in text
 
 
 def test_an_address_without_a_cluster_is_said() -> None:
     with pytest.raises(RlkitError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
         Cluster("127.0.0.1:1")
+
+
+def test_a_cluster_of_our_own_listens_to_this_machine_alone() -> None:
+    engine = Cluster(slots=1)
+    try:
+        assert engine.ray.util.get_node_ip_address() == "127.0.0.1"
+        assert engine.ray.get_runtime_context().gcs_address.startswith("127.0.0.1:")
+    finally:
+        engine.close()

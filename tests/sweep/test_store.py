@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlkit.core.errors import RunError, UsageError
+from rlkit.sweep.database import Run
 from rlkit.sweep.plan import Sweep, Variant
 from rlkit.sweep.status import status, table
 from rlkit.sweep.store import Store
@@ -34,6 +35,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "sweep", create=True) as made:
         made.become_owner()
         yield made
+
+
+def worked(store: Store, run: Run) -> None:
+    """What is left of a run's work when it has ended."""
+    (store.folder / run.folder).mkdir(parents=True)
+    (store.folder / run.folder / "cell.json").write_text("{}")
 
 
 def test_cells_that_differ_in_the_seed_alone_share_a_run(store: Store) -> None:
@@ -77,6 +84,7 @@ def test_more_steps_wake_what_is_done(store: Store) -> None:
     store.plan(asked(variant()))
     run = store.claim()
     assert run is not None
+    worked(store, run)
     store.finish(run, 2.0)
     assert store.counts() == {"done": 1}
     assert store.plan(asked(variant())).done == 1

@@ -8,18 +8,32 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from rlkit.core import trust
+from rlkit.core.errors import UsageError
 from rlkit.run.options import NOT_HASHED, Options
 from rlkit.run.train import train
+from rlkit.sweep.kinds.whole import check_known
 
 TASK = ("dataset", "env")
-KNOWN = {field.name for field in dataclasses.fields(Options)} - {"seeds", "out", "quiet"}
 INCIDENTAL = frozenset({"checkpoint_every", "keep", "log_every"})
 _LEFT_OUT = NOT_HASHED - INCIDENTAL - {"steps"} | {"seeds"}
+KNOWN = {field.name for field in dataclasses.fields(Options)} - _LEFT_OUT
+_SAID = {
+    "seeds": "a sweep gives every system the seeds of its file",
+    "out": "a sweep gives each run its folder",
+    "tensorboard": "rlkit report SWEEP --export tensorboard writes all runs",
+    "workers": "a cell has one process; rlkit sweep --workers says how many run side by side",
+    "threads": "a cell has one thread; rlkit sweep --workers says how many run side by side",
+}
 _WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
 
 
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """Options of one lane, without its seed."""
+    for name in given.keys() & _LEFT_OUT:
+        raise UsageError(
+            f"{name} is not for a cell to say: {_SAID.get(name, 'a sweep sees to it')}"
+        )
+    check_known(given, KNOWN)
     trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
     values = Options.from_json({**given, "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
