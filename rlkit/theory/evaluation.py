@@ -11,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator, bicgstab, gmres, splu
 
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_gamma
+from rlkit.theory.words import named
 
 DENSE_LIMIT = 2000
 
@@ -60,6 +61,7 @@ def _mixed(mdp: FiniteMDP, law: Array, rows: sp.csr_array) -> sp.csr_array:
     return p
 
 
+@named
 def evaluate_policy(mdp: FiniteMDP, policy: Array, gamma: float, method: str = "auto") -> Array:
     """Value of a policy, [S]: the solution of (I - gamma P_pi) v = r_pi.
 
@@ -73,6 +75,7 @@ def evaluate_policy(mdp: FiniteMDP, policy: Array, gamma: float, method: str = "
     return solve_linear(*policy_model(mdp, policy), gamma, method)
 
 
+@named
 def greedy(mdp: FiniteMDP, value: Array, gamma: float) -> tuple[Array, Array]:
     """Greedy policy [S] for a value [S], the lowest action on ties, and which rows tie, [L].
 
@@ -153,6 +156,7 @@ def krylov(apply: Any, r: Array, start: Array, tolerance: float) -> tuple[Array,
     return v, False
 
 
+@named
 def occupancy(mdp: FiniteMDP, policy: Array, gamma: float, mu0: Array | None = None) -> Array:
     """Discounted occupancy (1 - gamma) sum_t gamma^t Pr(row_t = i) of each row, [L].
 

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class Transitions(NamedTuple):
@@ -26,7 +28,11 @@ class Transitions(NamedTuple):
     s2: Array
     last: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def simulate(
     mdp: FiniteMDP, policy: Array, steps: int, seed: int = 0, max_length: int = 0,
     replicate: int = 0, bernoulli: bool = False,
@@ -107,6 +113,7 @@ def _accumulate(out, last, decay):
                 out[t, k] += decay * out[t - 1, k]
 
 
+@named
 def lstd(
     data: Transitions, features: Array, gamma: float, lam: float = 0.0, ridge: float = 1e-8
 ) -> Array:
@@ -120,6 +127,7 @@ def lstd(
     return np.linalg.solve(a, z.T @ data.r)
 
 
+@named
 def recursive_lstd(
     data: Transitions, features: Array, gamma: float, lam: float = 0.0, ridge: float = 1e-8
 ) -> Array:
@@ -154,6 +162,7 @@ def _sherman_morrison(inverse, left, right):
                 inverse[i, j] -= x[i] * y[j] / scale
 
 
+@named
 def offline_td(
     data: Transitions, features: Array, theta: Array, gamma: float, lam: float, alpha: float
 ) -> Array:
@@ -165,6 +174,7 @@ def offline_td(
     return theta + alpha * traces(data, features, gamma * lam).T @ delta
 
 
+@named
 def monte_carlo_returns(data: Transitions, gamma: float) -> Array:
     """Discounted return from every step to the end of its episode, [n] (truncation cuts it)."""
     gamma = check_gamma(gamma)
@@ -182,6 +192,7 @@ def _reaches(edges: Array, goal: Array) -> Array:
     return goal
 
 
+@named
 def certainty_equivalence(data: Transitions, mdp: FiniteMDP, gamma: float) -> Array:
     """Value [S] of the chain estimated by the transitions; NaN for states never visited.
 

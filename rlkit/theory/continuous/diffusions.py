@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
 
 
@@ -25,6 +26,9 @@ class Paths(NamedTuple):
     r: Array
     terminal: Array
     weight: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def dt(self) -> Array:

@@ -18,10 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.continuous.continuous_time import ValueModel
 from rlkit.theory.continuous.diffusions import Paths, make_paths
 from rlkit.theory.mdp import Array
 from rlkit.theory.validate import check_counts
+from rlkit.theory.words import named
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
 CRITICS = ("ctd", "martingale", "mean-square-td")
@@ -151,7 +153,11 @@ class PortfolioRun(NamedTuple):
     theta: Array
     sharpe: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def learn(
     market: Market, critic: str = "ctd", iterations: int = 20_000, *, steps: int = 252,
     batch: int = 128, rate_theta: float = 0.1, rate_phi: float = 0.1, rate_w: float = 0.05,

@@ -12,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_chain
 from rlkit.theory.geometry.transport import metric_sweep, sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class StateMetric(NamedTuple):
@@ -25,7 +27,11 @@ class StateMetric(NamedTuple):
     error: float
     sweeps: int
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def bisimulation_metric(
     mdp: FiniteMDP, gamma: float, tolerance: float = 1e-6, reward_weight: float = 1.0
 ) -> StateMetric:
@@ -42,6 +48,7 @@ def bisimulation_metric(
     return found._replace(distance=found.distance[: mdp.num_states, : mdp.num_states])
 
 
+@named
 def policy_bisimulation(
     mdp: FiniteMDP, policy: Array, gamma: float, tolerance: float = 1e-6,
     reward_weight: float = 1.0,
@@ -52,6 +59,7 @@ def policy_bisimulation(
     return found._replace(distance=found.distance[: mdp.num_states, : mdp.num_states])
 
 
+@named
 def mico_distance(mdp: FiniteMDP, policy: Array, gamma: float) -> Array:
     """U = |r_pi(s) - r_pi(t)| + gamma E U(s', t') for independent s', t', [S, S].
 

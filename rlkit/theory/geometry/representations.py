@@ -14,14 +14,17 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh, splu, svds
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law, policy_model
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.trajectories import Transitions
 from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
+from rlkit.theory.words import named
 
 DENSE_LIMIT = 3000
 
 
+@named
 def successor_representation(
     mdp: FiniteMDP, policy: Array, gamma: float, from_next: bool = False
 ) -> Array:
@@ -31,6 +34,7 @@ def successor_representation(
     return _inverse(p, _discount(gamma), from_next)
 
 
+@named
 def successor_measure(
     mdp: FiniteMDP, policy: Array, gamma: float, from_next: bool = False,
     density: Array | None = None,
@@ -53,6 +57,7 @@ def successor_measure(
     return measure / weights
 
 
+@named
 def successor_operator(mdp: FiniteMDP, policy: Array, gamma: float) -> LinearOperator:
     """Psi as an operator [S, S] (products with vectors and with its transpose) for large models.
 
@@ -74,12 +79,16 @@ class LowRank(NamedTuple):
     singular: Array
     right: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     def forward_backward(self, law: Array) -> tuple[Array, Array]:
         """F [S, d] and B [S, d] with Psi = F B' diag(law), as forward-backward methods write it."""
         root = np.sqrt(self.singular)
         return self.left * root, self.right * root / np.asarray(law)[:, None]
 
 
+@named
 def successor_svd(mdp: FiniteMDP, policy: Array, gamma: float, rank: int) -> LowRank:
     """The best rank-`rank` approximation of Psi (its SVD, for P need not be symmetric)."""
     rank = check_count("rank", rank)
@@ -99,6 +108,9 @@ class Spectrum(NamedTuple):
 
     values: Array
     vectors: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def proto_value_functions(mdp: FiniteMDP, count: int, policy: Array | None = None) -> Spectrum:
@@ -129,6 +141,7 @@ def proto_value_functions(mdp: FiniteMDP, count: int, policy: Array | None = Non
     return Spectrum(values[order], vectors[:, order])
 
 
+@named
 def random_cumulant_features(
     mdp: FiniteMDP, policy: Array, gamma: float, rank: int, tasks: int, seed: int,
     centred: bool = True,
@@ -148,6 +161,7 @@ def random_cumulant_features(
     return np.linalg.svd(values, full_matrices=False)[0][:, :rank]
 
 
+@named
 def learn_successor(
     data: Transitions, num_states: int, gamma: float, alpha: float = 1.0, omega: float = 0.0,
     start: Array | None = None,
@@ -177,7 +191,11 @@ class ImprovedPolicy(NamedTuple):
     policy: Array
     bound: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def generalised_improvement(
     mdp: FiniteMDP, library: list[Array], gamma: float, features: Array, weights: Array
 ) -> ImprovedPolicy:
@@ -194,6 +212,7 @@ def generalised_improvement(
     return ImprovedPolicy(mdp.a_id[best[np.searchsorted(best, mdp.sa_ptr[:-1])]], q)
 
 
+@named
 def successor_features(mdp: FiniteMDP, policy: Array, gamma: float, features: Array) -> Array:
     """psi(s, a) = phi(s, a) + gamma E psi(s', pi), [L, k], for row features phi [L, k]."""
     phi = np.asarray(features, np.float64)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.kernels import expectation
 from rlkit.theory.learning.episodic_plans import (
     EPS_GREEDY,
@@ -33,6 +34,7 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, integer, stream, uniform
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.words import named
 
 METHODS = {
     "eps-greedy-q": EPS_GREEDY,
@@ -56,11 +58,15 @@ class EpisodicRun:
     planned: Array
     optimal: float
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     def regret(self) -> Array:
         """Cumulative pseudo-regret [R, K]."""
         return np.cumsum(self.optimal - self.value, axis=1)
 
 
+@named
 def learn(
     mdp: FiniteMDP, horizon: int, episodes: int, method: str = "ucbvi-simple", *,
     scale: float = 1.0, v_max: float = math.inf, delta: float = 0.05, epsilon: float = 0.1,

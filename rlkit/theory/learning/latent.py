@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_count
 
@@ -34,6 +35,9 @@ class LatentMDP:
     w: Array
     nu: Array
     horizon: int
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __post_init__(self) -> None:
         for name in ("P", "R", "w", "nu"):

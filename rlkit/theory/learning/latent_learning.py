@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.learning.latent import (
     Ahead,
     BeliefPlanner,
@@ -23,6 +24,7 @@ from rlkit.theory.learning.latent import (
 from rlkit.theory.learning.optimism import descending, largest_box
 from rlkit.theory.mdp import Array
 from rlkit.theory.validate import check_count, check_fraction, check_positive
+from rlkit.theory.words import named
 
 
 class LatentRun(NamedTuple):
@@ -33,6 +35,9 @@ class LatentRun(NamedTuple):
     plans: int
     optimal: float
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 def value_bonus(p: Array, alpha: Array, count: float, iota: float, support: int) -> float:
     """max(4 sqrt(G Var iota / n), 16 G iota / n) with G the support size; 4^2 <= 16 keeps
@@ -42,6 +47,7 @@ def value_bonus(p: Array, alpha: Array, count: float, iota: float, support: int)
     return max(4.0 * math.sqrt(support * variance * iota / n), 16.0 * support * iota / n)
 
 
+@named
 def learn_latent(
     truth: LatentMDP, episodes: int, method: str = "value", *, scale: float = 1.0,
     delta: float = 0.05, support: int | None = None, seed: int = 0,

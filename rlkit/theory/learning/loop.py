@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, stream
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.words import named
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class LoopRun:
     in_set: Array
     beta: float
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def loop_finite(
     truth: FiniteMDP, hypotheses: Sequence[FiniteMDP], horizon: int, true_index: int,
     loss: str = "model", scale: float = 1.0, delta: float = 0.05, replicates: int = 1,
@@ -137,6 +143,7 @@ def _run_finite(
     return switches, inside
 
 
+@named
 def loop_linear_mixture(
     truth: FiniteMDP, features: Array, horizon: int, span: float, norm: float = 1.0,
     ridge: float = 1.0, delta: float = 0.05, scale: float = 1.0, replicates: int = 1,

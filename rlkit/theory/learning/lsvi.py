@@ -14,8 +14,10 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.words import named
 
 
+@named
 def learn_linear(
     mdp: FiniteMDP, features: Array, horizon: int, episodes: int, *, mode: str = "practical",
     scale: float = 1.0, ridge: float = 1.0, v_max: float = math.inf, delta: float = 0.05,

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.words import named
 
 
 class OptimisticQRun(NamedTuple):
@@ -30,7 +32,11 @@ class OptimisticQRun(NamedTuple):
     horizon: float
     optimal_gain: float
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def learn_optimistic_q(
     mdp: FiniteMDP, steps: int, span: float, *, delta: float = 0.05, scale: float = 1.0,
     horizon: float | None = None, bernoulli: bool = False, replicates: int = 1, seed: int = 0,

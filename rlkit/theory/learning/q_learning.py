@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.learning.q_kernels import METHODS, run_control
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream
 from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,15 @@ class ControlRun:
     q: Array
     first_actions: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     def table(self, mdp: FiniteMDP, replicate: int = 0) -> Array:
         """The last Q as [S, A], -inf where infeasible."""
         return mdp.table(self.q[replicate, -1])
 
 
+@named
 def learn_control(
     mdp: FiniteMDP, steps: int, *, gamma: float, method: str = "q", epsilon: float = 0.1,
     alpha: float | None = None, omega: float = 0.8, n: int = 3, planning: int = 5,
@@ -90,6 +96,7 @@ def learn_control(
     return ControlRun(marks, q, actions[:, :episodes])
 
 
+@named
 def speedy_q(
     mdp: FiniteMDP, sweeps: int, gamma: float, replicates: int = 1, seed: int = 0,
     form: str = "increments", q0: float = 0.0, threads: int = 1,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
@@ -24,6 +25,7 @@ from rlkit.theory.validate import (
     check_gamma,
     check_positive,
 )
+from rlkit.theory.words import named
 
 TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC = range(5)
 METHODS = {
@@ -38,7 +40,11 @@ class TDRun:
     steps: Array
     theta: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def td_learn(
     mdp: FiniteMDP, features: Array, target: Array, steps: int, *, gamma: float,
     method: str = "td", alpha: float = 0.05, beta: float | None = None, lam: float = 0.0,

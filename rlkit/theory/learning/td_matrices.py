@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_chain, policy_model, require_termination
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import stationary_law
 from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class TDSystem(NamedTuple):
@@ -20,6 +22,9 @@ class TDSystem(NamedTuple):
     b: Array
     C: Array
     law: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def fixed_point(self) -> Array:
         """Solution of A theta = b (least norm if A is singular)."""
@@ -31,6 +36,7 @@ class TDSystem(NamedTuple):
         return float(gap @ np.linalg.lstsq(self.C, gap, rcond=None)[0])
 
 
+@named
 def td_system(
     mdp: FiniteMDP, features: Array, target: Array, gamma: float, lam: float = 0.0,
     behaviour: Array | None = None, law: Array | None = None,
@@ -60,6 +66,7 @@ def td_system(
     )
 
 
+@named
 def emphatic_system(
     mdp: FiniteMDP, features: Array, target: Array, behaviour: Array, gamma: float
 ) -> TDSystem:

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import beta_variate, categorical, gamma_variate, stream, uniform
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.words import named
 
 L1, BERNSTEIN, KL, POSTERIOR = 0, 1, 2, 3
 MODES = {"l1": L1, "bernstein": BERNSTEIN, "kl": KL, "psrl": POSTERIOR}
@@ -34,7 +36,11 @@ class RegretCurve:
     gains: Array
     optimal_gain: float
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def ucrl(
     mdp: FiniteMDP, horizon: int, radii: str = "l1", delta: float = 0.05, scale: float = 1.0,
     span: float = math.inf, replicates: int = 1, seed: int = 0, checkpoints: int = 20,

@@ -18,6 +18,7 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.end_components import end_components
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class Automaton(NamedTuple):
@@ -156,6 +157,7 @@ def buchi_satisfaction(
     return reach_probability(both, np.isin(component, good) & (component >= 0))[0], both
 
 
+@named
 def learn_counterfactual(
     mdp: FiniteMDP, machine: Automaton, labels: Array, gamma: float, steps: int, seed: int,
     alpha: float = 0.1, epsilon: float = 0.1, counterfactual: bool = True, max_length: int = 100,

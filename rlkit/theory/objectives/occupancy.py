@@ -16,11 +16,13 @@ import numpy as np
 from scipy.optimize import brentq, linprog
 from scipy.spatial import ConvexHull
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import occupancy
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.words import named
 
 _PAIRWISE_STEPS = 10_000  # between two solves; a bound that well-posed objectives never meet
 
@@ -33,6 +35,9 @@ class OccupancyPlan(NamedTuple):
     objectives: Array
     value: float
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 def policy_of(mdp: FiniteMDP, d: Array) -> Array:
     """The policy [S, A] that an occupancy [L] follows."""
@@ -44,6 +49,7 @@ def policy_of(mdp: FiniteMDP, d: Array) -> Array:
     return mdp.table(law, 0.0)
 
 
+@named
 def chebyshev(
     mdp: FiniteMDP, gamma: float, rewards: Array, target: Array | None = None,
     weights: Array | None = None,
@@ -65,6 +71,7 @@ def chebyshev(
     )  # fmt: skip
 
 
+@named
 def constrained(
     mdp: FiniteMDP, gamma: float, reward: Array, costs: Array, limits: Array
 ) -> OccupancyPlan:
@@ -78,6 +85,7 @@ def constrained(
     return _program(mdp, gamma, -reward, every, costs, np.asarray(limits, np.float64))
 
 
+@named
 def lexicographic(mdp: FiniteMDP, gamma: float, rewards: Array) -> OccupancyPlan:
     """Policy that maximises J_1, among those J_2, and so on: one programme each, no slack."""
     rewards = _rewards(mdp, rewards)
@@ -98,7 +106,11 @@ class Front(NamedTuple):
     policies: Array
     weights: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def convex_front(mdp: FiniteMDP, gamma: float, rewards: Array, tolerance: float = 1e-9) -> Front:
     """Deterministic policies whose objectives span the convex Pareto front, `rewards` [k, L].
 
@@ -151,6 +163,7 @@ def _dominated(point: Array, points: Array) -> bool:
     return bool(better.any())
 
 
+@named
 def frank_wolfe(
     mdp: FiniteMDP, gamma: float, objective: Callable[[Array], float],
     gradient: Callable[[Array], Array], tolerance: float = 1e-4, max_steps: int = 2000,
@@ -206,6 +219,7 @@ def _corrected(
     return weights / weights.sum()
 
 
+@named
 def maximum_entropy(
     mdp: FiniteMDP, gamma: float, tolerance: float = 1e-4, max_steps: int = 2000
 ) -> tuple[OccupancyPlan, float]:
@@ -227,7 +241,11 @@ class Expressivity(NamedTuple):
     margin: float
     reward: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def markov_expressivity(
     mdp: FiniteMDP, gamma: float, accepted: list[Array], rejected: list[Array] | None = None
 ) -> Expressivity:

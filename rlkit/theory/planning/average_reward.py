@@ -11,9 +11,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from rlkit.theory.backup import Backup
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import recurrent_classes, stationary_law
 from rlkit.theory.validate import check_count, check_counts, check_positive
+from rlkit.theory.words import named
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class AverageSolution:
     converged: bool
     method: str
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def relative_value_iteration(
     mdp: FiniteMDP, eps: float = 1e-6, tau: float = 0.9, reference: int = 0,
     max_backups: float = 1e6, threads: int = 1,
@@ -75,7 +81,7 @@ def relative_value_iteration(
             f"[{low:.6g}, {high:.6g}]: the MDP may be multichain (use howard), or periodic with "
             "tau = 1",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     gain = np.full(h.size, np.clip(0.5 * (ends[0] + ends[1]), low, high))
     return AverageSolution(gain, h, mdp.a_id[op.best], low, high, op.touched / mdp.nnz, good, "rvi")
@@ -93,6 +99,7 @@ def _narrowed(
     return max(low, ends[0] - slack), min(high, ends[1] + slack)
 
 
+@named
 def anchored_average(
     mdp: FiniteMDP, eps: float = 1e-3, max_backups: float = 1e6, threads: int = 1
 ) -> AverageSolution:
@@ -142,7 +149,7 @@ def anchored_average(
             f"anchored value iteration stopped after {done} backups; some gain has not "
             f"settled to {eps:g}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return AverageSolution(
         gain, anchor, mdp.a_id[op.best], low, high, op.touched / mdp.nnz, settled, "anchored"
@@ -178,6 +185,7 @@ def average_value(p: Any, r: Array) -> tuple[Array, Array]:
     return gain, bias
 
 
+@named
 def howard(
     mdp: FiniteMDP, multichain: bool = True, policy: Array | None = None, max_iterations: int = 1000
 ) -> AverageSolution:

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit.theory.backup import Backup
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law, policy_model
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_count, check_gamma
+from rlkit.theory.words import named
 
 
 class StagePlan(NamedTuple):
@@ -19,6 +21,9 @@ class StagePlan(NamedTuple):
     value: Array
     policy: Array
     rows: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def stages(mdp: FiniteMDP | Sequence[FiniteMDP], horizon: int) -> list[FiniteMDP]:
@@ -30,6 +35,7 @@ def stages(mdp: FiniteMDP | Sequence[FiniteMDP], horizon: int) -> list[FiniteMDP
     return models
 
 
+@named
 def backward_induction(
     mdp: FiniteMDP | Sequence[FiniteMDP], horizon: int, v_term: Array | None = None,
     gamma: float = 1.0,
@@ -52,6 +58,7 @@ def backward_induction(
     return StagePlan(value, policy, rows)
 
 
+@named
 def evaluate_stages(
     mdp: FiniteMDP | Sequence[FiniteMDP], policy: Array, v_term: Array | None = None,
     gamma: float = 1.0,

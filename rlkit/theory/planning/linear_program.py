@@ -9,10 +9,12 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 
 from rlkit.theory.backup import Backup
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Iterate, Watch
 from rlkit.theory.planning.policy_iteration import _dense_value, _krylov_value
 from rlkit.theory.validate import check_gamma
+from rlkit.theory.words import named
 
 
 class LinearProgram(NamedTuple):
@@ -21,6 +23,9 @@ class LinearProgram(NamedTuple):
     value: Array
     occupancy: Array
     objective: float
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def flow_matrix(mdp: FiniteMDP, gamma: float) -> sp.csr_array:
@@ -32,6 +37,7 @@ def flow_matrix(mdp: FiniteMDP, gamma: float) -> sp.csr_array:
     return sp.csr_array(own - gamma * mdp.matrix())
 
 
+@named
 def solve_lp(mdp: FiniteMDP, gamma: float, mu: Array | None = None) -> LinearProgram:
     """Optimum of min (1-gamma) mu.v subject to v(s) >= r(s,a) + gamma P(s,a) v.
 

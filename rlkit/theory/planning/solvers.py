@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 import warnings
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.theory.backup import Backup
+from rlkit.theory.brief import brief
 from rlkit.theory.build import write_npz
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.asynchronous import gauss_seidel, prioritised_sweeping
@@ -29,6 +31,7 @@ from rlkit.theory.planning.linear_program import linear_programming
 from rlkit.theory.planning.policy_iteration import modified_policy_iteration, policy_iteration
 from rlkit.theory.planning.undiscounted import total_reward
 from rlkit.theory.validate import check_counts, check_gamma, check_positive
+from rlkit.theory.words import named, refuse_unknown
 
 METHODS: dict[str, Callable[..., Iterate]] = {
     "vi": value_iteration,
@@ -66,6 +69,9 @@ class Solution:
     reason: str  # why it stopped short, else ""
     mdp: FiniteMDP = field(repr=False)
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     @property
     def gap(self) -> float:
         """Largest upper - lower."""
@@ -84,6 +90,7 @@ class Solution:
         )  # fmt: skip
 
 
+@named
 def solve(
     mdp: FiniteMDP, gamma: float = 0.99, method: str = "mpi", eps: float = 1e-6, *,
     max_backups: float = MAX_BACKUPS, v0: Array | None = None, threads: int = 1,
@@ -105,6 +112,8 @@ def solve(
         raise ValueError(f"method must be one of {' '.join(METHODS)}, got {method!r}")
     check_positive("eps", eps)
     max_backups, threads = check_counts(max_backups=max_backups, threads=threads)
+    own = list(inspect.signature(METHODS[method]).parameters)[3:]  # after operator, start, watch
+    refuse_unknown("solve", options, {*own, *inspect.signature(solve).parameters} - {"options"})
     model = mdp.expanded() if method in IN_PLACE else mdp
     v = _start(v0, mdp.num_states)
     started = time.perf_counter()
@@ -127,7 +136,7 @@ def solve(
             f"solve(method={method!r}) stopped with bounds {watch.width:.3g} apart, wanted "
             f"{eps:g}: {watch.reason or 'it did not converge'}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     lower, upper = found.value + found.low, found.value + found.high
     # At gamma = 1 the value is an exact solve; its bounds are one-sided and need not centre on it.

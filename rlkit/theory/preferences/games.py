@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.special import log_softmax, logsumexp, xlogy
 
+from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, entropy, product
 from rlkit.theory.preferences.online_learning import (
     Hint,
@@ -21,6 +22,7 @@ from rlkit.theory.preferences.online_learning import (
     mirror_descent,
 )
 from rlkit.theory.validate import check_count, check_positive
+from rlkit.theory.words import named
 
 
 class Equilibrium(NamedTuple):
@@ -30,12 +32,18 @@ class Equilibrium(NamedTuple):
     column: Array
     value: float
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Profile(NamedTuple):
     """Strategies played over time, [T, n] and [T, m]."""
 
     row: Array
     column: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def solve_zero_sum(A: Array) -> Equilibrium:
@@ -71,6 +79,7 @@ def kl(p: Array, q: Array) -> Array:
         return (xlogy(p, p) - np.where(p > 0, p * np.log(q), 0.0)).sum(-1)
 
 
+@named
 def quantal_response(
     A: Array, temperature: float, row_reference: Array | None = None,
     column_reference: Array | None = None, tolerance: float = 1e-12,
@@ -138,6 +147,7 @@ def _newton_response(
     raise ArithmeticError(f"Newton left a residual of {np.abs(rest).max():.2g} at temperature {t}")
 
 
+@named
 def magnetic_descent(
     A: Array, temperature: float, eta: float, rounds: int, row_reference: Array | None = None,
     column_reference: Array | None = None,
@@ -164,6 +174,7 @@ def magnetic_descent(
     return Profile(np.array(rows), np.array(columns))
 
 
+@named
 def regret_matching_plus(A: Array, rounds: int) -> tuple[Profile, Equilibrium]:
     """Regret matching+ with alternating updates and linear averaging: the play and its average.
 
@@ -188,6 +199,7 @@ def regret_matching_plus(A: Array, rounds: int) -> tuple[Profile, Equilibrium]:
     return Profile(rows, columns), Equilibrium(mean_x, mean_y, float(mean_x @ A @ mean_y))
 
 
+@named
 def game_descent(
     A: Array, steps: StepRule | float, rounds: int, hint: Hint = "none",
     start: Array | None = None,

@@ -15,10 +15,12 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import evaluate_policy
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_count, check_counts, check_positive
+from rlkit.theory.words import named
 
 
 class Segments(NamedTuple):
@@ -30,6 +32,9 @@ class Segments(NamedTuple):
     states: Array
     actions: Array
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Comparisons(NamedTuple):
     """Pairs of segments (indices [m]) and the probability [m] that the first is preferred."""
@@ -37,6 +42,9 @@ class Comparisons(NamedTuple):
     first: Array
     second: Array
     probability: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Counterexample(NamedTuple):
@@ -78,6 +86,7 @@ def partial_return(mdp: FiniteMDP, segments: Segments) -> Array:
     return segment_sums(mdp, segments, mdp.r)
 
 
+@named
 def optimal_advantage(mdp: FiniteMDP, gamma: float) -> Array:
     """A*(s, a) = Q* - V* of every row, [L], at most 0."""
     policy = solve(mdp, gamma, "pi").policy
@@ -85,11 +94,13 @@ def optimal_advantage(mdp: FiniteMDP, gamma: float) -> Array:
     return mdp.q(v, gamma) - v[mdp.state_of_row()]
 
 
+@named
 def regret(mdp: FiniteMDP, segments: Segments, gamma: float) -> Array:
     """sum_t V*(s_t) - Q*(s_t, a_t) of each segment, [n], at least 0."""
     return -segment_sums(mdp, segments, optimal_advantage(mdp, gamma))
 
 
+@named
 def deterministic_regret(mdp: FiniteMDP, segments: Segments, gamma: float) -> Array:
     """V*(s_0) - (sum r + V*(s_T)), [n]: equal to `regret` for deterministic moves and gamma = 1.
 
@@ -210,6 +221,7 @@ def noiseless_labels() -> Counterexample:
     return Counterexample("noiseless labels", model(2.0), model(1.05), 0.9, segments, True)
 
 
+@named
 def fit_reward(
     mdp: FiniteMDP, segments: Segments, comparisons: Comparisons, gamma: float,
     statistic: str = "regret", ridge: float = 1e-9, start: Array | None = None,

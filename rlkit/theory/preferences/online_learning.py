@@ -17,8 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, MirrorMap, entropy
 from rlkit.theory.validate import check_count, check_positive
+from rlkit.theory.words import named
 
 Gradient = Callable[[int, Array], Array]  # (round from 0, point [..., d]) -> [..., d]
 StepRule = Callable[[int, Array], Array | float]  # (round from 1, variation [...]) -> [...]
@@ -30,6 +32,9 @@ class Play(NamedTuple):
 
     points: Array
     gradients: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def linear_regret(self, mirror: MirrorMap) -> Array:
         """sum_t <g_t, x_t> - min_x sum_t <g_t, x>, [...]: bounds the regret of convex losses."""
@@ -117,6 +122,7 @@ def follow_regularised_leader(
     return Play(points, gradients)
 
 
+@named
 def hedge(losses: Array, eta: float | None = None, optimistic: bool = False) -> Play:
     """Hedge on a table of losses [T, ..., n], played from uniform weights.
 

@@ -18,6 +18,7 @@ from rlkit.theory.preferences.games import log_law, quantal_response, solve_zero
 from rlkit.theory.preferences.mirror_maps import Array, entropy
 from rlkit.theory.preferences.online_learning import Hint, Play, constant, mirror_descent
 from rlkit.theory.validate import check_count, check_positive
+from rlkit.theory.words import named
 
 
 def check_preferences(P: Array) -> Array:
@@ -75,6 +76,7 @@ def regularised_nash(P: Array, tau: float, reference: Array | None = None) -> Ar
     return quantal_response(P, tau, reference, reference).row
 
 
+@named
 def self_play(
     P: Array, eta: float, rounds: int, hint: Hint = "none", start: Array | None = None
 ) -> Play:
@@ -92,6 +94,7 @@ def self_play(
     )
 
 
+@named
 def nash_md(
     P: Array, tau: float, rounds: int, eta: float | None = None, reference: Array | None = None,
     start: Array | None = None,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import require_termination
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.laws import (
@@ -21,6 +22,7 @@ from rlkit.theory.returns.laws import (
     under_policy,
 )
 from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class ReturnLaws(NamedTuple):
@@ -35,11 +37,15 @@ class ReturnLaws(NamedTuple):
     sweeps: int
     converged: bool
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     def mean(self) -> Array:
         """Expected return of each state, [S]."""
         return self.law.mean(self.laws)
 
 
+@named
 def evaluate_laws(
     model: Outcomes | FiniteMDP, policy: Array, gamma: float, law: Categorical | Quantile,
     tolerance: float = 1e-8, max_sweeps: int = 100_000,
@@ -73,6 +79,7 @@ def evaluate_laws(
     return ReturnLaws(laws[:-1, 0], law, error[:-1], sweeps, converged)
 
 
+@named
 def exact_laws(
     model: Outcomes | FiniteMDP, policy: Array, gamma: float, horizon: int,
     merge: float = 1e-10, limit: int = 1_000_000,

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
 
@@ -31,6 +32,9 @@ class Outcomes(NamedTuple):
     p: Array
     r: Array
     s2: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def outcomes_of(mdp: FiniteMDP) -> Outcomes:

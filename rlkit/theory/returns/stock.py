@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.geometry.transport import sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.distributional import as_outcomes
 from rlkit.theory.returns.laws import Categorical, Outcomes, Plan, Quantile, make_plan
 from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.words import named
 
 UNKNOWN = 1e200  # an error bound that nothing is known about; finite, so that 0 times it is 0
 
@@ -65,6 +67,9 @@ class StockSolution(NamedTuple):
     converged: bool
     model: Outcomes
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     def at_start(self) -> Array:
         """value averaged over the initial law, [C]."""
         return self.model.mdp.initial_law() @ self.value
@@ -74,6 +79,7 @@ class StockSolution(NamedTuple):
         return self.law.atoms(self.laws[state, int(np.abs(self.stock - c).argmin())])
 
 
+@named
 def solve_stock(
     model: Outcomes | FiniteMDP, gamma: float, utility: Utility, stock: Array,
     law: Categorical | Quantile, horizon: int | None = None, method: str = "vi",
@@ -107,6 +113,7 @@ def solve_stock(
     return run(model, gamma, utility, stock, law, tolerance, max_sweeps)
 
 
+@named
 def optimal_cvar(
     model: Outcomes | FiniteMDP, gamma: float, tau: float, stock: Array,
     law: Categorical | Quantile, horizon: int | None = None, **options: float,
@@ -283,7 +290,7 @@ def _warn(converged: bool, sweeps: int) -> None:
     if not converged:
         warnings.warn(
             f"stock planning stopped after {sweeps} sweeps before it settled", RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )  # fmt: skip
 
 
@@ -307,6 +314,7 @@ def _backwards(
     )
 
 
+@named
 def evaluate_stock_policy(
     model: Outcomes | FiniteMDP, gamma: float, policy: Array, stock: Array,
     law: Categorical | Quantile, horizon: int | None = None, sweeps: int = 1000,

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
 from rlkit.theory.validate import check_positive
 
@@ -43,6 +44,9 @@ class OfflineData(NamedTuple):
     phi_next: Array
     exit_next: Array | None = None
 
+    def __repr__(self) -> str:
+        return brief(self)
+
     def episodes(self, which: Array | slice) -> OfflineData:
         """The data of some episodes."""
         leave = None if self.exit_next is None else self.exit_next[:, which]
@@ -57,6 +61,9 @@ class PessimisticPlan(NamedTuple):
     beta: float
     penalty: str
     cap: Array
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def q(self, h: int, phi: Array) -> Array:
         """Penalised, clipped Q of stage h for features [..., d]."""

@@ -15,11 +15,13 @@ import scipy.sparse as sp
 from numba import njit
 
 from rlkit.theory.backup import Backup
+from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import solve_linear
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Watch, anderson_iteration, value_iteration
 from rlkit.theory.robust.rows import DIVERGENCES, divergence, gather, robust_sweep, worst_law
 from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class RobustSet(NamedTuple):
@@ -40,6 +42,9 @@ class RobustSolution(NamedTuple):
     q: Array
     backups: float
     converged: bool
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def uncertainty(mdp: FiniteMDP, kind: str, radius: Any = None, weight: Any = None) -> RobustSet:
@@ -92,6 +97,7 @@ class RobustBackup(Backup):
         return least if self.mdp.is_stochastic else min(least, 0.0)
 
 
+@named
 def solve_robust(
     mdp: FiniteMDP, gamma: float, kind: str, *, radius: Any = None, weight: Any = None,
     method: str = "vi", eps: float = 1e-6, max_backups: float = 1e6,
@@ -138,7 +144,7 @@ def _solution(op: RobustBackup, v: Array, low: float, high: float, watch: Watch)
         warnings.warn(
             f"the robust solve stopped with bounds {watch.width:.3g} apart: {watch.reason}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     policy, value = op.mdp.a_id[op.best], v + 0.5 * (low + high)
     op(value, np.empty_like(value))  # Q of the value returned, not of the sweep before it
@@ -181,6 +187,7 @@ def _value_against_nature(op: RobustBackup, rows: Array, v: Array) -> Array:
     return v
 
 
+@named
 def robust_policy_value(
     mdp: FiniteMDP, policy: Array, gamma: float, kind: str, *, radius: Any = None,
     weight: Any = None,
@@ -192,6 +199,7 @@ def robust_policy_value(
     return _value_against_nature(op, op.mdp.rows(policy), np.zeros(mdp.num_states))
 
 
+@named
 def robust_backward_induction(
     mdp: FiniteMDP, horizon: int, kind: str, *, radius: Any = None, weight: Any = None
 ) -> tuple[Array, Array]:

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.words import named
 
 
 class RegularisedSolution(NamedTuple):
@@ -29,7 +31,11 @@ class RegularisedSolution(NamedTuple):
     flow_error: float
     steps: int
 
+    def __repr__(self) -> str:
+        return brief(self)
 
+
+@named
 def solve_regularised(
     mdp: FiniteMDP, gamma: float, alpha: float, reference: Array, divergence: str = "chi2",
     tolerance: float = 1e-10, max_steps: int = 200,
