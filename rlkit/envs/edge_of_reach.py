@@ -84,7 +84,8 @@ class EdgeOfReach(gymnasium.Env):
     metadata = {"render_modes": []}
 
     def __init__(self, max_steps: int = MAX_STEPS) -> None:
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        reach = START + max_steps
+        self.observation_space = gymnasium.spaces.Box(-reach, reach, (2,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
         self.max_steps, self.steps = max_steps, 0
         self.state = np.zeros(0)

@@ -23,8 +23,30 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv
 
 _FORMAT = 1
-# Objects of these packages hold nothing but their attributes.
-_OPEN_PACKAGES = ("minigrid.", "rlkit.", "gymnasium.wrappers.")
+# Classes whose objects hold nothing but their attributes, and enumerations: all that a snapshot may
+# make. A file that names any other is refused, whatever leads to it.
+_TEACHERS = "rlkit.algos.bandits.teachers"
+_CLASSES = {
+    "gymnasium.vector.vector_env": ("AutoresetMode",),
+    "gymnasium.wrappers.utils": ("RunningMeanStd",),
+    "minigrid.core.actions": ("Actions",),
+    "minigrid.core.grid": ("Grid",),
+    "minigrid.core.roomgrid": ("Room",),
+    "minigrid.core.world_object": (
+        *("WorldObj", "Goal", "Floor", "Lava", "Wall", "Door", "Key", "Ball", "Box"),
+    ),
+    "minigrid.envs.babyai.core.verifier": (
+        *("ObjDesc", "OpenInstr", "GoToInstr", "PickupInstr", "PutNextInstr"),
+        *("BeforeInstr", "AfterInstr", "AndInstr"),
+    ),
+    "minigrid.envs.lockedroom": ("LockedRoom",),
+    "minigrid.envs.multiroom": ("MultiRoom",),
+    "rlkit.theory.learning.latent": ("LatentMDP",),
+    "rlkit.theory.mdp": ("FiniteMDP",),
+    f"{_TEACHERS}.mixtures": ("AlpGmm", "Box", "Config", "CovarGmm", "RandomTeacher"),
+    f"{_TEACHERS}.riac": ("Config", "Node", "Riac"),
+}
+_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 # Pictures and windows are not state; the rest is rebuilt by the constructor.
 _SKIPPED = {
     *("render_mode", "window", "clock", "screen", "surf", "mujoco_renderer", "metadata"),
@@ -54,21 +76,27 @@ def restore(env: gymnasium.Env | gymnasium.vector.VectorEnv, state: dict[str, An
     Whatever follows, resets included, equals what would have followed at the snapshot, given the
     same actions. Raises ValueError when the environment is not built of the same layers.
     """
-    meta = state["meta"]
+    try:
+        _restore(env, state["meta"], state["arrays"])
+    except (LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise ValueError(f"the snapshot is damaged: {type(error).__name__} {error}") from error
+
+
+def _restore(env: Any, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     if meta.get("format") != _FORMAT:
         raise ValueError(f"snapshot format {meta.get('format')!r} is not {_FORMAT}")
     layers = _layers(env)
     ours, theirs = [_name(layer) for layer in layers], [part["class"] for part in meta["layers"]]
     if ours != theirs:
         raise ValueError(f"the environment is {' < '.join(ours)}, the snapshot of {theirs}")
-    reader = _Reader(state["arrays"], meta["objects"], layers)
+    reader = _Reader(arrays, meta["objects"], layers)
     for layer, part in zip(layers, meta["layers"], strict=True):
         for key, value in part["attributes"]:
-            setattr(layer, key, reader.decode(value))
+            _set(layer, key, reader.decode(value))
         for key, rng in part["spaces"]:
-            _restore_space(getattr(layer, key), reader.decode(rng))
+            _restore_space(vars(layer)[key], reader.decode(rng))
         if "simulation" in part:
-            _restore_simulation(layer, part["simulation"], state["arrays"])
+            _restore_simulation(layer, part["simulation"], arrays)
 
 
 def _layers(env: Any) -> list[Any]:
@@ -162,11 +190,11 @@ class _Writer:
             return {"dict": pairs}
         if isinstance(value, np.random.Generator):
             return {"rng": self.encode(value.bit_generator.state, where)}
-        module = type(value).__module__ + "."
-        if isinstance(value, enum.Enum) and module.startswith((*_OPEN_PACKAGES, "gymnasium.")):
-            return {"enum": _name(value), "member": value.name}
-        if module.startswith(_OPEN_PACKAGES) and hasattr(value, "__dict__"):
-            return self._object(value, where)
+        if _is_listed(type(value)):
+            if isinstance(value, enum.Enum):
+                return {"enum": _name(value), "member": value.name}
+            if hasattr(value, "__dict__"):
+                return self._object(value, where)
         raise SnapshotUnsupported(f"{where} holds a {type(value).__name__}, which cannot be saved")
 
     def _object(self, value: Any, where: str) -> Any:
@@ -187,7 +215,7 @@ class _Reader:
         self.objects = [next(waiting) if "layer" in e else _blank(e["class"]) for e in entries]
         for thing, entry in zip(self.objects, entries, strict=True):
             for key, value in entry.get("attributes", ()):
-                setattr(thing, key, self.decode(value))
+                _set(thing, key, self.decode(value))
 
     def decode(self, value: Any) -> Any:
         if not isinstance(value, dict):
@@ -198,8 +226,13 @@ class _Reader:
             array = self.arrays[inner]
             return array[()] if "scalar" in value else array.copy()
         if kind == "enum":
-            return _class(inner)[value["member"]]
+            kind = _class(inner)
+            if not issubclass(kind, enum.Enum):
+                raise ValueError(f"{inner} is no enumeration")
+            return kind[value["member"]]
         if kind == "text":
+            if np.dtype(value["dtype"]).kind not in "SU":
+                raise ValueError(f"a snapshot holds no text of type {value['dtype']!r}")
             return np.array(inner, value["dtype"])[() if isinstance(inner, str) else ...]
         if kind == "object":
             return self.objects[inner]
@@ -213,22 +246,35 @@ class _Reader:
         return {"list": list, "tuple": tuple, "set": set}[kind](items)
 
 
-def _class(path: str) -> Any:
-    module, _, name = path.partition(":")
-    if not (module + ".").startswith((*_OPEN_PACKAGES, "gymnasium.")):
+def _is_listed(kind: type) -> bool:
+    return kind.__name__ in _CLASSES.get(kind.__module__, ()) and kind.__qualname__ == kind.__name__
+
+
+def _class(path: str) -> type:
+    module, _, name = str(path).partition(":")
+    if name not in _CLASSES.get(module, ()):
         raise ValueError(f"a snapshot may not create a {path}")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
+    found = getattr(importlib.import_module(module), name)
+    if not isinstance(found, type) or (found.__module__, found.__name__) != (module, name):
+        raise ValueError(f"a snapshot may not create a {path}: it is {found!r}")
     return found
 
 
 def _blank(path: str) -> Any:
-    kind = _class(path)
+    kind: Any = _class(path)
     return kind.__new__(kind)
 
 
+def _set(thing: Any, key: str, value: Any) -> None:
+    """An attribute of a restored object, of a frozen one too."""
+    if not isinstance(key, str) or key.startswith("__"):
+        raise ValueError(f"a snapshot may not set {key!r}")
+    object.__setattr__(thing, key, value)
+
+
 def _generator(state: dict[str, Any]) -> np.random.Generator:
+    if state["bit_generator"] not in _GENERATORS:
+        raise ValueError(f"a snapshot holds no random generator {state['bit_generator']!r}")
     bits = getattr(np.random, state["bit_generator"])()
     bits.state = state
     return np.random.Generator(bits)

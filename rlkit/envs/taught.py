@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import RecordConstructorArgs
 
 
 class Teacher(Protocol):
@@ -17,13 +18,14 @@ class Teacher(Protocol):
     def update(self, task: np.ndarray, outcome: float) -> None: ...
 
 
-class Taught(gymnasium.Wrapper):
+class Taught(gymnasium.Wrapper, RecordConstructorArgs):
     """`env` with a task from `teacher` in every episode.
 
     `set_task(env, task)` puts a task into the environment before it is reset, for instance
     `lambda env, task: setattr(env.unwrapped, "length", task[0])`. The episode's return goes to the
     teacher when the episode ends; one that is broken off by a reset says nothing and is dropped.
-    The task is in the `info` of `reset`. Several environments may share a teacher.
+    The task is in the `info` of `reset`. Several environments may share a teacher, and one that is
+    made again from this one's spec does.
     """
 
     def __init__(
@@ -32,7 +34,10 @@ class Taught(gymnasium.Wrapper):
         teacher: Teacher,
         set_task: Callable[[gymnasium.Env, np.ndarray], None],
     ) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(
+            self, teacher=teacher, set_task=set_task, _disable_deepcopy=True
+        )
+        gymnasium.Wrapper.__init__(self, env)
         self.teacher, self.set_task = teacher, set_task
         self.task: np.ndarray | None = None  # of the running episode
         self.total = 0.0

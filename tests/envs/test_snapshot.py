@@ -160,3 +160,57 @@ def test_a_forged_class_is_not_created() -> None:
             entry["class"] = "subprocess:Popen"
     with pytest.raises(ValueError, match="may not create a subprocess:Popen"):
         restore(env, state)
+
+
+FORGED = [
+    {"enum": "rlkit.core.replacing:os.__dict__", "member": "system"},
+    {"enum": "rlkit.core.replacing:os", "member": "system"},
+    {"enum": "minigrid.core.world_object:np", "member": "save"},
+    {"enum": "minigrid.core.world_object:Key", "member": "can_pickup"},  # listed, no enumeration
+    {"enum": "gymnasium.vector.vector_env:AutoresetMode.__members__", "member": "SAME_STEP"},
+    {"enum": "gymnasium.envs.registration:registry", "member": "Hopper-v5"},
+    {"rng": {"dict": [["bit_generator", "seed"]]}},
+    {"text": ["x"], "dtype": "O"},
+    {"object": 99},
+    {"nonsense": []},
+]
+
+
+@pytest.mark.parametrize("value", FORGED, ids=str)
+def test_forged_values_are_refused(value: dict[str, Any]) -> None:
+    env = make("MiniGrid-DoorKey-5x5-v0")
+    env.reset(seed=0)
+    state = snapshot(env)
+    state["meta"]["layers"][-1]["attributes"].append(["mission", value])
+    with pytest.raises(ValueError, match=r"snapshot|no enumeration"):
+        restore(env, state)
+
+
+@pytest.mark.parametrize("key", ["__class__", "__dict__", 3])
+def test_forged_names_are_refused(key: Any) -> None:
+    env = make("CartPole-v1")
+    env.reset(seed=0)
+    state = snapshot(env)
+    state["meta"]["layers"][0]["attributes"].append([key, {"dict": []}])
+    with pytest.raises(ValueError, match="may not set"):
+        restore(env, state)
+
+
+def test_only_listed_classes_are_written() -> None:
+    class Key:  # a name of the list, from elsewhere
+        pass
+
+    env = make("CartPole-v1")
+    env.unwrapped.key = Key()
+    with pytest.raises(SnapshotUnsupported, match=r"key holds a Key"):
+        snapshot(env)
+
+
+@pytest.mark.parametrize("name", ["BabyAI-BossLevel-v0", "MiniGrid-MultiRoom-N2-S4-v0"])
+def test_every_object_of_the_grids_is_listed(name: str) -> None:
+    env, again = make(name), make(name)
+    env.reset(seed=3)
+    again.reset(seed=4)
+    restore(again, stored(snapshot(env)))
+    for action in (2, 0, 2, 1, 2):
+        np.testing.assert_array_equal(env.step(action)[0], again.step(action)[0])

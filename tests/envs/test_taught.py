@@ -1,10 +1,17 @@
 """`Taught`: tasks reach the environment, and returns of whole episodes reach the teacher."""
 
+import warnings
+
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.utils.env_checker import check_env
+from minigrid.envs import EmptyEnv
 
 from rlkit.algos.bandits.teachers.mixtures import AlpGmm, Config, RandomTeacher
+from rlkit.envs.edge_of_reach import EdgeOfReach
+from rlkit.envs.minigrid import SymbolicView
 from rlkit.envs.taught import Taught
 
 
@@ -80,3 +87,32 @@ def test_the_spaces_and_the_seed_of_the_environment_stay():
     np.testing.assert_array_equal(a, b)
     env.close()
     plain.close()
+
+
+def test_it_is_made_again_from_its_spec_with_the_same_teacher():
+    teacher = Notebook([[0.3], [0.7]])
+    env = Taught(gymnasium.make("CartPole-v1"), teacher, set_length)
+    again = gymnasium.make(env.spec)
+    assert isinstance(again, Taught)
+    assert again.teacher is teacher
+    again.reset(seed=0)
+    assert again.unwrapped.length == 0.3
+
+
+@pytest.mark.parametrize("name", ["taught", "edge", "minigrid"])
+def test_gymnasiums_check_passes_on_our_environments(name):
+    entry = {
+        "taught": lambda: Taught(CartPoleEnv(), Notebook([[0.4]] * 99), set_length),
+        "edge": EdgeOfReach,
+        "minigrid": lambda: SymbolicView(EmptyEnv(size=5)),
+    }[name]
+    gymnasium.register("rlkit-test/Checked-v0", entry)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is different from the unwrapped version")
+            if name == "taught":  # CartPole's own velocities
+                warnings.filterwarnings("ignore", message=".*value is -?infinity")
+            env = gymnasium.make("rlkit-test/Checked-v0", disable_env_checker=True)
+            check_env(env, skip_render_check=True)
+    finally:
+        del gymnasium.registry["rlkit-test/Checked-v0"]
