@@ -7,7 +7,7 @@ known to be valid.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
-from rlkit.core.errors import UsageError
+from rlkit.core.errors import DivergedError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.replacing import replacing
 from rlkit.core.trust import trusting
@@ -24,6 +24,7 @@ from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
 if TYPE_CHECKING:
     from rlkit.eval.records import Episode
+    from rlkit.run.train import Result
 
 _RunFolder = Annotated[Positional[str], arg(metavar="DIR", help="run folder")]
 _Quiet = Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")]
@@ -73,8 +74,7 @@ def train(argv: Sequence[str]) -> None:
     from rlkit.run.train import train as run_training
 
     with trusting(trust):
-        result = run_training(Options(algo=name, **values))
-        report(result.folder)
+        _reported(lambda: run_training(Options(algo=name, **values)))
 
 
 def _preset(
@@ -118,7 +118,17 @@ def resume(argv: Sequence[str]) -> None:
     from rlkit.run.train import resume as resume_training
 
     with trusting(form.trust):
-        report(resume_training(form.folder, form.steps, quiet=form.quiet).folder)
+        _reported(lambda: resume_training(form.folder, form.steps, quiet=form.quiet))
+
+
+def _reported(training: Callable[[], Result]) -> None:
+    """Run it and print what it has come to, where lanes have diverged too."""
+    try:
+        folder = training().folder
+    except DivergedError as error:
+        report(error.folder)
+        raise
+    report(folder)
 
 
 def report(folder: Path) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rlkit import __version__
-from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.errors import Interrupted, RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 
 COMMANDS = {  # name -> where its function is, and what it does
@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(words)
     except SystemExit as stop:  # help has been printed
         return stop.code if isinstance(stop.code, int) else 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if debug:
             raise
-        print("interrupted", file=sys.stderr)
-        return 130
+        print(str(stop) or "interrupted", file=sys.stderr)
+        return stop.code if isinstance(stop, Interrupted) else 130
     except BrokenPipeError:  # the reader of our output has gone (rlkit list | head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -106,7 +106,9 @@ class Engine:
             inputs = self._inputs(step, take)
             metrics = {**metrics, **self._loop(self._update, step, *inputs)}
             if self._learned is not None and PRIORITY in metrics:
-                self._learned(inputs[0][0], metrics[PRIORITY])
+                # a lane that has diverged must not keep the others from drawing theirs
+                priority = torch.nan_to_num(metrics[PRIORITY], nan=0.0, posinf=0.0, neginf=0.0)
+                self._learned(inputs[0][0], priority)
             step += take
         metrics.pop(PRIORITY, None)
         return metrics

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 
 class RlkitError(Exception):
     """Something failed that is not a defect of the program; a command ends with exit code 1."""
@@ -25,3 +28,20 @@ class CheckpointError(RlkitError):
 
 class RunError(RlkitError):
     """A run folder does not fit what was asked of it, or a training broke off."""
+
+
+class DivergedError(RunError):
+    """Some lanes of a training are no longer finite. The others are trained to the end; if there
+    are none, the training has stopped. `lanes` are the lost ones, `folder` is the run folder."""
+
+    def __init__(self, message: str, folder: str | Path = "", lanes: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.folder, self.lanes = Path(folder), tuple(lanes)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped a training, whose checkpoint is written; the message says how to go on."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.code = 128 + signal  # exit code of a command

@@ -30,6 +30,22 @@ def clone(agent: Any) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors(agent).items()}
 
 
+def nonfinite(agent: Any, lanes: int) -> dict[int, str]:
+    """The lanes that hold a number that is not finite, each with the first tensor where it does."""
+    laned = {
+        name: tensor.detach().reshape(lanes, -1)
+        for name, tensor in tensors(agent).items()
+        if tensor.is_floating_point() and tensor.shape[:1] == (lanes,)
+    }
+    if not laned:
+        return {}
+    sound = torch.stack([torch.isfinite(x).all(1) for x in laned.values()]).cpu()  # [tensors, S]
+    return {
+        lane: next(name for name, fine in zip(laned, sound[:, lane], strict=True) if not fine)
+        for lane in (~sound.all(0)).nonzero().flatten().tolist()
+    }
+
+
 @torch.no_grad()
 def load(agent: Any, saved: dict[str, Tensor], only: tuple[str, ...] = ()) -> None:
     """Copy `saved` into the agent's existing storage.

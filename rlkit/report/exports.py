@@ -210,8 +210,7 @@ def _write_events(run: Path, to: Path, lanes: list[int], seeds: tuple[int, ...])
     for same in np.split(rows, np.flatnonzero(np.diff(rows["step"])) + 1):
         episodes = [Episode(*row)._replace(lane=lanes.index(row[0])) for row in same.tolist()]
         board.episodes(int(same["step"][0]), episodes)
-    for writer in board.writers:
-        writer.close()
+    board.close()
 
 
 def to_mlflow(results: Results, out: Path) -> list[Path]:

@@ -12,18 +12,26 @@ import threading
 from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import Any
 
 from rlkit.core import trust
 
+_DEAF = "import signal; [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)]"
 
-def start(entry: str, threads: int) -> tuple[subprocess.Popen[bytes], Connection]:
+
+def start(
+    entry: str, threads: int, deaf: bool = False
+) -> tuple[subprocess.Popen[bytes], Connection]:
     """A process that runs `module:function` with the handle of a line, and our end of the line.
 
+    A `deaf` one leaves signals to its parent: a terminal and a scheduler signal whole groups.
     A fresh interpreter, not a fork: torch does not survive one. Nor a multiprocessing spawn, which
     would import the caller's script again. It knows what `known` says of this one.
     """
     line, theirs = Pipe()
     code = f"from rlkit.run.child import begin; begin({entry!r}, {theirs.fileno()})"
+    if deaf:
+        code = f"{_DEAF}; {code}"
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "OMP_NUM_THREADS": str(threads),
@@ -63,15 +71,14 @@ def learn(text: str) -> None:
         register([Registered(*one) for one in environments])
 
 
-def listen(line: Connection, heard: Callable[[], None] = lambda: None) -> None:
-    """In a process so made: calls `heard` for every word of the parent, and exits when it has
+def listen(line: Connection, heard: Callable[[Any], None] = lambda word: None) -> None:
+    """In a process so made: calls `heard` with every word of the parent, and exits when it has
     gone, so that no process outlives a killed parent."""
 
     def loop() -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                line.recv()
-                heard()
+                heard(line.recv())
         os._exit(1)
 
     threading.Thread(target=loop, daemon=True).start()

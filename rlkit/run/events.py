@@ -41,13 +41,28 @@ class Save(NamedTuple):
     write: Callable[[Path], None] | None
 
 
+class Saved(NamedTuple):
+    """The checkpoint of `step` stands in the run folder `run`: `folder.restore(run, step)`."""
+
+    step: int
+    run: Path
+
+
+class Diverged(NamedTuple):
+    """Lanes that are no longer finite: what was found, by lane. They are left out from now on."""
+
+    step: int
+    lanes: dict[int, str]
+
+
 class Note(NamedTuple):
     """Something the user should know."""
 
     text: str
 
 
-Event = Progress | Metrics | Evaluated | Save | Note
+Event = Progress | Metrics | Evaluated | Save | Saved | Diverged | Note
+Callback = Callable[[Event], bool | None]  # False stops the training
 
 
 def merge(events: Sequence[Event]) -> Event:

@@ -13,10 +13,12 @@ The newest ones are whole; of older ones only policies that are some lane's best
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +27,7 @@ import torch
 from torch import Tensor
 
 from rlkit.core import checkpoint, state
-from rlkit.core.errors import CheckpointError, RunError, UsageError
+from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError, UsageError
 from rlkit.core.replacing import replacing, temporary_name
 from rlkit.core.spec import Spec
 from rlkit.eval import records
@@ -36,25 +38,87 @@ CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
 CELL, STEP = "cell.json", ".step"  # of a sweep: which of its cells these are, how far they are
 _LOCK = ".lock"
+_TEMPORARY = ".*.tmp"  # what is being written, or what a kill left of it
 _FORMAT = 1
+_FIELDS: Mapping[str, type] = {
+    "hash": str,
+    "options": dict,
+    "task": dict,
+    "engine": str,
+    "groups": list,
+}
 _POLICY = "agent"  # the part of a checkpoint needed to act; the others are needed to continue
 
 Which = Literal["best", "last"] | int
 
 
 # --- config -----------------------------------------------------------------------------------
+class Stored(NamedTuple):
+    """What a run folder says of its training."""
+
+    options: Options
+    hash: str  # of the options, when the run was begun
+    task: Task
+    engine: str
+    groups: list[list[int]]  # lanes of each process
+
+
+def read(folder: str | Path) -> Stored:
+    """`config.json`, every part checked. Raises RunError naming file and field."""
+    path, config = Path(folder) / CONFIG, read_config(folder)
+    with _reading(path, "options"):
+        given = Options.from_json(config["options"])
+    with _reading(path, "task"):
+        task = Task.from_json(config["task"])
+    with _reading(path, "groups"):
+        groups = [[int(lane) for lane in group] for group in config["groups"]]
+        if sorted(lane for group in groups for lane in group) != list(range(len(given.seeds))):
+            raise ValueError(f"{groups} are not the lanes of {len(given.seeds)} seeds")
+    return Stored(given, config["hash"], task, config["engine"], groups)
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """What `config.json` says. Raises RunError when `folder` is not a run folder."""
+    """What `config.json` says, as it stands. Raises RunError when `folder` is not a run folder."""
     path = Path(folder) / CONFIG
     try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}") from None
-    except ValueError as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict):
+        raise RunError(f"{path} is damaged: it holds no object")
     if config.get("format") != _FORMAT:
         raise RunError(f"{path} has format {config.get('format')!r}; this rlkit reads {_FORMAT}")
+    for name, kind in _FIELDS.items():
+        if not isinstance(config.get(name), kind):
+            raise RunError(f"{path} is damaged: {name} is {config.get(name)!r:.40}")
     return config
+
+
+@contextlib.contextmanager
+def _reading(path: Path, field: str) -> Iterator[None]:
+    """Turns what a wrong value may raise into an error that names the file and the field."""
+    try:
+        yield
+    except RlkitError as error:
+        raise RunError(f"{path}, {field}: {error}") from error
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise RunError(f"{path} is damaged: {field}: {what}") from error
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the system refuses into an error that names the file and the cause."""
+    try:
+        yield
+    except FileError:  # it says so already
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write_config(
@@ -73,30 +137,39 @@ def write_config(
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write or replace a JSON file in one rename."""
+    """Write or replace a JSON file in one rename. Raises FileError when the system refuses."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a run may be begun there: the folder holds nothing but a lock and a sweep's notes."""
-    return all(path.name in (_LOCK, CELL, STEP) for path in folder.iterdir())
+    """Whether a run may be begun there: the folder holds nothing but what a start writes before
+    its `config.json`, and a sweep's notes."""
+    known = (_LOCK, VERSIONS, CELL, STEP)
+    return all(path.name in known or path.match(_TEMPORARY) for path in folder.iterdir())
 
 
 def options(folder: str | Path) -> Options:
     """The options of a run."""
-    return Options.from_json(read_config(folder)["options"])
+    return read(folder).options
 
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Held by the one process that trains in `folder`; RunError when another does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as file:
+    """Held by the one process that trains in `folder`; RunError when another does, or when the
+    system refuses."""
+    with contextlib.ExitStack() as stack:
+        with writing(folder / _LOCK):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / _LOCK).open("a"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"another process is training in {folder}") from None
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise RunError(f"another process is training in {folder}") from None
+            raise RunError(
+                f"{folder / _LOCK} cannot be locked: {error.strerror or error}"
+            ) from error
         yield
 
 
@@ -128,10 +201,13 @@ def choose(folder: str | Path, which: Which | str, lane: int = 0) -> int:
     there = steps(folder)
     if not there:
         raise RunError(f"{folder} has no checkpoint yet")
-    if which == "last":
-        return there[-1]
-    if which == "best":
-        return best_steps(folder).get(lane, there[-1])
+    if which in ("last", "best"):
+        end = diverged(folder).get(lane)
+        sound = there if end is None else [step for step in there if step < end]
+        if not sound:
+            raise RunError(f"lane {lane} of {folder} diverged at step {end}, before a checkpoint")
+        best = sound[-1] if which == "last" else best_steps(folder).get(lane, sound[-1])
+        return best if best in sound else sound[-1]
     with contextlib.suppress(ValueError):
         if int(which) in there:
             return int(which)
@@ -150,17 +226,36 @@ def best_steps(folder: str | Path) -> dict[int, int]:
     _, at, returns = records.mean_returns(rows)
     returns = np.where(np.isfinite(returns), returns, -np.inf)
     lanes = np.unique(rows["lane"])
-    return {int(k): int(at[t]) for k, t in zip(lanes, returns.argmax(1), strict=True)}
+    return {
+        int(k): int(at[t])
+        for k, t, best in zip(lanes, returns.argmax(1), returns.max(1), strict=True)
+        if best > -np.inf
+    }
+
+
+def diverged(folder: str | Path) -> dict[int, int]:
+    """Lanes that are no longer finite, by the newest checkpoint, and the steps that were found so;
+    every checkpoint of an earlier step is sound."""
+    there = steps(folder)
+    found: dict[int, int] = {}
+    for group in sorted(step_folder(folder, there[-1]).iterdir()) if there else ():
+        path = group / checkpoint.INDEX
+        with _reading(path, "diverged"):
+            of_group = checkpoint.read_index(group)["meta"].get("diverged", {})
+            found |= {int(lane): int(step) for lane, step in of_group.items()}
+    return found
 
 
 def prune(folder: Path, keep: int) -> None:
     """Keep the newest `keep` checkpoints whole; of older ones the policies that are a lane's
-    best so far."""
+    best so far, or the last before it diverged."""
     there = steps(folder)
-    best = set(best_steps(folder).values())
+    wanted = set(best_steps(folder).values())
+    for end in diverged(folder).values():
+        wanted.update([step for step in there if step < end][-1:])
     for step in there[:-keep]:
         path = step_folder(folder, step)
-        if step in best:
+        if step in wanted:
             for group in path.iterdir():
                 names = checkpoint.read_index(group)["files"]
                 checkpoint.drop(group, [name for name in names if name != _POLICY])
@@ -173,7 +268,7 @@ def prune(folder: Path, keep: int) -> None:
 def clean(folder: Path) -> None:
     """Remove what a killed process left half-written."""
     for place in (folder, folder / "checkpoints"):
-        for path in place.glob(".*.tmp"):
+        for path in place.glob(_TEMPORARY):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -207,20 +302,18 @@ def restore(
 
     Raises CheckpointError for a damaged checkpoint, naming file and remedy.
     """
-    folder = Path(folder)
-    config = read_config(folder)
-    run_options = Options.from_json(config["options"] | {"device": device})
+    folder, stored = Path(folder), read(folder)
+    run_options = dataclasses.replace(stored.options, device=device)
     count = len(run_options.seeds)
     wanted = list(range(count)) if lanes is None else list(lanes)
     for lane in wanted:
         if not 0 <= lane < count:
             raise UsageError(f"no lane {lane}; {folder} has lanes 0 to {count - 1}")
-    task = Task.from_json(config["task"])
     seeds = tuple(run_options.seeds[k] for k in wanted)
-    agent, resolved, spec = make_agent(run_options, task, wanted)
+    agent, resolved, spec = make_agent(run_options, stored.task, wanted)
     at = tuple(choose(folder, which, lane) for lane in wanted)
     pieces = [
-        lane_tensors(folder, config["groups"], lane, step)
+        lane_tensors(folder, stored.groups, lane, step)
         for lane, step in zip(wanted, at, strict=True)
     ]
     nets = _parts_with_lanes(agent, spec.lanes)
@@ -232,7 +325,7 @@ def restore(
         raise CheckpointError(
             f"{step_folder(folder, at[0])} does not fit this agent: {error}"
         ) from error
-    return Restored(agent, resolved, spec, task, run_options, seeds, at)
+    return Restored(agent, resolved, spec, stored.task, run_options, seeds, at)
 
 
 def lane_tensors(folder: Path, groups: list[list[int]], lane: int, step: int) -> dict[str, Tensor]:

@@ -3,14 +3,18 @@
 On a CPU wide nets are bound by arithmetic, so stacking lanes gains nothing while a process a core
 does. Each worker runs the very loop of its lanes; the parent joins their events, in lock-step,
 and is the only writer of records. A checkpoint counts once every group has written its share.
+
+To stop, the parent says "halt"; every worker tells the step it has come to, or waits at a
+checkpoint, and all go on to the farthest of these steps, which is where they end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import math
 import threading
 import traceback
+from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,61 +26,64 @@ from rlkit.core import errors
 from rlkit.core.errors import CheckpointError, RunError
 from rlkit.run import child, loops
 from rlkit.run import folder as run_folder
-from rlkit.run.events import Event, Note, Save, merge
+from rlkit.run.events import Diverged, Event, Note, Save, merge
+from rlkit.run.halt import Halt
 from rlkit.run.options import Options
 from rlkit.run.session import Session
-from rlkit.run.task import Task, rows
-
-_WIDE = 128  # hidden units from which a CPU is bound by arithmetic
-
-
-def split(options: Options) -> list[list[int]]:
-    """Lanes of each process: one group unless several cores can be used well."""
-    lanes = list(range(len(options.seeds)))
-    workers = options.workers
-    if workers == 0:
-        widest = max(getattr(options.config, "hidden", (_WIDE,)), default=0)
-        worthwhile = options.device == "cpu" and widest >= _WIDE
-        workers = max(1, _cores() // options.threads) if worthwhile else 1
-    if options.utd_later:  # lanes may come to make different numbers of updates
-        workers = len(lanes)
-    workers = min(workers, len(lanes))
-    size, larger = divmod(len(lanes), workers)
-    ends = [size * (i + 1) + min(i + 1, larger) for i in range(workers)]
-    return [lanes[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+from rlkit.run.task import rows
 
 
 def grouped(
-    folder: Path, start: int, groups: Sequence[Sequence[int]], temporary_tag: str
+    folder: Path,
+    options: Options,
+    start: int,
+    groups: Sequence[Sequence[int]],
+    temporary_tag: str,
+    halt: Halt,
 ) -> Iterator[Event]:
     """Events of all lanes of the run in `folder`, trained on from the checkpoint of `start`.
 
     Workers write their shares of a checkpoint to hidden folders whose names end in
     `temporary_tag`. Raises what a worker raised, or RunError when one died.
     """
-    options = run_folder.options(folder)
     jobs = [
         {"folder": str(folder), "start": start, "group": g, "tag": temporary_tag}
         for g in range(len(groups))
     ]
     workers = [_Worker(job, options.threads) for job in jobs]
     names = [", ".join(str(options.seeds[k]) for k in group) for group in groups]
+
+    def receive(worker: _Worker, name: str) -> Event | None:
+        while (event := worker.receive(name)) is _WAITS:
+            ends = [other.halted_at() for other in workers]
+            for other in workers:
+                other.tell(("until", max(ends)))
+        return event
+
+    def ask_all() -> None:
+        for worker in workers:
+            worker.tell(("halt", None))
+
+    halt.heard = ask_all
+    if halt.asked:
+        ask_all()
     try:
         while True:
             events: list[Event] = []
             for worker, name in zip(workers, names, strict=True):
-                event = worker.receive(name)
-                while isinstance(event, Note):
+                event = receive(worker, name)
+                while isinstance(event, Note | Diverged):
                     yield event
-                    event = worker.receive(name)
+                    event = receive(worker, name)
                 if event is None:
                     return
                 events.append(event)
             yield merge(events)
             if isinstance(events[0], Save):
                 for worker in workers:
-                    worker.proceed()
+                    worker.tell(("proceed", None))
     finally:
+        halt.heard = lambda: None
         for worker in workers:
             worker.stop()
 
@@ -87,17 +94,22 @@ def share(folder: Path, step: int, group: int, tag: str) -> Path:
     return run_folder.group_folder(final.with_name(f".{final.name}.{tag}.tmp"), group)
 
 
+_WAITS: Any = object()
+
+
 class _Worker:
     """A process that trains one group, and the line to it."""
 
     def __init__(self, job: dict[str, Any], threads: int) -> None:
-        self.process, self.line = child.start("rlkit.run.groups:work", threads)
+        self.process, self.line = child.start("rlkit.run.groups:work", threads, deaf=True)
+        self.ahead: deque[tuple[str, Any]] = deque()  # received, not yet looked at
+        self.at = -1.0  # step at which it waits: to be told where to end, or at a checkpoint
         self.line.send(job)
 
     def receive(self, seeds: str) -> Event | None:
-        """The next event, None after the last."""
+        """The next event, None after the last; `_WAITS` where it asks how far to go."""
         try:
-            kind, content = self.line.recv()
+            kind, content = self.ahead.popleft() if self.ahead else self.line.recv()
         except (EOFError, OSError):
             code = self.process.wait()
             cause = "killed; is memory short?" if code < 0 else f"exit code {code}"
@@ -113,12 +125,40 @@ class _Worker:
             error = known(message)
             error.add_note(trace)
             raise error
+        if kind == "at":
+            self.at = content
+            return _WAITS
+        if isinstance(content, Save):
+            self.at = content.step
         return content
 
-    def proceed(self) -> None:
-        """Tell the process that its checkpoint stands."""
+    def halted_at(self) -> float:
+        """The step that it has come to and does not pass; its events up to there are kept."""
+        while self.at < 0:
+            if self.ahead:
+                kind, content = self.ahead[-1]
+                if kind == "error":
+                    return 0
+                if content is None:
+                    return math.inf  # it has come to the end, so all go there
+                if isinstance(content, Save):
+                    return content.step
+            try:
+                kind, content = self.line.recv()
+            except (EOFError, OSError):
+                return 0
+            if kind == "at":
+                self.at = content
+            else:
+                self.ahead.append((kind, content))
+        return self.at
+
+    def tell(self, word: tuple[str, Any]) -> None:
+        """Say "proceed" (the checkpoint stands), "halt", or "until" which step to go."""
+        if word[0] == "proceed":
+            self.at = -1.0
         with contextlib.suppress(OSError):  # it has died: the next `receive` says so
-            self.line.send("proceed")
+            self.line.send(word)
 
     def stop(self) -> None:
         self.line.close()
@@ -130,10 +170,14 @@ def work(handle: int) -> None:
     """Entry of a worker process: train one group and tell the parent through `handle`."""
     line = Connection(handle)
     job = line.recv()
-    proceed = threading.Semaphore(0)
-    child.listen(line, proceed.release)
+    proceed, halt = threading.Semaphore(0), _Agreed(line)
+
+    def hear(word: tuple[str, Any]) -> None:
+        proceed.release() if word[0] == "proceed" else halt.hear(*word)
+
+    child.listen(line, hear)
     try:
-        for event in _events(job):
+        for event in _events(job, halt):
             line.send(("event", event))
             if isinstance(event, Save):  # nobody runs ahead of a checkpoint
                 proceed.acquire()
@@ -146,14 +190,35 @@ def work(handle: int) -> None:
             line.send(("error", described))
 
 
-def _events(job: dict[str, Any]) -> Iterator[Event]:
+class _Agreed(Halt):
+    """Asks the parent how far to go, once it has been told to halt."""
+
+    def __init__(self, line: Connection) -> None:
+        super().__init__()
+        self.line, self.until, self.known = line, math.inf, threading.Event()
+
+    def hear(self, word: str, until: float | None) -> None:
+        self.asked = True
+        if until is not None:
+            self.until = until
+            self.known.set()
+
+    def here(self, step: int) -> bool:
+        if not self.asked:
+            return False
+        if not self.known.is_set():
+            self.line.send(("at", step))
+            self.known.wait()
+        return step >= self.until
+
+
+def _events(job: dict[str, Any], halt: Halt) -> Iterator[Event]:
     folder = Path(job["folder"])
-    config = run_folder.read_config(folder)
-    options = Options.from_json(config["options"])
+    options, _, task, engine, groups = run_folder.read(folder)
     torch.set_num_threads(options.threads)
-    task = Task.from_json(config["task"])
-    lanes = config["groups"][job["group"]]
-    session = Session(options, task, rows(options, task), lanes, config["engine"])
+    lanes = groups[job["group"]]
+    session = Session(options, task, rows(options, task), lanes, engine)
+    session.halt = halt
     yield from resumed(session, folder, job["start"], job["group"])
     for event in loops.run(session, job["start"]):
         if isinstance(event, Save) and event.write is not None:
@@ -177,9 +242,3 @@ def resumed(session: Session, folder: Path, start: int, group: int) -> Iterator[
                 f"the environment's state cannot be saved ({reason}): every environment begins a "
                 f"new episode after step {start}, so this continuation is not bit for bit"
             )
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -2,7 +2,8 @@
 
 A step is an update offline and an environment step of a lane online; fine-tuning counts its
 updates on the dataset first and then environment steps. What falls on a step comes in this order:
-updates, record of the losses, evaluation, checkpoint.
+updates, record of the losses, evaluation, checkpoint. Between steps a loop looks whether it is to
+stop; a lane that is no longer finite is told and left out, and the others go on as if alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlkit.core import state
 from rlkit.core.engine import Engine
-from rlkit.run.events import Evaluated, Event, Metrics, Note, Progress, Save
+from rlkit.run.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.session import Session, fetch
 from rlkit.run.transfer import transfer
 
@@ -46,6 +48,9 @@ def offline(session: Session, start: int = 0, until: int | None = None) -> Itera
         metrics |= engine.run(step, stop - step)
         yield from _milestones(session, engine, step, stop, stop, metrics)
         step = stop
+        if session.halt.here(step):
+            yield from _halted(session, step)
+            return
 
 
 def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]:
@@ -68,8 +73,14 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
     taken = start - offset  # environment steps of a lane
     while taken < options.steps:
         turn = taken // options.envs
-        actions = _random if taken < policy_from else _policy
-        replay.add(*collector.step(actions(session, turn)))
+        choice = _random if taken < policy_from else _policy
+        actions = choice(session, turn)
+        if not np.isfinite(actions).all():
+            lost = ~np.isfinite(actions).reshape(len(actions), -1).all(1)
+            found = {int(k): "an action of its policy" for k in np.flatnonzero(lost)}
+            yield from _diverged(session, offset + taken, found)
+            actions[lost] = 0  # its environment goes on, to no end
+        replay.add(*collector.step(actions))
         done, before, taken = ratio.due(turn), taken, taken + options.envs
         ratio.episodes_ended(int(collector.episode.sum()), taken)
         crossed = period and taken // period > before // period
@@ -85,6 +96,9 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
             if isinstance(event, Metrics):
                 event = event._replace(values=event.values | collector.take_finished())
             yield event
+        if session.halt.here(step):
+            yield from _halted(session, step)
+            return
 
 
 def finetune(session: Session, start: int = 0) -> Iterator[Event]:
@@ -92,6 +106,8 @@ def finetune(session: Session, start: int = 0) -> Iterator[Event]:
     pretrain = session.options.pretrain
     if start < pretrain:
         yield from offline(session, start, until=pretrain)
+    if session.halted:
+        return
     yield from online(session, max(start, pretrain), offset=pretrain)
 
 
@@ -105,7 +121,7 @@ def _begin(session: Session, engine: Engine, step: int) -> Iterator[Event]:
     engine.source.begin()
     session.begun.add(name)
     if step == 0:  # it may have taken long
-        yield Save(step, lambda folder: session.save(folder, step))
+        yield _save(session, step)
 
 
 def _random(session: Session, turn: int) -> np.ndarray:
@@ -148,9 +164,44 @@ def _milestones(
 
     if due(_STRIDE):
         yield Progress(step)
-    if due(options.log_every):
-        yield Metrics(step, updates, fetch(metrics, session.spec.lanes), engine.mode)
-    if due(options.eval_every) and session.evaluator is not None:
+    log, evaluate, save = map(due, (options.log_every, options.eval_every, options.saves_every))
+    values = fetch(metrics, session.spec.lanes) if log else {}
+    if log or evaluate or save:
+        yield from _sound(session, step, values)
+    if log:
+        yield Metrics(step, updates, values, engine.mode)
+    if evaluate and session.evaluator is not None:
         yield Evaluated(step, session.evaluate(step))
-    if due(options.saves_every):
-        yield Save(step, lambda folder: session.save(folder, step))
+    if save:
+        yield _save(session, step)
+
+
+def _save(session: Session, step: int) -> Save:
+    session.saved = step
+    return Save(step, lambda folder: session.save(folder, step))
+
+
+def _halted(session: Session, step: int) -> Iterator[Event]:
+    """The end of a loop that was asked to stop: it can be continued from here."""
+    session.halted = True
+    if session.saved != step:
+        yield from _sound(session, step, {})
+        yield _save(session, step)
+
+
+def _sound(session: Session, step: int, values: dict[str, np.ndarray]) -> Iterator[Event]:
+    """Tells the lanes whose losses in `values`, or whose agents, are no longer finite."""
+    found: dict[int, str] = {}
+    for name, of_lanes in values.items():
+        if "loss" in name:
+            found = dict.fromkeys(np.flatnonzero(~np.isfinite(of_lanes)).tolist(), name) | found
+    yield from _diverged(session, step, state.nonfinite(session.agent, session.spec.lanes) | found)
+
+
+def _diverged(session: Session, step: int, found: dict[int, str]) -> Iterator[Event]:
+    """Notes the lanes of the session in `found`, and tells those that were not known."""
+    news = {session.lanes[k]: what for k, what in sorted(found.items())}
+    news = {lane: what for lane, what in news.items() if lane not in session.diverged}
+    if news:
+        session.diverged |= dict.fromkeys(news, step)
+        yield Diverged(step, news)

@@ -12,13 +12,17 @@ _LINE_EVERY = 10.0  # seconds between plain lines
 class Reporter(Protocol):
     """Where a training reports to."""
 
-    def start(self, title: str, total: int, at: int = 0) -> None: ...
+    def start(self, title: str, total: int, at: int = 0) -> None:
+        """Called once, before the first step: the run's name, its steps in all, where it begins."""
 
-    def update(self, step: int, text: str = "") -> None: ...
+    def update(self, step: int, text: str = "") -> None:
+        """It has come to `step`; `text` is the last evaluation in words."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """A line for the user; the first ones come before `start`."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Called at the end, whatever it is."""
 
 
 class Silent:

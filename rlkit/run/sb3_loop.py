@@ -31,6 +31,7 @@ from rlkit.eval.rollout import Evaluator
 from rlkit.policy.sb3 import actor
 from rlkit.run import folder as run_folder
 from rlkit.run.events import Evaluated, Event, Metrics, Note, Progress, Save
+from rlkit.run.halt import Halt
 from rlkit.run.options import Options
 from rlkit.run.sb3_agents import Acting, agent_class, arguments
 from rlkit.run.task import Task, make_agent
@@ -39,9 +40,7 @@ _STRIDE = 250  # steps between signs of life
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")  # of a model, as its zip has them
 
 
-def events(
-    folder: Path, options: Options, task: Task, store: Any, start: int, engine: str
-) -> Iterator[Event]:
+def events(folder: Path, options: Options, task: Task, start: int, halt: Halt) -> Iterator[Event]:
     """Events of all lanes from step `start` on; see `rlkit.run.loops`."""
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
@@ -56,7 +55,7 @@ def events(
             "stable-baselines3 hold none"
         )
     try:
-        yield from _loop(options, task, acting, running, start)
+        yield from _loop(options, acting, running, start, halt)
     finally:
         for lane in running:
             lane.stop()
@@ -64,7 +63,7 @@ def events(
 
 
 def _loop(
-    options: Options, task: Task, acting: Acting, running: list[_Lane], start: int
+    options: Options, acting: Acting, running: list[_Lane], start: int, halt: Halt
 ) -> Iterator[Event]:
     every = [n for n in (options.eval_every, options.saves_every, options.log_every, _STRIDE) if n]
     total, step = options.steps, start
@@ -85,8 +84,11 @@ def _loop(
             yield Metrics(step, updates, joined, "stable-baselines3")
         if due(options.eval_every) and options.eval_episodes:
             yield Evaluated(step, [e for lane in running for e in lane.evaluate(step)])
-        if due(options.saves_every):
+        stop = halt.here(step)
+        if due(options.saves_every) or stop:
             yield Save(step, lambda path, step=step: _save(path, step, acting, running))  # type: ignore[misc]
+        if stop:
+            return
 
 
 def _save(path: Path, step: int, acting: Acting, running: list[_Lane]) -> None:

@@ -18,10 +18,11 @@ from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.run.collector import Collector
 from rlkit.run.feeding import feeding
-from rlkit.run.options import Options, resolve
+from rlkit.run.halt import Halt
+from rlkit.run.options import Options
+from rlkit.run.plan import settled
 from rlkit.run.replay_ratio import ReplayRatio
-from rlkit.run.task import Task, actor, make_agent, prepare
-from rlkit.run.transfer import adapted, inherited
+from rlkit.run.task import Task, actor, make_agent
 
 _LONGEST = 10_000  # steps of an evaluation episode where the environment sets no limit
 
@@ -29,10 +30,12 @@ _LONGEST = 10_000  # steps of an evaluation episode where the environment sets n
 class Session:
     """One training of some of the options' lanes (all by default), ready to run.
 
+    With a `task` the options are taken as resolved, `store` as the rows to learn from.
     `for event in offline(Session(options)): ...` is a whole training. `engine` overrides the
     options' mode. Attributes: `agent`, `spec`, `config`, `task`, `replay` (online), `engine`
     and `pretrain` (fine-tuning), `collector` (online), `streams`; `begun` names the engines
-    ("main", "pretrain") whose source has had its beginning.
+    ("main", "pretrain") whose source has had its beginning; `diverged` the step at which a lane
+    (a number in the options) was found to be no longer finite.
     """
 
     def __init__(
@@ -43,11 +46,8 @@ class Session:
         lanes: Sequence[int] | None = None,
         engine: str | None = None,
     ) -> None:
-        options = resolve(options)
         if task is None:
-            options = inherited(options)
-            task, store = prepare(options)
-            task = adapted(task, options)
+            options, task, store = settled(options)
         self.options, self.task = options, task
         self.lanes = list(range(len(options.seeds)) if lanes is None else lanes)
         self.seeds = tuple(options.seeds[k] for k in self.lanes)
@@ -64,6 +64,8 @@ class Session:
             self.pretrain = self._engine(fed.pretrain, mode, options.pretrain)
         self.fresh = True  # until a checkpoint is loaded
         self.begun: set[str] = set()
+        self.diverged: dict[int, int] = {}
+        self.halt, self.halted, self.saved = Halt(), False, -1
         self.engine = self._engine(self.source, mode, options.updates_ahead)
         self.ratio = ReplayRatio(options, self.agent, self.spec.lanes)
         self.act = actor(self.agent, self.spec, task)
@@ -95,7 +97,18 @@ class Session:
         """Every episode of an evaluation, lanes numbered as in the options."""
         if self.evaluator is None:
             return []
-        episodes = self.evaluator(self.act, self.options.eval_episodes, step)
+        lost = [self.lanes.index(lane) for lane in self.diverged]
+        rest = self.task.to_env(np.zeros(() if self.spec.discrete else self.spec.act_size))
+
+        def act(obs: np.ndarray, slots: Any = None) -> np.ndarray:
+            actions = self.act(obs, slots)
+            actions[lost] = rest
+            return actions
+
+        episodes = self.evaluator(act if lost else self.act, self.options.eval_episodes, step)
+        for i, e in enumerate(episodes):
+            if e.lane in lost:  # it has no policy any more
+                episodes[i] = e._replace(return_=float("nan"), length=0, terminated=False)
         return [e._replace(lane=self.lanes[e.lane]) for e in episodes]
 
     def save(self, folder: Path, step: int) -> None:
@@ -103,6 +116,8 @@ class Session:
         parts: dict[str, dict[str, Tensor]] = {"agent": state.tensors(self.agent)}
         meta: dict[str, Any] = {"step": step, "seeds": list(self.seeds)}
         meta |= {"begun": sorted(self.begun), "ratio": self.ratio.state()}
+        if self.diverged:
+            meta["diverged"] = {str(lane): at for lane, at in self.diverged.items()}
         for name, source in self._sources().items():
             if hasattr(source, "state_dict") and (kept := source.state_dict()):
                 parts[f"source_{name}"] = kept
@@ -114,15 +129,16 @@ class Session:
     def load(self, folder: Path) -> tuple[int, str]:
         """Step to continue from, and a note where the continuation is not bit for bit."""
         parts, meta = checkpoint.load(folder)
-        if meta["seeds"] != list(self.seeds):
+        if meta.get("seeds") != list(self.seeds):
             raise CheckpointError(
-                f"{folder} is of seeds {meta['seeds']}, not of {list(self.seeds)}"
+                f"{folder} is of seeds {meta.get('seeds')}, not of {list(self.seeds)}"
             )
         note, self.fresh = "", False
         try:
             state.load(self.agent, parts["agent"])
             self.begun = set(meta["begun"])
             self.ratio.load(meta["ratio"])
+            self.diverged = {int(lane): at for lane, at in meta.get("diverged", {}).items()}
             for name, source in self._sources().items():
                 if f"source_{name}" in parts:
                     source.load_state_dict(parts[f"source_{name}"])
@@ -134,9 +150,9 @@ class Session:
                 note = self.collector.load(parts["envs"], meta["envs"])
                 if note:
                     self.replay.cut()
-        except ValueError as error:
+            return int(meta["step"]), note
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder} does not fit this training: {error}") from error
-        return int(meta["step"]), note
 
 
 def fetch(metrics: dict[str, Tensor], lanes: int) -> dict[str, np.ndarray]:

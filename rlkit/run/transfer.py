@@ -18,7 +18,7 @@ from torch import Tensor
 from rlkit.core import state
 from rlkit.core.errors import UsageError
 from rlkit.run import folder as run_folder
-from rlkit.run.options import Options, algorithm, resolve
+from rlkit.run.options import Options, algorithm
 from rlkit.run.task import Task
 
 
@@ -29,8 +29,7 @@ def inherited(options: Options) -> Options:
     """
     if options.from_run is None:
         return options
-    start, options = options.from_run, resolve(options)
-    theirs = run_folder.options(start)
+    start, theirs = options.from_run, run_folder.options(options.from_run)
     for seed in options.seeds:
         _lane(theirs, seed, start)
     if not run_folder.steps(start):
@@ -45,7 +44,7 @@ def adapted(task: Task, options: Options) -> Task:
     """`task` in the units of the run that `options` start from."""
     if options.from_run is None:
         return task
-    theirs = Task.from_json(run_folder.read_config(options.from_run)["task"])
+    theirs = run_folder.read(options.from_run).task
     if (theirs.obs, theirs.act) != (task.obs, task.act):
         raise UsageError(
             f"the agent of {options.from_run} knows observations {theirs.obs} and {theirs.act}, "
@@ -63,17 +62,13 @@ def transfer(agent: Any, options: Options, seeds: tuple[int, ...]) -> str:
     Raises UsageError naming the first tensor that does not fit.
     """
     assert options.from_run is not None
-    config = run_folder.read_config(options.from_run)
-    theirs = run_folder.options(options.from_run)
-    step = run_folder.steps(options.from_run)[-1]
+    start, stored = Path(options.from_run), run_folder.read(options.from_run)
+    theirs = stored.options
+    numbers = [_lane(theirs, seed, options.from_run) for seed in seeds]
+    steps = [run_folder.choose(start, "last", lane) for lane in numbers]
     lanes = [
-        run_folder.lane_tensors(
-            Path(options.from_run),
-            config["groups"],
-            _lane(theirs, seed, options.from_run),
-            step,
-        )
-        for seed in seeds
+        run_folder.lane_tensors(start, stored.groups, lane, step)
+        for lane, step in zip(numbers, steps, strict=True)
     ]
     saved = {name: _joined([lane[name] for lane in lanes]) for name in lanes[0]}
     adopt = getattr(algorithm(options.algo), "adopt", None)
@@ -92,7 +87,7 @@ def transfer(agent: Any, options: Options, seeds: tuple[int, ...]) -> str:
         ) from error
     fresh = [name for name in state.parts(agent) if name not in there]
     own = f"; begun afresh: {', '.join(fresh)}" if fresh else ""
-    return f"starts from step {step:,} of {options.from_run}: {', '.join(common)}{own}"
+    return f"starts from step {max(steps):,} of {options.from_run}: {', '.join(common)}{own}"
 
 
 def _lane(theirs: Options, seed: int, folder: str) -> int:

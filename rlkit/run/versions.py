@@ -53,9 +53,10 @@ def collect(device: str = "cpu") -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """The versions in a run folder; empty when they are gone."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -133,10 +133,10 @@ def test_tensorboard_has_returns_and_losses_of_every_seed(sweep: Results, tmp_pa
     assert sorted(path.name for path in root.iterdir()) == ["one", "two"]
     events = EventAccumulator(str(root / "one" / "tensorboard" / "seed_4"))
     events.Reload()
-    assert [(e.step, e.value) for e in events.Scalars("eval/return")] == [
+    assert [(e.step, e.value) for e in events.Scalars("evaluation_episodes/return_mean")] == [
         (step, pytest.approx(value)) for step, value in zip((10, 20, 30), CURVES[4], strict=True)
     ]
-    assert [(e.step, e.value) for e in events.Scalars("train/q_loss")] == [
+    assert [(e.step, e.value) for e in events.Scalars("latest_update/q_loss")] == [
         (5 * k, pytest.approx(0.5 / k + 4)) for k in (1, 2, 3)
     ]
     assert not list((tmp_path / "out").glob(".*.tmp"))

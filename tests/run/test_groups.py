@@ -18,7 +18,7 @@ from rlkit.core import state
 from rlkit.core.errors import CheckpointError, RunError
 from rlkit.eval.records import read_episodes, read_progress
 from rlkit.run import folder as run_folder
-from rlkit.run import groups
+from rlkit.run import groups, plan
 from rlkit.run.events import Progress
 from rlkit.run.options import Options, resolve
 from rlkit.run.train import train
@@ -43,9 +43,9 @@ Build = Callable[..., Options]
 def test_lanes_are_split_where_it_pays(
     given: dict[str, Any], cores: int, expected: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "_cores", lambda: cores)
+    monkeypatch.setattr(plan, "_cores", lambda: cores)
     options = resolve(Options(**{"algo": "dqn", "env": "CartPole-v1", "seeds": range(5)} | given))
-    assert groups.split(options) == expected
+    assert plan.split(options) == expected
 
 
 def test_groups_train_what_one_process_trains(offline: Build, tmp_path: Path) -> None:
