@@ -137,7 +137,7 @@ def test_bad_data_is_refused_before_anything_is_written(
         train(offline(dataset="absent-v0"))
     with pytest.raises(UsageError, match="has 3 values for 2 seeds"):
         train(offline(seeds=(0, 1), config={"tau": (0.5, 0.6, 0.7)}))
-    with pytest.raises(ValueError, match="policy 'best' is unknown"):
+    with pytest.raises(ValueError, match="unknown policy 'best'"):
         train(offline(algo="bc", config={"policy": "best"}))
     assert not options.folder().exists()
 
@@ -180,6 +180,7 @@ def test_training_anew_leaves_no_policy_of_a_lost_future(offline: Build) -> None
     for step in run_folder.steps(folder):  # only what could continue is lost
         path = run_folder.group_folder(run_folder.step_folder(folder, step), 0)
         index = json.loads((path / "checkpoint.json").read_text())
+        del index["sha256"]
         index["meta"]["dropped"] = ["replay"]
         (path / "checkpoint.json").write_text(json.dumps(index))
     assert run_folder.steps(folder, whole=True) == []
