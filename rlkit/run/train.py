@@ -103,6 +103,8 @@ def _train(plan: Plan, report: Reporter | Callback | None) -> Result:
     if done and done[0] >= options.total_steps:
         note = f"{folder} is finished ({done[0]:,} steps): reused as it stands"
         told.note(note)
+        run_folder.clean(folder)
+        run_folder.prune(folder, options.keep)
         return _result(plan, done[0], "reused", (note,))
     if plan.begun:
         plan = dataclasses.replace(plan, store=rows(options, plan.task))
