@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Spec:
     `obs` is the shape of one observation: `(17,)` for a vector, `(7, 7, 3)` for a MiniGrid view.
     `act` may be given as a number (continuous dimensions), a `Box` or a `Discrete`.
     A lane is a seed: lane k of every tensor belongs to `seeds[k]`.
+
+    Nets of one's own: `encoder` makes a torch module from observations `[B, *obs]` to features
+    `[B, n]`, which stands before the layers of every net of an agent; `critic` one from `(s, a)` to
+    values `[B]` (discrete: from `s` to `[B, actions]`) in place of the Q functions. They are
+    ordinary modules; lanes and ensemble members get copies.
     """
 
     obs: tuple[int, ...]
@@ -36,6 +44,8 @@ class Spec:
     seeds: tuple[int, ...] = (0,)
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
+    encoder: Callable[[], nn.Module] | None = None
+    critic: Callable[[], nn.Module] | None = None
 
     def __init__(
         self,
@@ -44,6 +54,8 @@ class Spec:
         seeds: tuple[int, ...] | range = (0,),
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
+        encoder: Callable[[], nn.Module] | None = None,
+        critic: Callable[[], nn.Module] | None = None,
     ) -> None:
         obs = (obs,) if isinstance(obs, int) else tuple(int(n) for n in obs)
         act = Box(act) if isinstance(act, int) else act
@@ -54,7 +66,8 @@ class Spec:
             raise ValueError(f"seeds {seeds} must be at least one, and not negative")
         if (act.size if isinstance(act, Box) else act.n) < 1:
             raise ValueError(f"{act} must have at least one action")
-        values = {"obs": obs, "act": act, "seeds": seeds, "dtype": dtype, "device": device}
+        values: dict[str, Any] = {"obs": obs, "act": act, "seeds": seeds, "dtype": dtype}
+        values |= {"device": device, "encoder": encoder, "critic": critic}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

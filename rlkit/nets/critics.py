@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from rlkit.nets.encoders import encoder
 from rlkit.nets.layers import MLP, Init, Norm
+from rlkit.nets.vmapped import Vmapped
 
 
 class Critic(nn.Module):
     """Ensemble of n action-value functions; members share only the encoder of grid views.
 
     Continuous: the action is an input, and hidden units may be dropped by `masks`. Discrete: all
-    actions are outputs, `self(s, a)` gathers and `self.all(s)` gives `[S, n, B, A]`.
+    actions are outputs, `self(s, a)` gathers and `self.all(s)` gives `[S, n, B, A]`. With
+    `Spec.critic` members are copies of the user's module instead.
     """
 
     def __init__(
@@ -24,6 +26,9 @@ class Critic(nn.Module):
         super().__init__()
         spec = init.spec
         self.discrete = spec.discrete
+        self.own = None if spec.critic is None else Vmapped(init, spec.critic, n)
+        if self.own is not None:
+            return
         self.encoder = encoder(init)
         n_in = self.encoder.size + (0 if spec.discrete else spec.act_size)
         n_out = spec.act_size if spec.discrete else 1
@@ -33,6 +38,8 @@ class Critic(nn.Module):
         """Q of every action `[S, n, B, A]`; discrete actions only."""
         if not self.discrete:
             raise ValueError("a critic of continuous actions has no finite set to evaluate")
+        if self.own is not None:
+            return self.own(s)
         return self.mlp(self.encoder(s))
 
     def activations(self, s: Tensor, a: Tensor) -> list[Tensor]:
@@ -41,6 +48,11 @@ class Critic(nn.Module):
         return self.mlp.activations(features if self.discrete else torch.cat([features, a], -1))[1:]
 
     def forward(self, s: Tensor, a: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        if self.own is not None and not self.discrete:
+            if masks is not None:
+                raise ValueError("a critic of one's own drops no hidden units")
+            q = self.own(s, a)
+            return q.squeeze(-1) if q.dim() == 4 else q  # [S, n, B]
         if not self.discrete:
             return self.mlp(torch.cat([self.encoder(s), a], -1), masks).squeeze(-1)
         q = self.all(s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from rlkit.core.spec import Spec
 from rlkit.nets.layers import Init
+from rlkit.nets.vmapped import Vmapped
 
 _KINDS = (11, 6, 4)  # MiniGrid's numbers of objects, colours and states (carried state included)
 
@@ -71,9 +73,33 @@ class GridEncoder(nn.Module):
         return x.unflatten(1, (lanes, -1)).transpose(0, 1).flatten(2)
 
 
-def encoder(init: Init) -> Flatten | GridEncoder:
-    """The encoder that fits the observation shape: vectors as they are, MiniGrid views embedded."""
+class OwnEncoder(nn.Module):
+    """A torch module of the user's, `[B, *obs]` to `[B, features]`, a copy for each lane."""
+
+    def __init__(self, init: Init, factory: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        spec = init.spec
+        self.module = Vmapped(init, factory)
+        zeros = torch.zeros(spec.lanes, 2, *spec.obs, dtype=spec.dtype, device=spec.device)
+        with torch.no_grad():
+            found = self.module(zeros).shape
+        if len(found) != 3 or found[1] != 2:
+            raise ValueError(
+                f"the encoder gives {tuple(found[1:])} for two observations; it must give "
+                "(2, features)"
+            )
+        self.size = found[-1]
+
+    def forward(self, s: Tensor) -> Tensor:
+        return self.module(s)
+
+
+def encoder(init: Init) -> Flatten | GridEncoder | OwnEncoder:
+    """The user's own (`Spec.encoder`), or what fits the observation shape: vectors as they are,
+    MiniGrid views embedded."""
     spec: Spec = init.spec
+    if spec.encoder is not None:
+        return OwnEncoder(init, spec.encoder)
     if len(spec.obs) == 1:
         return Flatten(init)
     if len(spec.obs) == 3 and spec.obs[-1] == len(_KINDS):

@@ -12,6 +12,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAYS = {  # what must be among the words printed
     "bandits": "ts_beta - kl_ucb: resolved",
     "off_policy": "truth",
+    "own_nets": "loss of Q in each lane",
     "own_loop": "distance from the best action",
     "solve_a_model": "service in states",
     "train_offline": "one episode of the loaded policy",
