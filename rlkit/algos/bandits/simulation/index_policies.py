@@ -29,7 +29,8 @@ ROWS = 7
 SCALARS = 8
 
 _EDGE = 1e-15  # means are kept this far inside (0, 1) by the Bernoulli divergence
-_GRID = 1.01  # a KL-UCB bound is solved for this multiple of the current round
+_GRID = 1.04  # a KL-UCB bound is solved for this multiple of the current round
+_UNSOLVED = 2.0  # the bound of an arm since whose last pull none was solved: above every index
 
 
 @inlined()
@@ -98,21 +99,27 @@ def kl_upper_bound(p, level):
     return q
 
 
+@inlined()
+def _level(par, t):
+    """What KL-UCB holds N kl(m, q) against: ln t + c ln ln t."""
+    log_t = math.log(t)
+    return log_t + par[0] * math.log(max(log_t, 1.0)) if par[0] > 0.0 else log_t
+
+
 @kernel()
 def _kl_ucb(par, t, st, sc, score, stream):
     """The exact KL-UCB arm while solving for few indices.
 
     An index grows with t while its arm rests, so one solved for a later round bounds it from above.
     The arm with the largest bound is played as soon as it is known to reach the second largest
-    bound, which takes one divergence; only otherwise is its index solved for the present round.
+    bound, which takes one divergence; only otherwise is a bound solved for it, if it has none since
+    its last pull, and then its index for the present round.
     """
-    log_t = math.log(t)
-    level = log_t + par[0] * math.log(max(log_t, 1.0))
+    level = _level(par, t)
+    ahead = t * _GRID + 1.0
     arms = score.size
-    if t >= sc[0]:  # some bound has run out, or an arm was pulled
-        ahead = t * _GRID + 1.0
-        log_ahead = math.log(ahead)
-        level_ahead = log_ahead + par[0] * math.log(max(log_ahead, 1.0))
+    if t >= sc[0]:  # some bound has run out
+        level_ahead = _level(par, ahead)
         sc[0] = ahead
         for a in range(arms):
             if st[CACHE_2, a] <= t:
@@ -135,6 +142,12 @@ def _kl_ucb(par, t, st, sc, score, stream):
             reached = st[PULLS, arm] * bernoulli_kl(st[MEAN, arm], second) < level
         if reached:
             return arm
+        if score[arm] == _UNSOLVED:
+            st[CACHE, arm] = kl_upper_bound(st[MEAN, arm], _level(par, ahead) / st[PULLS, arm])
+            st[CACHE_2, arm] = ahead
+            sc[0] = min(sc[0], ahead)
+            score[arm] = st[CACHE, arm]
+            continue
         score[arm] = kl_upper_bound(st[MEAN, arm], level / st[PULLS, arm])
         st[CACHE_3, arm] = 1.0
 
@@ -249,8 +262,7 @@ def update_index(policy, par, horizon, arm, reward, st, sc, stream):
         st[CACHE_3, arm] = 1.0 + pulls - total - 1.0 / 3.0
         st[CACHE_4, arm] = 1.0 / math.sqrt(9.0 * st[CACHE_3, arm])
     elif policy == KL_UCB:
-        st[CACHE_2, arm] = 0.0  # its bound must be solved anew
-        sc[0] = 0.0
+        st[CACHE, arm], st[CACHE_2, arm] = _UNSOLVED, math.inf
     elif policy == IMED:
         st[CACHE, arm] = negative_entropy(min(max(mean, 0.0), 1.0))
         st[CACHE_2, arm] = math.log(pulls)

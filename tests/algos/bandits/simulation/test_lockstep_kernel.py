@@ -17,7 +17,14 @@ ENVIRONMENTS = {
     "one arm": Armed([0.3]),
     "two arms": Armed([0.3, 0.3]),
 }
-POLICIES = {"ucb1": {}, "moss": {}, "eps_greedy": {"eps": 0.3}, "eps_decay": {}, "ts_gauss": {}}
+POLICIES = {
+    "ucb1": {},
+    "moss": {},
+    "eps_greedy": {"eps": 0.3},
+    "eps_decay": {},
+    "ts_gauss": {},
+    "ts_beta": {},
+}
 
 
 def records(policy: str, env: str, runs: int = 2 * lockstep.RUNS + 3, threads: int = 1):
@@ -28,8 +35,10 @@ def records(policy: str, env: str, runs: int = 2 * lockstep.RUNS + 3, threads: i
     return found.regret, found.pulls, found.mean_pulls
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-@pytest.mark.parametrize("policy", POLICIES)
+PAIRS = [(p, e) for p in POLICIES for e in ENVIRONMENTS if (p, e) != ("ts_beta", "gaussian")]
+
+
+@pytest.mark.parametrize(("policy", "env"), PAIRS)
 def test_records_are_those_of_runs_one_by_one(policy, env, monkeypatch):
     together = records(policy, env)
     monkeypatch.setattr(lockstep, "fits", lambda *_: False)
