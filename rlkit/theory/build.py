@@ -86,15 +86,19 @@ def from_sparse(
         raise ValueError(
             f"P has {rows.shape[0]} rows, R {rewards.size}, s {s.size}, a {a.size}: must agree"
         )
-    order = np.lexsort((a, s))
-    rows = sp.csr_array(rows[order])
-    rows.sum_duplicates()  # also sorts the columns
-    rows.eliminate_zeros()
     if isinstance(stop, np.ndarray | list):
-        stop = np.asarray(stop, np.float64)[order]
+        stop = np.asarray(stop, np.float64)
+    later, same = s[1:] > s[:-1], s[1:] == s[:-1]
+    if not (later | (same & (a[1:] >= a[:-1]))).all():
+        order = np.lexsort((a, s))
+        rows, rewards, s, a = sp.csr_array(rows[order]), rewards[order], s[order], a[order]
+        stop = stop[order] if isinstance(stop, np.ndarray) else stop
+    if not rows.has_canonical_format:
+        rows = sp.csr_array(rows, copy=True)  # what was given stays as it is
+        rows.sum_duplicates()  # also sorts the columns
     return FiniteMDP(
         sa_ptr=_pointer(np.bincount(s, minlength=rows.shape[1])), row_ptr=rows.indptr,
-        col=rows.indices, val=rows.data, r=rewards[order], a_id=a[order], stop=stop, mu0=mu0,
+        col=rows.indices, val=rows.data, r=rewards, a_id=a, stop=stop, mu0=mu0,
     )  # fmt: skip
 
 
@@ -127,7 +131,11 @@ def from_coo(
     if n * width > 2**62:
         raise ValueError(f"{n} states x {width} actions overflow a 64-bit row key")
     key = s * width + a
-    rows, index = np.unique(key, return_inverse=True)
+    if (np.diff(key) >= 0).all():  # listed in order, as by `from_function`: nothing to sort
+        fresh = np.diff(key, prepend=-1) > 0
+        rows, index = key[fresh], np.cumsum(fresh) - 1
+    else:
+        rows, index = np.unique(key, return_inverse=True)
     bad = np.flatnonzero(~np.isfinite(p) | (p < 0) | ~np.isfinite(r))
     if bad.size:
         i = bad[0]
@@ -183,18 +191,25 @@ def from_function(
     if not 1 <= num_states <= MAX_STATES:
         raise ValueError(f"num_states must lie in 1..{MAX_STATES} (int32), got {num_states}")
     feasible = actions if callable(actions) else (lambda s: range(actions))
-    lists: list[list[Any]] = [[], [], [], [], []]
+    entries: list[tuple[Any, Any, Any, Any]] = []
+    pairs: list[tuple[int, Any]] = []
+    ends = [0]  # entries up to each pair: whole lists are joined, no entry is touched here
     for s in range(num_states):
         for a in feasible(s):
-            for p, s2, r, terminated in step(s, a):
-                if not 0 <= s2 < num_states:
-                    raise ValueError(
-                        f"state {s}, action {a}: next state {s2} outside 0..{num_states - 1}"
-                    )
-                for column, x in zip(lists, (s, a, -1 if terminated else s2, p, r), strict=True):
-                    column.append(x)
-    s_, a_, s2_, p_, r_ = (np.array(x) for x in lists)
-    return from_coo(s_, a_, s2_, p_, r_, num_states, mu0)
+            entries += step(s, a)
+            pairs.append((s, a))
+            ends.append(len(entries))
+    if not entries:
+        raise ValueError("no action of any state leads anywhere")
+    p, target, r, ended = (np.array(x) for x in zip(*entries, strict=True))
+    s_, a_ = (np.repeat(np.array(x), np.diff(ends)) for x in zip(*pairs, strict=True))
+    s2 = as_integers("next state", target)
+    if (bad := np.flatnonzero((s2 < 0) | (s2 >= num_states))).size:
+        i = bad[0]
+        raise ValueError(
+            f"state {s_[i]}, action {a_[i]}: next state {s2[i]} outside 0..{num_states - 1}"
+        )
+    return from_coo(s_, a_, np.where(ended.astype(bool), -1, s2), p, r, num_states, mu0)
 
 
 def from_gymnasium(env: Any) -> FiniteMDP:
