@@ -1,4 +1,8 @@
-"""Constructors of `FiniteMDP` from the forms in which people have their models."""
+"""The arrays of a `FiniteMDP` from the forms in which people have their models.
+
+Every function returns the keyword arguments of `FiniteMDP`, whose classmethods of the same names
+wrap them and validate.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from rlkit.theory.mdp import MAX_STATES, Array, FiniteMDP
+from rlkit.theory.validate import INT32_MAX as MAX_STATES
 from rlkit.theory.validate import as_integers
+
+Array = np.ndarray
+Fields = dict[str, Any]
 
 FIELDS = ("sa_ptr", "row_ptr", "col", "val", "r", "a_id", "stop", "mu0", "exo")
 
@@ -20,8 +27,8 @@ def _pointer(counts: Array) -> Array:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
-def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -> FiniteMDP:
-    """FiniteMDP of P [S, A, S] and R [S, A] or [S, A, S].
+def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -> Fields:
+    """Fields of P [S, A, S] and R [S, A] or [S, A, S].
 
     R[s, a] = -inf marks an infeasible action.
     `stop` is a table [S, A] of termination probabilities, "deficit" or None. Three-index
@@ -44,7 +51,7 @@ def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -
     row, col = np.nonzero(body)
     if isinstance(stop, np.ndarray | list):
         stop = np.asarray(stop, np.float64)[s, a]
-    return FiniteMDP(
+    return dict(
         sa_ptr=_pointer(np.bincount(s, minlength=P.shape[0])),
         row_ptr=_pointer(np.bincount(row, minlength=s.size)),
         col=col, val=body[row, col], r=R[s, a], a_id=a, stop=stop, mu0=mu0,
@@ -53,8 +60,8 @@ def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -
 
 def from_sparse(
     P: Any, R: Any, mu0: Array | None = None, stop: Any = None, s: Any = None, a: Any = None
-) -> FiniteMDP:
-    """FiniteMDP of scipy sparse transitions.
+) -> Fields:
+    """Fields of scipy sparse transitions.
 
     Either P is a sequence of A matrices [S, S] with R [S, A] (-inf: infeasible), or P is one
     matrix [L, S] with R [L] and the state and action of each row in `s` and `a`.
@@ -93,10 +100,11 @@ def from_sparse(
         order = np.lexsort((a, s))
         rows, rewards, s, a = sp.csr_array(rows[order]), rewards[order], s[order], a[order]
         stop = stop[order] if isinstance(stop, np.ndarray) else stop
+    else:
+        rows = sp.csr_array(rows, copy=True)  # what was given stays as it is, and the model too
     if not rows.has_canonical_format:
-        rows = sp.csr_array(rows, copy=True)  # what was given stays as it is
         rows.sum_duplicates()  # also sorts the columns
-    return FiniteMDP(
+    return dict(
         sa_ptr=_pointer(np.bincount(s, minlength=rows.shape[1])), row_ptr=rows.indptr,
         col=rows.indices, val=rows.data, r=rewards, a_id=a, stop=stop, mu0=mu0,
     )  # fmt: skip
@@ -105,8 +113,8 @@ def from_sparse(
 def from_coo(
     s: Array, a: Array, s2: Array, p: Array, r: Array, num_states: int | None = None,
     mu0: Array | None = None, stop: Any = None,
-) -> FiniteMDP:  # fmt: skip
-    """FiniteMDP of transition lists of equal length n.
+) -> Fields:  # fmt: skip
+    """Fields of transition lists of equal length n.
 
     `r` is the reward of the transition, weighted by `p` into the row's expected reward.
     Duplicates of (s, a, s2) are summed. An entry with s2 = -1 is termination: its mass and
@@ -151,7 +159,7 @@ def from_coo(
 
 def from_counts(
     counts: Any, rewards: Array, mu0: Array | None = None, unseen: str = "error"
-) -> FiniteMDP:
+) -> Fields:
     """Maximum-likelihood FiniteMDP of visit counts [S, A, S] and mean rewards [S, A].
 
     `unseen` says what a pair without visits becomes: "error", "stop" (terminates with reward
@@ -182,8 +190,8 @@ def from_counts(
 
 def from_function(
     step: Callable[[int, int], Any], num_states: int, actions: Any, mu0: Array | None = None
-) -> FiniteMDP:
-    """FiniteMDP of a callable, without materialising pairs that do not exist.
+) -> Fields:
+    """Fields of a callable, without materialising pairs that do not exist.
 
     `step(s, a)` returns a list of (probability, next state, reward, terminated); `actions` is
     the number of actions or a callable s -> iterable of feasible action ids.
@@ -212,8 +220,8 @@ def from_function(
     return from_coo(s_, a_, np.where(ended.astype(bool), -1, s2), p, r, num_states, mu0)
 
 
-def from_gymnasium(env: Any) -> FiniteMDP:
-    """FiniteMDP of an environment with `P[s][a] = [(p, s2, r, terminated), ...]`.
+def from_gymnasium(env: Any) -> Fields:
+    """Fields of an environment with `P[s][a] = [(p, s2, r, terminated), ...]`.
 
     Repeated successors are summed; continuation mass is dropped where terminated. mu0 comes
     from `initial_state_distrib` when the environment has it. ValueError without `P`.
@@ -232,8 +240,8 @@ def from_gymnasium(env: Any) -> FiniteMDP:
     return from_function(lambda s, a: table[s][a], len(table), lambda s: sorted(table[s]), mu0)
 
 
-def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> FiniteMDP:
-    """FiniteMDP of a deterministic endogenous move times an exogenous chain.
+def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> Fields:
+    """Fields of a deterministic endogenous move times an exogenous chain.
 
     `move[i, k, a]` is the next endogenous state (-1: infeasible), `exo` [K, K] moves k on its
     own, `r[i, k, a]` is the reward. State s = i * K + k. One successor a row is stored and an
@@ -251,17 +259,11 @@ def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> Fin
             f"move{tuple(bad[0].tolist())} = {move[tuple(bad[0])]} outside -1..{size - 1}"
         )
     i, j, a = np.nonzero((move >= 0) & ~np.isneginf(r))
-    return FiniteMDP(
+    return dict(
         sa_ptr=_pointer(np.bincount(i * k + j, minlength=size * k)),
         row_ptr=np.arange(i.size + 1), col=move[i, j, a] * k + j, val=np.ones(i.size),
         r=r[i, j, a], a_id=a, mu0=mu0, exo=exo,
     )  # fmt: skip
-
-
-def save_npz(mdp: FiniteMDP, path: str | Path) -> None:
-    """Write `mdp` to `path` (.npz)."""
-    held = {name: getattr(mdp, name) for name in FIELDS}
-    write_npz(path, **{name: x for name, x in held.items() if x is not None})
 
 
 def write_npz(path: str | Path, **arrays: Array) -> None:
@@ -273,8 +275,8 @@ def write_npz(path: str | Path, **arrays: Array) -> None:
     os.replace(temporary, path)
 
 
-def load_npz(path: str | Path) -> FiniteMDP:
-    """FiniteMDP of a file written by `save_npz`, validated. ValueError if it is something else."""
+def load_npz(path: str | Path) -> Fields:
+    """Fields of a file written by `FiniteMDP.save`. ValueError if it is something else."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -288,4 +290,4 @@ def load_npz(path: str | Path) -> FiniteMDP:
         raise ValueError(
             f"{path} is not a FiniteMDP: missing {sorted(missing)}, unknown {sorted(extra)}"
         )
-    return FiniteMDP(**arrays)
+    return arrays

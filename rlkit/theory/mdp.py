@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.theory import build
 from rlkit.theory.validate import (
     INT32_MAX,
     ROW_ROUNDING,
@@ -345,33 +346,26 @@ class FiniteMDP:
     # ---- files -------------------------------------------------------------------------------
     def save(self, path: str | Path) -> None:
         """Write all arrays to an npz file; a half-written file never gets the final name."""
-        from rlkit.theory.build import save_npz
-
-        save_npz(self, path)
+        held = {name: getattr(self, name) for name in build.FIELDS}
+        build.write_npz(path, **{name: x for name, x in held.items() if x is not None})
 
     @staticmethod
     def load(path: str | Path) -> FiniteMDP:
         """The MDP stored in an npz file by `save`, validated again."""
-        from rlkit.theory.build import load_npz
-
-        return load_npz(path)
+        return FiniteMDP(**build.load_npz(path))
 
     # ---- constructors (see rlkit.theory.build) -----------------------------------------------
     @staticmethod
     def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -> FiniteMDP:
         """From P [S, A, S] and R [S, A] or [S, A, S]; R = -inf marks an infeasible action."""
-        from rlkit.theory.build import from_dense
-
-        return from_dense(P, R, mu0, stop)
+        return FiniteMDP(**build.from_dense(P, R, mu0, stop))
 
     @staticmethod
     def from_sparse(
         P: Any, R: Any, mu0: Array | None = None, stop: Any = None, s: Any = None, a: Any = None
     ) -> FiniteMDP:
         """From A sparse [S, S] matrices, or one [L, S] matrix with its `s` and `a` per row."""
-        from rlkit.theory.build import from_sparse
-
-        return from_sparse(P, R, mu0, stop, s, a)
+        return FiniteMDP(**build.from_sparse(P, R, mu0, stop, s, a))
 
     @staticmethod
     def from_coo(
@@ -379,38 +373,28 @@ class FiniteMDP:
         mu0: Array | None = None, stop: Any = None,
     ) -> FiniteMDP:  # fmt: skip
         """From transition lists; repeated (s, a, s2) are summed, rewards r(s, a, s2) averaged."""
-        from rlkit.theory.build import from_coo
-
-        return from_coo(s, a, s2, p, r, num_states, mu0, stop)
+        return FiniteMDP(**build.from_coo(s, a, s2, p, r, num_states, mu0, stop))
 
     @staticmethod
     def from_counts(
         counts: Any, rewards: Array, mu0: Array | None = None, unseen: str = "error"
     ) -> FiniteMDP:
         """Maximum-likelihood MDP of counts [S, A, S] and rewards [S, A]."""
-        from rlkit.theory.build import from_counts
-
-        return from_counts(counts, rewards, mu0, unseen)
+        return FiniteMDP(**build.from_counts(counts, rewards, mu0, unseen))
 
     @staticmethod
     def from_function(
         step: Callable[[int, int], Any], num_states: int, actions: Any, mu0: Array | None = None
     ) -> FiniteMDP:
         """From step(s, a) -> list of (probability, next state, reward, terminated)."""
-        from rlkit.theory.build import from_function
-
-        return from_function(step, num_states, actions, mu0)
+        return FiniteMDP(**build.from_function(step, num_states, actions, mu0))
 
     @staticmethod
     def from_gymnasium(env: Any) -> FiniteMDP:
         """From a gymnasium environment that carries a transition dictionary `P`."""
-        from rlkit.theory.build import from_gymnasium
-
-        return from_gymnasium(env)
+        return FiniteMDP(**build.from_gymnasium(env))
 
     @staticmethod
     def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> FiniteMDP:
         """Deterministic move [I, K, A] (-1 infeasible) x exogenous chain [K, K], r [I, K, A]."""
-        from rlkit.theory.build import factored
-
-        return factored(move, exo, r, mu0)
+        return FiniteMDP(**build.factored(move, exo, r, mu0))

@@ -180,3 +180,32 @@ def test_lists_of_states_must_be_integers_inside_the_model():
     for state in (2, -1):
         with pytest.raises(ValueError, match=rf"row 1: state {state} lies outside 0..1"):
             FiniteMDP.from_sparse(sp.eye_array(2), np.zeros(2), s=[0, state], a=[0, 0])
+
+
+def test_lists_of_a_callable_may_be_of_any_kind_and_length():
+    moves = {
+        (0, 0): [(0.5, 0, 1.0, False), (0.5, 1, 3.0, True)],
+        (0, 2): [],
+        (1, 1): [(1, 0, 2, 0)],
+    }
+    mdp = FiniteMDP.from_function(
+        lambda s, a: (x for x in moves[s, a]), 2, lambda s: [a for t, a in moves if t == s]
+    )
+    np.testing.assert_array_equal(mdp.a_id, [0, 1])  # a list without entries is no action
+    np.testing.assert_array_equal(mdp.r, [2.0, 2.0])
+    np.testing.assert_array_equal(mdp.stop, [0.5, 0.0])
+    with pytest.raises(ValueError, match="state 1, action 1: next state 5 outside"):
+        FiniteMDP.from_function(lambda s, a: [(1.0, 5 * s, 0.0, False)], 2, lambda s: [s])
+    with pytest.raises(ValueError, match="no action of any state leads anywhere"):
+        FiniteMDP.from_function(lambda s, a: [], 2, 1)
+
+
+def test_a_sparse_matrix_given_in_order_is_copied_all_the_same():
+    p = sp.csr_array(np.array([[0.5, 0.5], [0.0, 1.0]]))
+    mdp = FiniteMDP.from_sparse(p, np.zeros(2), s=[0, 1], a=[0, 0])
+    p.data[:] = 7.0
+    np.testing.assert_array_equal(mdp.val, [0.5, 0.5, 1.0])
+    unsorted = sp.csr_array((np.array([0.25, 0.75, 1.0]), [1, 0, 1], [0, 2, 3]))
+    mdp = FiniteMDP.from_sparse(unsorted, np.zeros(2), s=[0, 1], a=[0, 0])
+    np.testing.assert_array_equal(mdp.val, [0.75, 0.25, 1.0])
+    np.testing.assert_array_equal(unsorted.indices, [1, 0, 1])
