@@ -1,6 +1,7 @@
 """Cells that are trainings of a stable-baselines3 agent (PPO, SAC, TD3, DQN, ...), to compare with.
 
-Their checkpoints do not hold all of a training: a cell that was killed begins anew.
+A cell that was killed begins anew. As `algo = "sb3:ppo"` the same agents are trainings of ours,
+with checkpoints.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.replacing import replacing
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.sweep.kinds.whole import begin, check_counts, check_known, finish
@@ -56,9 +58,10 @@ def work(
     steps: int,
     told: Callable[[int], None],
 ) -> None:
-    """Evaluated by rlkit on the same episodes as rlkit's own agents; the last policy is saved as
-    `model-<seed>.zip`."""
+    """Evaluated by rlkit on the same episodes as rlkit's own agents. The tensors of the last policy
+    are kept as `policy-<seed>.safetensors`: what their own `save` writes holds pickles."""
     import torch
+    from safetensors.torch import save
 
     begin(folder, "sb3", options | {"steps": steps}, seeds)
     torch.set_num_threads(1)
@@ -66,7 +69,9 @@ def work(
     for lane, seed in enumerate(seeds):
         model, episodes = _train(options, seed, steps, told)
         found += [episode._replace(lane=lane) for episode in episodes]
-        model.save(folder / f"model-{seed}.zip")
+        tensors = {name: x.contiguous() for name, x in model.policy.state_dict().items()}
+        with replacing(folder / f"policy-{seed}.safetensors") as temporary:
+            temporary.write_bytes(save(tensors))
     finish(folder, found)
 
 
