@@ -20,13 +20,16 @@ _REPS = 10_000  # bootstrap replicates
 
 @dataclass(frozen=True)
 class Lane:
-    """Returns of one lane's evaluation at one step; the interval is over its episodes."""
+    """Returns of one lane's last evaluation, with an interval over its episodes, and the highest
+    mean return of all its evaluations; `best` is None where there was one alone, or none finite."""
 
     lane: int
     seed: int
     step: int
     episodes: int
     returns: Interval
+    best: float | None = None
+    best_step: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Summary:
 
     def __str__(self) -> str:
         rows = [
-            (f"seed {one.seed}", one.returns, f"{one.episodes} episodes{self._verdict(one)}")
+            (f"seed {one.seed}", one.returns, _episodes(one) + self._verdict(one) + _best(one))
             for one in self.lanes
         ]
         if self.mean is not None:
@@ -87,6 +90,7 @@ def summarise(rows: records.Array, title: str, dataset: dict[str, Any] | None = 
     for lane in np.unique(rows["lane"]):
         of_lane = rows[rows["lane"] == lane]
         last = of_lane[of_lane["step"] == of_lane["step"].max()]
+        best, best_step = _highest(of_lane)
         lanes.append(
             Lane(
                 int(lane),
@@ -94,6 +98,8 @@ def summarise(rows: records.Array, title: str, dataset: dict[str, Any] | None = 
                 int(last["step"][0]),
                 len(last),
                 _interval(last["return"]),
+                best,
+                best_step,
             )
         )
     dataset = dataset or {}
@@ -105,6 +111,26 @@ def summarise(rows: records.Array, title: str, dataset: dict[str, Any] | None = 
         behaviour=dataset.get("behaviour_return"),
         reference=None if reference is None else Reference(**reference),
     )
+
+
+def _highest(of_lane: records.Array) -> tuple[float | None, int]:
+    """The highest mean return of a lane's evaluations and its step, the first of equals."""
+    _, steps, means = records.mean_returns(of_lane)
+    finite = np.where(np.isfinite(means[0]), means[0], -np.inf)
+    at = int(finite.argmax())
+    if len(steps) == 1 or finite[at] == -np.inf:
+        return None, 0
+    return float(finite[at]), int(steps[at])
+
+
+def _episodes(one: Lane) -> str:
+    return f"{one.episodes} episodes at step {one.step:,}"
+
+
+def _best(one: Lane) -> str:
+    if one.best is None:
+        return ""
+    return f"; best {_show(Interval(one.best, np.nan, np.nan))} at step {one.best_step:,}"
 
 
 def learning_curve(

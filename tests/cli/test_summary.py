@@ -41,8 +41,8 @@ def test_summary_is_of_the_last_evaluation(tmp_path: Path) -> None:
     lines = str(told).splitlines()
     assert lines[0] == "title"
     assert "rlkit score 0.60" in lines[1]
-    assert lines[1].endswith("above the data")
-    assert lines[2].endswith("below the data")
+    assert "3 episodes at step 10, above the data; best 12.00 at step 10" in lines[1]
+    assert "below the data" in lines[2]
     assert "5.00" in lines[4]
 
 
@@ -52,6 +52,17 @@ def test_summary_of_one_lane_that_cannot_be_told_from_the_data(tmp_path: Path) -
     assert "about the data" in told
     assert "mean " not in told.splitlines()[1]
     assert "seeds" not in told
+
+
+def test_last_and_best_are_told_with_their_steps(tmp_path: Path) -> None:
+    path = tmp_path / "episodes.csv"
+    for step, value in ((5, 1.0), (10, 30.0), (15, float("nan")), (20, 7.0)):
+        append_episodes(path, [Episode(0, 0, step, 0, value, 9, True)])
+    told = summarise(read_episodes(path), "title")
+    assert (told.lanes[0].best, told.lanes[0].best_step) == (30.0, 10)
+    assert "return 7.00" in str(told)
+    assert "1 episodes at step 20; best 30.00 at step 10" in str(told)
+    assert "best" not in str(summarise(read_episodes(path)[:1], "title"))
 
 
 def test_summary_of_a_diverged_lane(tmp_path: Path) -> None:
