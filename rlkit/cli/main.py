@@ -26,7 +26,8 @@ COMMANDS = {  # name -> where its function is, and what it does
     "sweep": ("rlkit.cli.sweep_command:sweep", "work off systems x tasks x seeds, resumable"),
     "status": ("rlkit.cli.sweep_command:show_status", "show where a sweep stands"),
     "report": ("rlkit.cli.report_command:report", "tables and pictures of a sweep, one page"),
-    "compare": ("rlkit.cli.report_command:compare", "say what moved between two sweeps"),
+    "compare": ("rlkit.cli.report_command:compare", "say what sets two runs, or two sweeps, apart"),
+    "plot": ("rlkit.cli.runs_command:plot", "draw learning curves of runs together"),
     "list": ("rlkit.cli.commands:listing", "list algorithms, recipes and local datasets"),
 }
 

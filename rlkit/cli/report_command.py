@@ -10,6 +10,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import parse
+from rlkit.cli.runs_command import compare_runs, is_run
 from rlkit.core.errors import UsageError
 
 _SWEEP = "sweep file, or the folder of a sweep"
@@ -63,14 +64,19 @@ def report(argv: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Compare:
-    a: Annotated[Positional[str], arg(metavar="A", help=f"{_SWEEP}, before")]
-    b: Annotated[Positional[str], arg(metavar="B", help=f"{_SWEEP}, after")]
+    a: Annotated[Positional[str], arg(metavar="A", help=f"run folder, or {_SWEEP}; before")]
+    b: Annotated[Positional[str], arg(metavar="B", help=f"run folder, or {_SWEEP}; after")]
     out: Annotated[str | None, arg(metavar="DIR", help="also write Markdown and CSV here")] = None
 
 
 def compare(argv: Sequence[str]) -> None:
     """`rlkit compare A B [--out DIR]`."""
-    form = parse(Compare, argv, "rlkit compare", "What moved between two sweeps.")
+    form = parse(Compare, argv, "rlkit compare", "What sets two runs, or two sweeps, apart.")
+    if is_run(form.a) and is_run(form.b):
+        if form.out is not None:
+            raise UsageError("rlkit compare: --out is for sweeps; rlkit plot draws runs")
+        print(compare_runs(form.a, form.b))
+        return
     folders = [sweep_folder(form.a), sweep_folder(form.b)]
     from rlkit.report.compare import as_text, changes, write_comparison
     from rlkit.report.results import read

@@ -209,6 +209,19 @@ def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
         return _policy(path, json.loads(text), tensors)
 
 
+def read_card(values: dict[str, Any]) -> Card:
+    """The card that a file's JSON holds."""
+    noise = values["noise"]
+    return Card(
+        **values
+        | {
+            "obs_shape": tuple(values["obs_shape"]),
+            "action_shape": tuple(values["action_shape"]),
+            "noise": None if noise is None else (noise[0], tuple(noise[1])),
+        }
+    )
+
+
 def _policy(
     path: str | Path, content: Any, tensors: dict[str, Array]
 ) -> tuple[Card, Transforms, dict[str, Program]]:
@@ -219,16 +232,7 @@ def _policy(
             f"{FORMAT}"
         )
     fit(content, _Content, str(path), RlkitError)
-    values = content["card"]
-    noise = values["noise"]
-    card = Card(
-        **values
-        | {
-            "obs_shape": tuple(values["obs_shape"]),
-            "action_shape": tuple(values["action_shape"]),
-            "noise": None if noise is None else (noise[0], tuple(noise[1])),
-        }
-    )
+    card = read_card(content["card"])
     programs = {
         kind: Program.from_state(state, tensors) for kind, state in content["programs"].items()
     }

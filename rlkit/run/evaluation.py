@@ -17,6 +17,7 @@ from rlkit.envs.make import make, unflattened
 from rlkit.envs.specs import from_text, vouch_name
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
+from rlkit.policy import onnx_file
 from rlkit.policy.policy import Policy
 
 _SPACING = 1_000_003  # between the seeds of evaluations, so that lanes never share one
@@ -67,8 +68,8 @@ def evaluate_run(
 def evaluate_file(
     path: str | Path, episodes: int = 100, env: str | None = None, seed: int = 1
 ) -> list[Episode]:
-    """Episodes of an exported policy in the environment it was trained for, or in `env`."""
-    policy = Policy.load(path)
+    """Episodes of an exported file (ONNX too) in the environment it was trained for, or `env`."""
+    policy = onnx_file.load(path) if Path(path).suffix == ".onnx" else Policy.load(path)
     card = policy.card
     if env is None and card.env is None and card.env_spec is None:
         raise UsageError(f"{path} names no environment; give one with --env")

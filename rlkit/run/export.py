@@ -18,10 +18,10 @@ import rlkit
 from rlkit.core import lanes as core_lanes
 from rlkit.core import state
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.extras import missing
 from rlkit.core.replacing import replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
+from rlkit.policy import onnx_file
 from rlkit.policy.policy import Card, Policy, draw, read, write
 from rlkit.policy.program import Array, Program
 from rlkit.policy.trace import trace
@@ -29,6 +29,7 @@ from rlkit.run import folder as run_folder
 from rlkit.run.folder import Restored
 from rlkit.run.options import algorithm
 
+FILE, ONNX = ".safetensors", ".onnx"
 _OBSERVATIONS = 64  # that torch and an exported policy are compared on
 _TOLERANCE = 1e-4  # of the span of an action: float32 sums in another order, and no more
 
@@ -59,14 +60,20 @@ def export(
 ) -> Exported:
     """Write one lane's policy, by default to `policy.safetensors` (or `.onnx`) in the run folder.
 
+    A name that ends in `.onnx` is written as ONNX; a policy file ends in `.safetensors`.
+
     The file holds policy, normaliser, action scaling, spaces and version, and takes and gives
     environment units. An existing file is replaced. Raises UsageError where `out` is a folder,
     ValueError for a policy whose operations exported files do not have, RlkitError when the
     comparison with torch fails.
     """
-    out = Path(folder) / f"policy.{'onnx' if onnx else 'safetensors'}" if out is None else Path(out)
+    out = Path(folder) / f"policy{ONNX if onnx else FILE}" if out is None else Path(out)
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give the file that the policy is to become")
+    if out.suffix not in ((ONNX,) if onnx else (FILE, ONNX)):
+        ending = ONNX if onnx else f"{FILE}, or in {ONNX} for ONNX"
+        raise UsageError(f"{out} must end in {ending}")
+    onnx = out.suffix == ONNX
     restored, number = _restore(folder, lane, checkpoint)
     policy = _policy(restored, number)
     programs = _programs(restored, policy.card)
@@ -214,9 +221,4 @@ def _write_onnx(path: Path, policy: Policy, program: Program) -> None:
 
 
 def _run_onnx(path: Path, obs: Array) -> Array:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing("running ONNX", "onnx") from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"obs": obs.astype(np.float32)})[0]
+    return onnx_file.load(path).act(obs)
