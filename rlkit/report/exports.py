@@ -22,6 +22,7 @@ from rlkit.core.replacing import replacing
 from rlkit.eval import records
 from rlkit.eval.records import Episode
 from rlkit.report.cells import EPISODES, Cell
+from rlkit.report.report import no_link
 from rlkit.report.results import RUNS, Results
 from rlkit.report.tables import CELL_COLUMNS, as_csv, cell_row, write_csv
 
@@ -42,9 +43,10 @@ _NUMBERS = {"return", "score", "length", "terminated"}  # terminated is a share 
 def export(results: Results, kinds: Sequence[str], out: Path) -> list[Path]:
     """What was written to folder `out`, for the kinds asked for.
 
-    Raises UsageError as `check` does.
+    Raises UsageError as `check` does, RunError where the folder is a link.
     """
     check(kinds)
+    no_link(out)
     out.mkdir(parents=True, exist_ok=True)
     return [path for kind in kinds for path in EXPORTS[kind](results, out)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from rlkit.core.errors import RunError
 from rlkit.core.replacing import replacing
 from rlkit.report import charts
 from rlkit.report.cells import System
@@ -50,6 +51,8 @@ class Written(NamedTuple):
 
 def write_report(results: Results, out: Path, baseline: System | None = None) -> Written:
     """Write page, Markdown, its pictures and CSV tables to `out`, each file in one rename."""
+    no_link(out)
+    no_link(out / "pictures")
     out.mkdir(parents=True, exist_ok=True)
     parts = assemble(results, out, baseline)
     pictures = {}
@@ -108,8 +111,18 @@ def summary(results: Results) -> str:
     )
 
 
+def no_link(folder: Path) -> None:
+    """Raises RunError where a folder to be written to is a link: it may lead anywhere."""
+    if folder.is_symlink():
+        raise RunError(f"{folder} is a link; give --out a folder of its own")
+
+
 def write_whole(path: Path, text: str | bytes) -> Path:
-    """`path`, written beside its place and renamed, so that no half of a file is ever seen."""
+    """`path`, written beside its place and renamed, so that no half of a file is ever seen.
+
+    Raises RunError where its folder is a link.
+    """
+    no_link(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rlkit.core.errors import RunError
 from rlkit.eval.records import mean_returns, read_episodes, read_progress
 from rlkit.report import cache, results
 from rlkit.report.exports import export, folder_name
@@ -231,3 +232,17 @@ def test_a_cell_of_another_kind_of_trouble_is_listed_too(
 
     monkeypatch.setattr(results, "read_run", odd)
     assert read(tmp_path).damaged == (("odd", "'unheard of'"),)
+
+
+@pytest.mark.parametrize("place", ["report", "report/csv", "report/pictures", "report/export"])
+def test_no_report_is_written_through_a_link(tmp_path: Path, place: str) -> None:
+    run_folder(tmp_path / "sweep", "iql", "hopper", {0: [1.0, 2.0], 1: [1.0, 2.0]})
+    out, other = tmp_path / "sweep" / "report", tmp_path / "other"
+    other.mkdir()
+    link = tmp_path / "sweep" / place
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(other)
+    found = read(tmp_path / "sweep")
+    with pytest.raises(RunError, match="is a link"):
+        export(found, ["csv"], link) if place.endswith("export") else write_report(found, out)
+    assert not list(other.iterdir())
