@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow lint evidence format clean
+.PHONY: help install demo test slow fuzz lint evidence format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(VENV)/installed-test  ## Run the test suite
 
 slow: $(VENV)/installed-test  ## Run the learning tests too long for every day
 	$(BIN)/python -m pytest -q -m slow
+
+fuzz: $(VENV)/installed-test  ## Damage files at length, every reader (minutes)
+	$(BIN)/python -m pytest -q -n auto -m slow tests/fuzz
 
 lint: $(VENV)/installed-test  ## Check style and types
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "data": {"core", "envs"},
     "envs": {"core", "theory"},
     "eval": {"core"},
-    "theory": set(),
+    "theory": {"core"},
     "algos": {"core", "nets", "data", "envs"},
     "testing": {"core", "nets", "data", "envs", "algos", "eval", "theory"},
     "policy": {"core", "data", "eval"},

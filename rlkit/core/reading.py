@@ -18,11 +18,13 @@ is taken, and a name that is to become a file goes through `inside`.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import math
 import os
 import struct
+import tokenize
 import tomllib
 import types
 import zipfile
@@ -60,6 +62,7 @@ FOREIGN = (
     RuntimeError,
     TypeError,
     ValueError,
+    csv.Error,
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
@@ -269,7 +272,7 @@ def _memory() -> int:
         return 1 << 40
 
 
-# --- npz ------------------------------------------------------------------------------------------
+# --- arrays of numpy ------------------------------------------------------------------------------
 def read_npz(
     path: str | Path, what: str, error: type[RlkitError] = FileError
 ) -> dict[str, np.ndarray]:
@@ -296,6 +299,14 @@ def read_npz(
     return arrays
 
 
+def read_npy(path: str | Path, what: str, error: type[RlkitError] = FileError) -> np.ndarray:
+    """The array of an npy file; not pickled, not larger than its bytes."""
+    with reading(path, what, error), open(path, "rb") as file:
+        _check_header(path, Path(path).name, file, os.path.getsize(path))
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
 def _check_header(path: str | Path, name: str, stream: Any, size: int) -> None:
     version = np.lib.format.read_magic(stream)
     read = {
@@ -304,7 +315,10 @@ def _check_header(path: str | Path, name: str, stream: Any, size: int) -> None:
     }
     if version not in read:
         raise ValueError(f"the array {name!r} is of version {version} of its format")
-    shape, _, dtype = read[version](stream)
+    try:
+        shape, _, dtype = read[version](stream)
+    except (SyntaxError, tokenize.TokenError) as fault:  # numpy parses a header as Python
+        raise ValueError(f"the array {name!r} has no legible header: {fault}") from fault
     declared = math.prod(shape) * dtype.itemsize
     if dtype.hasobject or min(shape, default=0) < 0 or declared + stream.tell() != size:
         raise ValueError(f"the array {name!r} is not the {declared:,} bytes that it declares")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rlkit.core.reading import read_npz, reading
 from rlkit.core.replacing import replacing
 from rlkit.data.segments import Segments
 
@@ -90,24 +91,17 @@ class PairDataset:
         Raises ValueError naming the file for one that is something else or holds bad pairs.
         """
         names = {*Segments._fields, *_META}
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except FileNotFoundError:
-            raise ValueError(f"no file {path} of preferences") from None
-        except Exception as fault:  # zipfile, zlib and numpy each have their own
-            raise ValueError(f"{path} is not an npz file of preferences: {fault}") from fault
+        what = "an npz file of preferences"
+        arrays = read_npz(path, what)
         if arrays.keys() != names:
             missing, unknown = sorted(names - arrays.keys()), sorted(arrays.keys() - names)
             raise ValueError(f"{path} is not of preferences: missing {missing}, unknown {unknown}")
-        if int(arrays["format"]) != _FORMAT:
-            raise ValueError(f"{path} has format {arrays['format']}; this rlkit reads {_FORMAT}")
-        segments = Segments(*(arrays[name] for name in Segments._fields))
-        try:
+        with reading(path, what):
+            if int(arrays["format"]) != _FORMAT:
+                raise ValueError(f"it has format {arrays['format']}; this rlkit reads {_FORMAT}")
+            segments = Segments(*(arrays[name] for name in Segments._fields))
             meta = {name: arrays[name] for name in ("y", "weight", "user")}
             return PairDataset(segments, **meta, origin=str(arrays["origin"]))
-        except ValueError as fault:
-            raise ValueError(f"{path}: {fault}") from fault
 
 
 def _check(pairs: PairDataset) -> None:

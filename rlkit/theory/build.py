@@ -6,7 +6,6 @@ wrap them and validate.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.core.reading import read_npz
+from rlkit.core.replacing import replacing
 from rlkit.theory.validate import INT32_MAX as MAX_STATES
 from rlkit.theory.validate import as_integers
 
@@ -267,23 +268,16 @@ def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> Fie
 
 
 def write_npz(path: str | Path, **arrays: Array) -> None:
-    """Write arrays to `path` through a temporary name in the same folder, never half a file."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
+    """Write arrays to `path`, which gets its name when it is complete. FileError (a ValueError and
+    an OSError) naming path and cause where the system refuses."""
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
 
 
 def load_npz(path: str | Path) -> Fields:
-    """Fields of a file written by `FiniteMDP.save`. ValueError if it is something else."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as fault:
-        if isinstance(fault, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is not an npz file of a FiniteMDP: {fault}") from fault
+    """Fields of a file written by `FiniteMDP.save`. ValueError naming the file if it is something
+    else, FileNotFoundError if there is none."""
+    arrays = read_npz(path, "an npz file of a FiniteMDP")
     missing = {"sa_ptr", "row_ptr", "col", "val", "r", "a_id"} - arrays.keys()
     extra = arrays.keys() - set(FIELDS)
     if missing or extra:

@@ -102,10 +102,10 @@ def test_no_pairs_are_refused(store) -> None:
 
 def test_other_files_are_refused_by_name(store, tmp_path) -> None:
     path = tmp_path / "pairs.npz"
-    with pytest.raises(ValueError, match=r"no file .*pairs.npz"):
+    with pytest.raises(ValueError, match=r"there is no .*pairs.npz"):
         PairDataset.load(path)
     path.write_bytes(b"not a zip")
-    with pytest.raises(ValueError, match=r"pairs.npz is not an npz file"):
+    with pytest.raises(ValueError, match=r"pairs.npz is damaged, or is not an npz file"):
         PairDataset.load(path)
     np.savez(path, y=np.zeros(3))
     with pytest.raises(ValueError, match=r"pairs.npz is not of preferences: missing"):
@@ -118,8 +118,10 @@ def test_other_files_are_refused_by_name(store, tmp_path) -> None:
     with pytest.raises(ValueError, match="format 9"):
         PairDataset.load(path)
     np.savez(path, **arrays | {"y": np.full(5, 2.0)})
-    with pytest.raises(ValueError, match=r"pairs.npz: y of pair 0"):
+    with pytest.raises(ValueError, match=r"pairs.npz .*: y of pair 0"):
         PairDataset.load(path)
     np.savez(path, **arrays | {"y": np.full(5, None)})
-    with pytest.raises(ValueError, match="not an npz file of preferences"):
+    with pytest.raises(
+        ValueError, match=r"pairs.npz is damaged, or is not an npz file of preferences"
+    ):
         PairDataset.load(path)  # a pickle inside is not opened

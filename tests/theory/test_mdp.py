@@ -86,7 +86,7 @@ def test_load_names_a_foreign_file(tmp_path):
     with pytest.raises(ValueError, match=r"other.npz is not a FiniteMDP: missing .*'a_id'"):
         FiniteMDP.load(tmp_path / "other.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.npz is not an npz file"):
+    with pytest.raises(ValueError, match=r"text.npz is damaged, or is not an npz file"):
         FiniteMDP.load(tmp_path / "text.npz")
 
 
@@ -141,3 +141,20 @@ def test_float32_sums_stay_in_float64():
     assert (found.lower <= exact + 1e-9).all()
     assert (exact <= found.upper + 1e-9).all()
     np.testing.assert_allclose(found.value, solve(mdp, 0.9, eps=1e-9).value, atol=1e-5)
+
+
+def test_a_model_is_written_beside_its_place_and_renamed(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    first = factored_garnet(4, 3, 2)
+    first.save(path)
+    before = path.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(ValueError, match=r"model\.npz cannot be written: No space left"):
+        first.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

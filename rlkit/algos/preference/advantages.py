@@ -19,6 +19,7 @@ from rlkit.algos import iql
 from rlkit.algos.preference.feedback import true_reward
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
+from rlkit.core.reading import read_npy
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
 from rlkit.data.samplers import Uniform
@@ -33,10 +34,7 @@ TEACHER = iql.Config(gamma=0.99, tau=0.9)
 
 def read(path: str | Path, rows: int) -> np.ndarray:
     """Advantages `[N]` of an .npy file. Raises ValueError naming what does not fit."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as fault:
-        raise ValueError(f"{path} is not an .npy file of advantages: {fault}") from fault
+    values = read_npy(path, "an .npy file of advantages")
     if values.shape != (rows,) or values.dtype.kind != "f":
         raise ValueError(f"{path} holds {values.dtype} {values.shape}; floats ({rows},) are needed")
     if not np.isfinite(values).all():

@@ -13,10 +13,37 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
+from rlkit.core.errors import FileError
 from rlkit.core.nearest import suggestion
+from rlkit.core.reading import inside, read_json
 from rlkit.data.meta import RLKIT_SCORE, Reference
+
+
+class _Reference(TypedDict):
+    random: float
+    expert: float
+    expert_policy: str
+    episodes: NotRequired[int | None]
+    score_name: NotRequired[str]
+
+
+class _Entry(TypedDict):
+    steps: NotRequired[int]
+    episodes: NotRequired[int]
+    seed: int
+    policies: list[str]
+    description: str
+
+
+class _Card(TypedDict):
+    env: str
+    algorithm: str
+    reference: _Reference
+    weights: NotRequired[str]
+    policies: dict[str, dict[str, Any]]
+    datasets: dict[str, _Entry]
 
 
 @dataclass(frozen=True)
@@ -76,7 +103,7 @@ def all_recipes() -> dict[str, Recipe]:
     found = {}
     for file in _folder().iterdir():
         if file.name.endswith(".json"):
-            card = json.loads(file.read_text())
+            card = _card(file)
             for name, entry in card["datasets"].items():
                 found[name] = Recipe(
                     name=name,
@@ -89,6 +116,22 @@ def all_recipes() -> dict[str, Recipe]:
                     card=card,
                 )
     return dict(sorted(found.items()))
+
+
+def _card(file: Traversable) -> dict[str, Any]:
+    """A card, of the shape that is read."""
+    with resources.as_file(file) as path:
+        card = read_json(path, "a recipe's card", _Card)
+        for name, entry in card["datasets"].items():
+            where = f"{path}: datasets.{name}"
+            if ("steps" in entry) == ("episodes" in entry):
+                raise FileError(f"{where} needs either steps or episodes")
+            for policy in entry["policies"]:
+                if policy not in card["policies"]:
+                    raise FileError(f"{where}.policies: there is no policy {policy!r}")
+        if "weights" in card:
+            inside(path.parent, card["weights"])
+    return dict(card)
 
 
 def _folder() -> Traversable:

@@ -17,6 +17,7 @@ import numpy as np
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, one_hot
 from rlkit.core.nearest import suggestion
+from rlkit.core.reading import reading
 
 _NEEDED = ("item_id", "position", "click")
 _AFFINITY = "user-item_affinity_"
@@ -70,13 +71,11 @@ def read_items(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _read(path: Path, needed: Sequence[str] = _NEEDED) -> dict[str, list[str]]:
     """The columns of a CSV file as text."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        for name in needed:
-            if name not in header:
-                raise ValueError(f"{path}: no column {name!r}{suggestion(name, header)}")
-        body = list(rows)
+    with reading(path, "a CSV file"), path.open(newline="", encoding="utf-8") as file:
+        header, *body = [*csv.reader(file)] or [[]]
+    for name in needed:
+        if name not in header:
+            raise ValueError(f"{path}: no column {name!r}{suggestion(name, header)}")
     for number, row in enumerate(body):
         if len(row) != len(header):
             raise ValueError(f"{path}: row {number} has {len(row)} fields, not {len(header)}")
@@ -114,7 +113,10 @@ def _log(
     if position.min() < 1:
         row = int(position.argmin())
         raise ValueError(f"{path}: position of row {row} is {position[row]}; they count from 1")
-    parts = [one_hot(table[name], own, name) for name, own in levels.items()]
+    try:
+        parts = [one_hot(table[name], own, name) for name, own in levels.items()]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     features = [f"{name}={level}" for name, own in levels.items() for level in own]
     if affinity:
         columns = [f"{_AFFINITY}{k}" for k in range(len(likings))]
