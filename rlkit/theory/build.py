@@ -201,17 +201,21 @@ def from_function(
         raise ValueError(f"num_states must lie in 1..{MAX_STATES} (int32), got {num_states}")
     feasible = actions if callable(actions) else (lambda s: range(actions))
     entries: list[tuple[Any, Any, Any, Any]] = []
-    pairs: list[tuple[int, Any]] = []
+    ids: list[Any] = []
+    widths = []  # actions of each state
     ends = [0]  # entries up to each pair: whole lists are joined, no entry is touched here
     for s in range(num_states):
-        for a in feasible(s):
+        found = list(feasible(s))
+        ids += found
+        widths.append(len(found))
+        for a in found:
             entries += step(s, a)
-            pairs.append((s, a))
             ends.append(len(entries))
     if not entries:
         raise ValueError("no action of any state leads anywhere")
     p, target, r, ended = (np.array(x) for x in zip(*entries, strict=True))
-    s_, a_ = (np.repeat(np.array(x), np.diff(ends)) for x in zip(*pairs, strict=True))
+    counts = np.diff(ends)
+    s_, a_ = np.repeat(np.repeat(np.arange(num_states), widths), counts), np.repeat(ids, counts)
     s2 = as_integers("next state", target)
     if (bad := np.flatnonzero((s2 < 0) | (s2 >= num_states))).size:
         i = bad[0]
