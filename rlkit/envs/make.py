@@ -40,9 +40,10 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
     else:
         find(name)
     kwargs.setdefault("disable_env_checker", True)
-    with _quiet_models(gymnasium.spec(env) if isinstance(env, str) else env):
+    spec = gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env
+    with _quiet_models(spec):
         try:
-            made = gymnasium.make(env, **kwargs)
+            made = gymnasium.make(spec, **kwargs)
         except ModuleNotFoundError as error:
             if error.name != "gymnasium_robotics":
                 raise

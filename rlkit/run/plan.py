@@ -11,6 +11,7 @@ from typing import Any
 from rlkit.core.engine import choose
 from rlkit.core.errors import RunError, UsageError
 from rlkit.data.store import EpisodeStore
+from rlkit.envs.specs import is_shared
 from rlkit.run import folder as run_folder
 from rlkit.run import tensorboard
 from rlkit.run.options import NOT_HASHED, Options, resolve
@@ -95,7 +96,10 @@ def settled(options: Options) -> tuple[Options, Task, EpisodeStore | None]:
 
 
 def split(options: Options) -> list[list[int]]:
-    """Lanes of each process: one group unless several cores can be used well."""
+    """Lanes of each process: one group unless several cores can be used well.
+
+    Raises UsageError for processes that were asked for and could not make the environment.
+    """
     lanes = list(range(len(options.seeds)))
     workers = options.workers
     if workers == 0:
@@ -105,6 +109,14 @@ def split(options: Options) -> list[list[int]]:
     if options.utd_later:  # lanes may come to make different numbers of updates
         workers = len(lanes)
     workers = min(workers, len(lanes))
+    if workers > 1 and options.env is not None and not is_shared(options.env):
+        if options.workers > 1 or options.utd_later:
+            raise UsageError(
+                f"environment {options.env!r} is registered by the running script, where no other "
+                "process can find it: register it in a module and name it module:Name-v0, or train "
+                "in one process (one seed, or workers=1 without utd_later)"
+            )
+        workers = 1
     size, larger = divmod(len(lanes), workers)
     ends = [size * (i + 1) + min(i + 1, larger) for i in range(workers)]
     return [lanes[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
