@@ -54,6 +54,8 @@ def train(argv: Sequence[str]) -> None:
         print(f"{catalogue()}\n")
         parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
     preset, words = _preset(name, argv[1:])
+    suited = _recommended(name, words)
+    preset = suited[0] | preset[0], suited[1] | preset[1]
     kind = algorithm(name).Config
     config_form = form_of(kind, "Config", lanes=True, defaults=preset[0])
     replaced: dict[str, tuple[Any, Any]] = {"seeds": _SEEDS, "config": (config_form, config_form)}
@@ -75,6 +77,25 @@ def train(argv: Sequence[str]) -> None:
 
     with trusting(trust):
         _reported(lambda: run_training(Options(algo=name, **values)))
+
+
+def _recommended(name: str, words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the config and of the run that the recipe of the dataset has for an algorithm;
+    they are defaults, and said when they are taken."""
+    from rlkit.data.recipes import cards
+
+    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--dataset"), None)
+    if at is None:
+        return {}, {}
+    dataset = words[at].partition("=")[2] or "".join(words[at + 1 : at + 2])
+    recipe = cards.all_recipes().get(dataset)
+    suited = recipe.recommended.get(name, {}) if recipe is not None else {}
+    config, run = suited.get("config", {}), suited.get("run", {})
+    if suited:
+        told = [f"config.{field} {x}" for field, x in config.items()]
+        told += [f"{field} {x}" for field, x in run.items()]
+        print(f"set    {', '.join(told)}: suits {name} on {dataset}; an option overrides it")
+    return config, run
 
 
 def _preset(

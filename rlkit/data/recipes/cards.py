@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -58,6 +58,8 @@ class Recipe:
     policies: tuple[str, ...]
     description: str
     card: dict[str, Any]
+    # algorithm -> its settings for these data: fields of its "config", options of the "run"
+    recommended: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference:
@@ -114,6 +116,7 @@ def all_recipes() -> dict[str, Recipe]:
                     policies=tuple(entry["policies"]),
                     description=entry["description"],
                     card=card,
+                    recommended=entry.get("recommended", {}),
                 )
     return dict(sorted(found.items()))
 
