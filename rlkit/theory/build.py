@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from rlkit.core.reading import read_npz
+from rlkit.core.reading import read_npz, reading
 from rlkit.core.replacing import replacing
 from rlkit.theory.validate import INT32_MAX as MAX_STATES
 from rlkit.theory.validate import as_integers
 
 Array = np.ndarray
 Fields = dict[str, Any]
+T = TypeVar("T")
 
 FIELDS = ("sa_ptr", "row_ptr", "col", "val", "r", "a_id", "stop", "mu0", "exo")
 
@@ -278,14 +279,16 @@ def write_npz(path: str | Path, **arrays: Array) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_npz(path: str | Path) -> Fields:
-    """Fields of a file written by `FiniteMDP.save`. ValueError naming the file if it is something
-    else, FileNotFoundError if there is none."""
-    arrays = read_npz(path, "an npz file of a FiniteMDP")
+def load_npz(path: str | Path, make: Callable[[Fields], T]) -> T:
+    """What `make` makes of the fields in a file written by `FiniteMDP.save`. ValueError naming the
+    file if it or `make` finds something else, FileNotFoundError if there is none."""
+    what = "an npz file of a FiniteMDP"
+    arrays = read_npz(path, what)
     missing = {"sa_ptr", "row_ptr", "col", "val", "r", "a_id"} - arrays.keys()
     extra = arrays.keys() - set(FIELDS)
     if missing or extra:
         raise ValueError(
             f"{path} is not a FiniteMDP: missing {sorted(missing)}, unknown {sorted(extra)}"
         )
-    return arrays
+    with reading(path, what):
+        return make(arrays)

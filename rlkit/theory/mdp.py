@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from rlkit.core.reading import reading
 from rlkit.theory import build
 from rlkit.theory.validate import (
     INT32_MAX,
@@ -353,9 +352,7 @@ class FiniteMDP:
     @staticmethod
     def load(path: str | Path) -> FiniteMDP:
         """The MDP stored in an npz file by `save`, validated again. ValueError naming the file."""
-        fields = build.load_npz(path)
-        with reading(path, "an npz file of a FiniteMDP"):
-            return FiniteMDP(**fields)
+        return build.load_npz(path, lambda fields: FiniteMDP(**fields))
 
     # ---- constructors (see rlkit.theory.build) -----------------------------------------------
     @staticmethod
