@@ -62,6 +62,17 @@ def test_every_claim_names_systems_that_run(name: str) -> None:
             assert system == "data" or (system, claim["task"]) in pairs, (budget, system)
 
 
+def test_the_published_settings_can_be_planned() -> None:
+    sweep = read(HERE.parent / "d4rl.toml", None)
+    assert sweep.cells == 6 * 9 * 5
+    weights = {
+        v.task: (v.options["config"]["beta_actor"], v.options["config"]["beta_critic"])
+        for v in sweep.variants
+        if v.system == "rebrac"
+    }
+    assert weights["hopper-medium-replay"] == (0.05, 0.5)
+
+
 CLAIM = {"task": "t", "better": "a", "than": ["b", "data"], "text": "a is better", "sweep": "s"}
 
 

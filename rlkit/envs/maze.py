@@ -5,9 +5,9 @@ After Fu et al. 2020, "D4RL: Datasets for Deep Data-Driven Reinforcement Learnin
 the task's goal, so that no episode shows the way: an agent must stitch it together.
 
 The environments, `rlkit/PointMaze_UMaze-v0` and its kin, are in `maze_env.py`; they need the
-extra `robotics`. `Dense` in an id is for dense rewards, `Goal` for goals that
-change from episode to episode.
-Differs from D4RL's controller: it has no memory of waypoints, and its gains are ours.
+extra `robotics`. `Dense` in an id is for dense rewards, `Goal` for goals that change from episode
+to episode. The controller brakes at the centre of each cell on its way, so that the data know how
+to stop.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 Cell = tuple[int, int]  # row from the top, column
+Act = Callable[[np.ndarray], np.ndarray]
 
 RADIUS = 0.5  # within it the goal is reached
 _STIFFNESS, _DAMPING = 10.0, 1.0  # gains of the controller, actions per unit and per unit a second
-_REACHED = 0.1  # as near to its goal the controller draws another
-_ASIDE = 0.25  # farther from the line between two centres, the ball goes back to it first
+_REACHED = 0.1  # as near to a centre the controller walks on to the next
 _SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
 
@@ -134,55 +133,47 @@ def register() -> None:
                     )
 
 
-def wanderer(
-    layout: Layout, noise: float, rng: np.random.Generator
-) -> Callable[[np.ndarray], np.ndarray]:
+def wanderer(layout: Layout, noise: float, rng: np.random.Generator) -> Act:
     """`act(observation [4]) -> action [2]` float32 of one episode that wanders from cell to cell.
 
     Each time a goal is reached another cell is drawn. `noise` is the standard deviation added to
     the actions, which are clipped to [-1, 1] afterwards.
     """
+
+    def another(goal: Cell | None) -> Cell:
+        others = [cell for cell in layout.cells if cell != goal]
+        return others[int(rng.integers(len(others)))]
+
+    return _walker(layout, another, noise, rng)
+
+
+def seeker(layout: Layout, noise: float, rng: np.random.Generator) -> Act:
+    """As `wanderer`, but going to the task's goal and staying there: the expert without noise."""
+    return _walker(layout, lambda goal: layout.goal, noise, rng)
+
+
+def _walker(
+    layout: Layout, choose: Callable[[Cell | None], Cell], noise: float, rng: np.random.Generator
+) -> Act:
+    """From centre to centre of a shortest way, proportional-derivative; `choose` gives the goal
+    that comes after one that is reached."""
     goal: Cell | None = None
+    to: Cell | None = None  # the cell whose centre is walked to
 
     def act(obs: np.ndarray) -> np.ndarray:
-        nonlocal goal
-        x, y = float(obs[0]), float(obs[1])
-        while goal is None or _distance(layout.centre(goal), x, y) <= _REACHED:
-            goal = layout.cells[int(rng.integers(len(layout.cells)))]
-        return _noisy(towards(layout, goal, obs), noise, rng)
+        nonlocal goal, to
+        x, y, vx, vy = (float(value) for value in obs[:4])
+        if to is None:
+            to = layout.cell(x, y)
+        cx, cy = layout.centre(to)
+        if math.hypot(cx - x, cy - y) < _REACHED:
+            if goal is None or to == goal:
+                goal = choose(goal)
+            to = layout.ways[to, goal]
+            cx, cy = layout.centre(to)
+        force = _STIFFNESS * (cx - x) - _DAMPING * vx, _STIFFNESS * (cy - y) - _DAMPING * vy
+        draws = rng.standard_normal(2)
+        noisy = [f + noise * float(z) for f, z in zip(force, draws, strict=True)]
+        return np.array([min(max(a, -1.0), 1.0) for a in noisy], np.float32)
 
     return act
-
-
-def seeker(
-    layout: Layout, noise: float, rng: np.random.Generator
-) -> Callable[[np.ndarray], np.ndarray]:
-    """As `wanderer`, but going to the task's goal and staying there: the expert without noise."""
-    return lambda obs: _noisy(towards(layout, layout.goal, obs), noise, rng)
-
-
-def towards(layout: Layout, goal: Cell, obs: Any) -> tuple[float, float]:
-    """The controller's action (x, y), not clipped: proportional-derivative to the next centre.
-
-    That is the centre of the next cell of a shortest way, or of the cell where the ball is while
-    it is too far aside to pass between the walls.
-    """
-    x, y, vx, vy = (float(value) for value in obs[:4])
-    here = layout.cell(x, y)
-    if here not in layout.open:  # half inside a wall, as contacts are soft
-        here = min(layout.cells, key=lambda cell: _distance(layout.centre(cell), x, y))
-    after = layout.ways[here, goal]
-    middle = layout.centre(here)
-    aside = x - middle[0] if after[1] == here[1] else y - middle[1]
-    to = layout.centre(after) if abs(aside) < _ASIDE else middle
-    return _STIFFNESS * (to[0] - x) - _DAMPING * vx, _STIFFNESS * (to[1] - y) - _DAMPING * vy
-
-
-def _noisy(force: tuple[float, float], noise: float, rng: np.random.Generator) -> np.ndarray:
-    draws = rng.standard_normal(2)
-    action = [min(max(f + noise * float(z), -1.0), 1.0) for f, z in zip(force, draws, strict=True)]
-    return np.array(action, np.float32)
-
-
-def _distance(centre: tuple[float, float], x: float, y: float) -> float:
-    return math.hypot(centre[0] - x, centre[1] - y)
