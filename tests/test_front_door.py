@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 from pathlib import Path
@@ -61,3 +62,18 @@ def test_solve_and_simulate() -> None:
     )
     assert rlkit.solve(model, 0.5).value == pytest.approx([1, 2])
     assert rlkit.simulate("ucb1", [0.2, 0.8], runs=3, horizon=50).regret.shape[0] == 3
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "algos").rglob("*.py")), ids=lambda path: path.stem)
+def test_what_acts_and_learns_says_how(path: Path) -> None:
+    """Agents, their `update` and `act`; policies of bandits, oracles and teachers."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+            continue
+        methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+        spoken = [n for n in methods if n.name in ("act", "learn", "update")]
+        for part in [node, *spoken] if spoken else []:
+            assert ast.get_docstring(part), f"{node.name}.{part.name} has no docstring"
+        if node.name == "Agent":
+            for part in spoken:
+                assert "[S" in (ast.get_docstring(part) or ""), f"{part.name} tells no shape"

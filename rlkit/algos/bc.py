@@ -62,6 +62,8 @@ def likelihood_loss(log_prob: Tensor) -> Tensor:  # [..., B] -> [...]
 
 
 class Agent:
+    """A policy `pi` that copies the data's actions."""
+
     def __init__(self, spec: Spec, c: Config) -> None:
         if c.policy not in _HEADS:
             raise ValueError(f"policy {c.policy!r} is unknown; use one of {', '.join(_HEADS)}")
@@ -71,6 +73,7 @@ class Agent:
         self.act_noise = self.pi.noise
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        """One step of cloning on `b`, batches `[S, B, ...]`; losses `[S]` from before it."""
         d = self.pi(b.s)
         point = isinstance(d, nets.Point)
         loss = square_loss(d.mode, b.a) if point else likelihood_loss(d.log_prob(b.a))

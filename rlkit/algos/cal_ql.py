@@ -83,6 +83,8 @@ def calibrated(q_drawn: Tensor, mc: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Agent:
+    """Policy `pi`, critics `q` with targets `q_bar`, a temperature, a weight of the penalty."""
+
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
@@ -100,6 +102,8 @@ class Agent:
         self.noise = cql.draws(c.n_actions)
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        """One step of critics, policy and temperature on `b`, `[S, B, ...]` with returns `b.mc`;
+        metrics `[S]` from before it."""
         assert b.noise is not None
         assert b.mc is not None
         alpha = self.log_alpha().exp().detach()  # [S, 1], temperature

@@ -97,6 +97,8 @@ def clone_loss(log_probs: Tensor, mask: Tensor) -> Tensor:
 
 
 class Agent:
+    """A policy `pi` learnt from pairs of segments."""
+
     def __init__(self, spec: Spec, c: Config) -> None:
         actor = nets.CategoricalActor if spec.discrete else _HEADS[c.policy]
         self.pi = actor(nets.Init(spec), c.hidden)
@@ -113,6 +115,8 @@ class Agent:
             self.reference.follow(self.pi)
 
     def update(self, b: Pairs, c: Config) -> dict[str, Tensor]:
+        """One step on pairs of segments (first cloning, then preferences); metrics `[S]` from before
+        it."""
         s, a = b.s.flatten(1, 3), b.a.flatten(1, 3)
         log_pi = log_prob(self.pi(s), a).view(b.mask.shape)  # [S, B, 2, H]
         ratio = log_pi

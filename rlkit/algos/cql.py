@@ -155,6 +155,8 @@ def lagrangian(
 
 
 class Agent:
+    """Policy `pi`, critics `q` with targets `q_bar`, a temperature, a weight of the penalty."""
+
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
@@ -172,6 +174,8 @@ class Agent:
         self.noise = draws(c.n_actions)
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        """One step of critics, policy and temperature on `b`, `[S, B, ...]`; metrics `[S]` from
+        before it."""
         assert b.noise is not None
         alpha = self.log_alpha().exp().detach()  # [S, 1], temperature
         drawn = draw(self.pi, b)

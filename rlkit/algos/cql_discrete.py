@@ -52,6 +52,8 @@ def conservative_loss(qs: Tensor, q_data: Tensor) -> Tensor:  # [..., B, A], [..
 
 
 class Agent:
+    """Action values `q` with targets `q_bar`; it acts greedily."""
+
     act_noise = Draw("gumbel", "B", "A")
 
     def __init__(self, spec: Spec, c: Config) -> None:
@@ -63,6 +65,8 @@ class Agent:
         self.periods = {"target": c.target_period}
 
     def update(self, b: Batch, c: Config, target: bool = False) -> dict[str, Tensor]:
+        """One step of the critics on `b`, `[S, B, ...]`, and a copy to the targets when `target`;
+        metrics `[S]` from before it."""
         with torch.no_grad():
             best = self.q.all(b.s2).argmax(-1)[:, 0]  # [S, B]
             y = b.r + c.gamma * b.cont * self.q_bar(b.s2, best)[:, 0]

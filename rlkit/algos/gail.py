@@ -92,6 +92,8 @@ def reward(logit: Tensor, form: str) -> Tensor:
 
 
 class Agent:
+    """Policy `pi`, critics `q`, their targets, and a discriminator."""
+
     act_noise = nets.DeterministicActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
@@ -114,6 +116,8 @@ class Agent:
             self.noise["near"] = Draw("normal", "B", sum(self.halves))
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
+        """One step of discriminator and critics on `b`, whose `other` are an expert's rows, and of
+        policy and targets when `actor`; metrics `[S]` from before it."""
         assert b.noise is not None
         assert b.other is not None
         ours, expert = with_end(b, c.absorbing), with_end(b.other, c.absorbing)

@@ -68,6 +68,8 @@ def pi_loss(  # [..., B] -> [...]
 
 
 class Agent:
+    """Policy `pi`, V `v`, critics `q` with targets `q_bar`."""
+
     def __init__(self, spec: Spec, c: Config) -> None:
         init = nets.Init(spec)
         actor = nets.CategoricalActor if spec.discrete else nets.GaussianActor
@@ -81,6 +83,8 @@ class Agent:
         self.act_noise = self.pi.noise
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        """One step of V, critics and policy, together, on `b`, `[S, B, ...]`; metrics `[S]` from
+        before it."""
         with torch.no_grad():
             q = self.q_bar(b.s, b.a).amin(-2)  # [S, B]
             v2 = self.v(b.s2)

@@ -113,6 +113,8 @@ def worst_of(
 
 
 class Agent:
+    """Policy `pi`, smooth critics `q` with targets `q_bar`, a temperature."""
+
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
@@ -131,6 +133,8 @@ class Agent:
             self.noise["perturb"] = Draw("uniform", c.draws, "B", spec.obs_size)
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        """One step of critics, policy and temperature on `b`, `[S, B, ...]`; metrics `[S]` from
+        before it."""
         assert b.noise is not None
         if c.method == "spectral":
             iterate(self.q)

@@ -132,6 +132,8 @@ def orthogonal(forward: Sequence[Tensor], backward: Sequence[Tensor]) -> list[Te
 
 
 class Agent:
+    """Policy `pi` and twin values `v` with targets `v_bar`; there is no critic."""
+
     def __init__(self, spec: Spec, c: Config) -> None:
         init = nets.Init(spec)
         self.pi = (
@@ -145,6 +147,7 @@ class Agent:
         self.act_noise, self.discrete = self.pi.noise, spec.discrete
 
     def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+        """One step of V and policy on `b`, `[S, B, ...]`; metrics `[S]` from before it."""
         r = (torch.zeros_like(b.r) if c.imitate else b.r).unsqueeze(1)  # [S, 1, B]
         discount = (c.gamma * b.cont).unsqueeze(1)
         with torch.no_grad():

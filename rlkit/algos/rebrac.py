@@ -65,6 +65,8 @@ def distance(a: Tensor, data: Tensor) -> Tensor:  # [..., B, A] -> [..., B]
 
 
 class Agent:
+    """Policy `pi` and critics `q`, with targets `pi_bar` and `q_bar`."""
+
     noise = {"target": Draw("normal", "B", "A")}
     act_noise = nets.DeterministicActor.noise
     columns = ("next_action",)
@@ -78,6 +80,8 @@ class Agent:
         self.periods = {"actor": c.actor_period}
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
+        """One step of the critics on `b`, `[S, B, ...]` with next actions `b.a2`, and of policy and
+        targets when `actor`; metrics `[S]` from before it."""
         assert b.noise is not None
         assert b.a2 is not None
         with torch.no_grad():

@@ -26,7 +26,6 @@ medium-expert data); SAC-N's 500 (200), 10 and 20.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,17 +117,6 @@ def alpha_loss(log_alpha: Tensor, log_prob: Tensor, target: float | Tensor) -> T
     return -(log_alpha * (log_prob + target)).mean(-1)
 
 
-def values_and_slopes(
-    q: nets.Critic, s: Tensor, a: Tensor, n: int, masks: Sequence[Tensor] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Q_j(s, a) `[S, n, B]` and ∇_a Q_j(s, a) `[S, n, B, A]`; both can be differentiated again."""
-    own = a.detach().unsqueeze(1).expand(-1, n, -1, -1).clone().requires_grad_()  # one a member
-    x = torch.cat([s.unsqueeze(1).expand(-1, n, -1, -1), own], -1)
-    qs = q.mlp(x, masks).squeeze(-1)
-    (slopes,) = torch.autograd.grad(qs.sum(), own, create_graph=True)
-    return qs, slopes
-
-
 def alike(slopes: Tensor) -> Tensor:  # [..., n, B, A] -> [...]
     """What (5) adds, without η: the n members' mean likeness of direction to the others,
     summed. n for members that are alike, 0 for orthogonal ones, never below -n / (n - 1)."""
@@ -139,6 +127,8 @@ def alike(slopes: Tensor) -> Tensor:  # [..., n, B, A] -> [...]
 
 
 class Agent:
+    """Policy `pi`, critics `q` with targets `q_bar`, a temperature."""
+
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
@@ -169,6 +159,8 @@ class Agent:
         return nets.dropout(b.noise[name], c.dropout, self.widths) if self.drops else None
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
+        """One step of the critics on `b`, `[S, B, ...]`, of policy and temperature when `actor`, and
+        of the targets; metrics `[S]` from before it."""
         assert b.noise is not None
         alpha = self.log_alpha().exp().detach()  # [S, 1]
         with torch.no_grad():
@@ -181,7 +173,7 @@ class Agent:
         metrics = {"q": y.mean(-1)}
         masks = self.masks(b, "drop", c)
         if self.diverse:
-            q, slopes = values_and_slopes(self.q, b.s, b.a, c.n_critics, masks)
+            q, slopes = self.q.with_slopes(b.s, b.a, masks)
             likeness = alike(slopes)
             loss = q_loss(q, y) + against(c.diversity, likeness) * likeness
             metrics["likeness"] = likeness.detach()

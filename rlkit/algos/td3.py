@@ -52,6 +52,8 @@ def target_action(a: Tensor, noise: Tensor, scale: float | Tensor, clip: float |
 
 
 class Agent:
+    """Policy `pi` and critics `q`, with targets `pi_bar` and `q_bar`."""
+
     noise = {"target": Draw("normal", "B", "A")}
     act_noise = nets.DeterministicActor.noise
 
@@ -65,6 +67,8 @@ class Agent:
         self.periods = {"actor": c.actor_period}
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
+        """One step of the critics on `b`, `[S, B, ...]`, and of policy and targets when `actor`;
+        metrics `[S]` from before it."""
         assert b.noise is not None
         with torch.no_grad():
             a2 = self.pi_bar(b.s2).mode

@@ -25,7 +25,7 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         spec = init.spec
-        self.discrete = spec.discrete
+        self.discrete, self.n = spec.discrete, n
         self.own = None if spec.critic is None else Vmapped(init, spec.critic, n)
         if self.own is not None:
             return
@@ -58,6 +58,19 @@ class Critic(nn.Module):
         q = self.all(s)
         index = a.unsqueeze(1).unsqueeze(-1).expand(*q.shape[:-1], 1)
         return q.gather(-1, index).squeeze(-1)
+
+    def with_slopes(
+        self, s: Tensor, a: Tensor, masks: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Q_j(s, a) `[S, n, B]` and ∇_a Q_j(s, a) `[S, n, B, A]`; both can be differentiated
+        again. Raises ValueError for a critic of one's own, whose members cannot be told apart."""
+        if self.own is not None:
+            raise ValueError("slopes of each member need rlkit's own critics")
+        own = a.detach().unsqueeze(1).expand(-1, self.n, -1, -1).clone().requires_grad_()
+        features = self.encoder(s).unsqueeze(1).expand(-1, self.n, -1, -1)
+        qs = self.mlp(torch.cat([features, own], -1), masks).squeeze(-1)
+        (slopes,) = torch.autograd.grad(qs.sum(), own, create_graph=True)
+        return qs, slopes
 
 
 class Value(nn.Module):

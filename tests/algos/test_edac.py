@@ -60,7 +60,7 @@ def critic(dtype: torch.dtype, n: int = 3, hidden: tuple[int, ...] = (8, 8)) -> 
 
 def test_slopes_are_those_of_finite_differences_and_values_the_critics_own() -> None:
     q, b = critic(torch.float64), make_batch(CASE.spec(), None, 0)
-    qs, slopes = sac.values_and_slopes(q, b.s, b.a, 3)
+    qs, slopes = q.with_slopes(b.s, b.a)
     torch.testing.assert_close(qs, q(b.s, b.a))
     for d in range(3):
         step = torch.zeros_like(b.a)
@@ -73,7 +73,7 @@ def test_the_terms_gradient_is_that_of_finite_differences() -> None:
     q, b = critic(torch.float64), make_batch(CASE.spec(), None, 0)
 
     def cost() -> Tensor:
-        return sac.alike(sac.values_and_slopes(q, b.s, b.a, 3)[1]).sum()
+        return sac.alike(q.with_slopes(b.s, b.a)[1]).sum()
 
     weight: Any = q.mlp.layers[1].weight
     (gradient,) = torch.autograd.grad(cost(), weight)
@@ -95,7 +95,7 @@ def test_wide_nets_differentiate_twice_as_small_ones_do() -> None:
         q = critic(dtype, 2, (256, 256))
         rng = torch.Generator().manual_seed(0)
         s, a = (torch.rand(2, 64, d, generator=rng).to(dtype) for d in (5, 3))
-        cost = sac.alike(sac.values_and_slopes(q, s, a, 2)[1]).sum()
+        cost = sac.alike(q.with_slopes(s, a)[1]).sum()
         found.append(torch.autograd.grad(cost, q.mlp.layers[1].weight)[0])  # type: ignore[arg-type]
     torch.testing.assert_close(found[0].double(), found[1], rtol=1e-2, atol=1e-6)
 
@@ -105,7 +105,7 @@ def test_the_term_reaches_the_critics_only() -> None:
     agent = CASE.agent(spec, c)
     b = make_batch(spec, agent, 0)
     a = agent.pi(b.s).sample(b.noise["now"])  # even of actions the policy made
-    _, slopes = sac.values_and_slopes(agent.q, b.s, a, 4)
+    _, slopes = agent.q.with_slopes(b.s, a)
     cost = sac.alike(slopes).sum()
     policy = torch.autograd.grad(cost, agent.pi.parameters(), allow_unused=True, retain_graph=True)
     assert all(slope is None for slope in policy)

@@ -76,6 +76,7 @@ class ContextFreePolicy:
         return best
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         probabilities = self.dist(obs)
         if probabilities is not None:
             return draw(probabilities, rng)
@@ -88,6 +89,7 @@ class ContextFreePolicy:
         return play_largest(scores, mask, rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         action, reward = np.asarray(feedback.action), np.asarray(feedback.reward, np.float64)
         c = self.config

@@ -70,11 +70,14 @@ class Policy(Protocol):
 
     arms: int
 
-    def act(self, obs: Observation, rng: np.random.Generator) -> Decision: ...
+    def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
 
-    def dist(self, obs: Observation) -> np.ndarray | None: ...
+    def dist(self, obs: Observation) -> np.ndarray | None:
+        """Probabilities of the arms `[B, K]` as the policy stands; None where it has none."""
 
-    def learn(self, feedback: Feedback) -> None: ...
+    def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
 
     def state_dict(self) -> dict[str, np.ndarray]: ...
 

@@ -130,9 +130,11 @@ class EENet:
         return greedy(self.scores(obs), available(obs, self.arms))
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         return draw(self.dist(obs), rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         self._remember(feedback)
         self.history.add(feedback)

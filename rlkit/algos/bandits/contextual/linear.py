@@ -93,6 +93,7 @@ class LinearPolicy:
         return (1 - eps) * greedy(self._scores(obs), mask) + eps * uniform(mask)
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         rule, v = self.config.rule, self.config.v
         mask = available(obs, self.arms)
         if rule == "eps_greedy":
@@ -110,6 +111,7 @@ class LinearPolicy:
         return play_largest(np.einsum("bkd,bd->bk", x, theta), mask, rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         x, action = self._context(feedback.observation), np.asarray(feedback.action)
         rows, model = self.features.chosen(x, action)

@@ -177,9 +177,11 @@ class GFUCB:
         return greedy(mean + radius[:, None] * width, mask)
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         return draw(self.dist(obs), rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         x = check_context(feedback.observation, self.arms, self.dim, per_arm=True)
         task = self._tasks(len(x), feedback.run)

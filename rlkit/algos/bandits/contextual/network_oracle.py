@@ -110,6 +110,7 @@ class NetworkOracle:
                 inverse -= torch.outer(u, u) / (1.0 + phi @ u)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_context(feedback.observation, self.arms, self.dim, per_arm=False)
         self.history.add(feedback)
         if self.intervals:

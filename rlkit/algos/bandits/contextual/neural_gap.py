@@ -119,9 +119,11 @@ class NeuralGapPolicy:
         return square_cb(self.predict(obs), mask, gamma.repeat(len(obs) // len(rows))[:, None])
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         return draw(self.dist(obs), rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         reward = np.asarray(feedback.reward, np.float64)
         bad = (reward < 0) | (reward > 1)

@@ -107,6 +107,7 @@ class NeuralPolicy:
         return greedy(mean + width, mask)
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         probabilities = self.dist(obs)
         if probabilities is not None:
             return draw(probabilities, rng)
@@ -115,6 +116,7 @@ class NeuralPolicy:
         return play_largest(mean + width * rng.standard_normal(mean.shape), mask, rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         obs = Observation(feedback.context, None, len(feedback))
         self._explore(feedback, obs)

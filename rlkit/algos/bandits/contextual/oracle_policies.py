@@ -159,9 +159,11 @@ class OraclePolicy:
         return (1 - c.eps) * p + c.eps * uniform(mask) if c.eps else p
 
     def act(self, obs: Observation, rng: np.random.Generator) -> Decision:
+        """A decision for each row of `obs`: arms `[B]`, and their probabilities where known."""
         return draw(self.dist(obs), rng)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         check_feedback(feedback, self.arms)
         if self.config.rule == "ada_cb":
             obs = feedback.observation

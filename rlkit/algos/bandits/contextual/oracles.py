@@ -25,7 +25,8 @@ class Oracle(Protocol):
 
     def deviation(self, obs: Observation) -> np.ndarray: ...
 
-    def learn(self, feedback: Feedback) -> None: ...
+    def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
 
     def state_dict(self) -> dict[str, np.ndarray]: ...
 
@@ -61,6 +62,7 @@ class RidgeOracle:
         return self.features.deviations(self._context(obs), self.models)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         x = self._context(feedback.observation)
         rows, model = self.features.chosen(x, np.asarray(feedback.action))
         self.models.add_rows(rows, model, np.asarray(feedback.reward, np.float64))
@@ -99,6 +101,7 @@ class MeanOracle:
         return 1.0 / np.sqrt(self.count[self._which(obs)] + self.weight)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         place = self._which(feedback.observation), np.asarray(feedback.action)
         np.add.at(self.total, place, np.asarray(feedback.reward, np.float64))
         np.add.at(self.count, place, 1.0)
@@ -236,6 +239,7 @@ class TreesOracle:
         return self.widths.deviation(x).reshape(len(obs), self.arms)
 
     def learn(self, feedback: Feedback) -> None:
+        """Take in rows of decisions with what they paid."""
         context = check_context(feedback.observation, self.arms, self.dim, per_arm=False)
         self.parts.append(Feedback(np.array(feedback.action), np.array(feedback.reward), context))
         if self._rows() >= max(self.first_fit, self.growth * self.fitted_rows):

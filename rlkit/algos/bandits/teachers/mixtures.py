@@ -36,7 +36,8 @@ class Teacher(Protocol):
 
     def sample(self) -> np.ndarray: ...
 
-    def update(self, task: ArrayLike, outcome: float) -> None: ...
+    def update(self, task: ArrayLike, outcome: float) -> None:
+        """Take in what the student returned on `task` `[D]`."""
 
     def state_dict(self) -> dict[str, np.ndarray]: ...
 
@@ -94,6 +95,7 @@ class RandomTeacher:
         return self.box.task(rng.random(len(self.box.low)))
 
     def update(self, task: ArrayLike, outcome: float) -> None:
+        """Take in what the student returned on `task` `[D]`."""
         self.box.place(task)
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -209,6 +211,7 @@ class AlpGmm(_MixtureTeacher):
         return abs(outcome - float(self.past[first + near, -1]))
 
     def update(self, task: ArrayLike, outcome: float) -> None:
+        """Take in what the student returned on `task` `[D]`."""
         place, r = self.box.place(task), self.box.scaled(outcome)
         alp = self.progress(place, r)
         if self.episodes == len(self.past):
@@ -231,6 +234,7 @@ class CovarGmm(_MixtureTeacher):
     """Covariance of time and return with Gaussian mixtures."""
 
     def update(self, task: ArrayLike, outcome: float) -> None:
+        """Take in what the student returned on `task` `[D]`."""
         time = (self.episodes % self.config.fit_rate) / self.config.fit_rate
         self._add(np.concatenate([self.box.place(task), [time, self.box.scaled(outcome)]]))
 

@@ -91,6 +91,7 @@ class Riac:
         return self.box.task(rng.uniform(node.low, node.high))
 
     def update(self, task: ArrayLike, outcome: float) -> None:
+        """Take in what the student returned on `task` `[D]`."""
         row = np.append(self.box.place(task), self.box.scaled(outcome))
         self.episodes += 1
         i = 0
