@@ -115,8 +115,8 @@ class Agent:
             self.reference.follow(self.pi)
 
     def update(self, b: Pairs, c: Config) -> dict[str, Tensor]:
-        """One step on pairs of segments (first cloning, then preferences); metrics `[S]` from before
-        it."""
+        """One step on pairs of segments (first cloning, then preferences); metrics `[S]` from
+        before it."""
         s, a = b.s.flatten(1, 3), b.a.flatten(1, 3)
         log_pi = log_prob(self.pi(s), a).view(b.mask.shape)  # [S, B, 2, H]
         ratio = log_pi

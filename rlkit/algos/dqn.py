@@ -108,8 +108,8 @@ class Agent:
         return self.head.target(b.r, c.gamma * b.cont, of_action(q_bar, best))
 
     def update(self, b: Batch, c: Config, target: bool = False) -> dict[str, Tensor]:
-        """One step on `b`, `[S, B, ...]`, and a copy to the targets when `target`; metrics `[S]` from
-        before it, with prioritised replay the new priorities `[S, B]` too."""
+        """One step on `b`, `[S, B, ...]`, and a copy to the targets when `target`; metrics `[S]`
+        from before it, with prioritised replay the new priorities `[S, B]` too."""
         with torch.no_grad():
             y = self.target(b, c)
         out = of_action(self.q(b.s), b.a)  # [S, B, size]

@@ -159,8 +159,8 @@ class Agent:
         return nets.dropout(b.noise[name], c.dropout, self.widths) if self.drops else None
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
-        """One step of the critics on `b`, `[S, B, ...]`, of policy and temperature when `actor`, and
-        of the targets; metrics `[S]` from before it."""
+        """One step of the critics on `b`, `[S, B, ...]`, of policy and temperature when `actor`,
+        and of the targets; metrics `[S]` from before it."""
         assert b.noise is not None
         alpha = self.log_alpha().exp().detach()  # [S, 1]
         with torch.no_grad():
