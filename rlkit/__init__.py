@@ -9,10 +9,12 @@
     rlkit.make       a gymnasium environment, ready for rlkit
     rlkit.solve      the optimal policy of a FiniteMDP, with certified bounds
     rlkit.simulate   many runs of a bandit policy, on compiled kernels
+    rlkit.sweep      systems x tasks x seeds from a TOML file, resumable
+    rlkit.report     page, tables and pictures of a sweep
     rlkit.compare    whether two systems differ, or how many seeds would tell
 
 Rooms: `algos` (one file an algorithm, `algos.bandits`), `theory` (finite MDPs), `data`, `envs`,
-`nets`, `core`, `eval`, `policy`, `run`, `sweep`, `report`, `testing`. Everything is imported when
+`nets`, `core`, `eval`, `policy`, `run`, `sweeps`, `reports`, `testing`. Everything is imported when
 it is first asked for.
 """
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from rlkit.front import dataset as dataset
     from rlkit.front import evaluate as evaluate
     from rlkit.front import load as load
+    from rlkit.front import report as report
+    from rlkit.front import sweep as sweep
     from rlkit.front import train as train
     from rlkit.policy.policy import Policy as Policy
     from rlkit.run.export import export as export

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from rlkit.eval.comparison import Comparison
     from rlkit.eval.records import Episode
     from rlkit.policy.policy import Policy
-    from rlkit.report.report import Written
+    from rlkit.reports.report import Written
     from rlkit.run.options import Options
     from rlkit.run.progress import Reporter
     from rlkit.run.train import Result
-    from rlkit.sweep.runner import Finished
+    from rlkit.sweeps.runner import Finished
 
 
 def train(algo: str | Options, *, report: Reporter | None = None, **options: Any) -> Result:
@@ -95,8 +95,8 @@ def sweep(
     """
     from rlkit.data import datasets
     from rlkit.data.recipes import cards
-    from rlkit.sweep import plan, runner
-    from rlkit.sweep.engines import Local
+    from rlkit.sweeps import plan, runner
+    from rlkit.sweeps.engines import Local
 
     asked = plan.read(file, budget)
     for name in asked.datasets:
@@ -111,8 +111,8 @@ def report(folder: str | Path, *, out: str | Path | None = None) -> Written:
 
     Raises UsageError where there is no sweep.
     """
-    from rlkit.report import results
-    from rlkit.report.report import write_report
+    from rlkit.reports import results
+    from rlkit.reports.report import write_report
 
     return write_report(results.read(Path(folder)), Path(out or Path(folder) / "report"))
 

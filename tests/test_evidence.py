@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rlkit
-from rlkit.sweep import plan
+from rlkit.sweeps import plan
 
 HERE = Path(rlkit.__file__).parents[1] / "benchmarks" / "evidence"
 FILES = sorted(path for path in HERE.glob("*.toml") if path.stem != "claims")

@@ -1,7 +1,7 @@
 """What may import what, and that imports stay light.
 
-Rooms: core <- nets, data <- algos, policy <- run <- sweep, report <- cli. What a module imports at
-its top is read from its source; what loading it really brings along is looked up in a fresh
+Rooms: core <- nets, data <- algos, policy <- run <- sweeps, reports <- cli. What a module imports
+at its top is read from its source; what loading it really brings along is looked up in a fresh
 interpreter. Nothing is timed: modules are counted.
 """
 
@@ -34,9 +34,9 @@ MAY_IMPORT = {
     "testing": {"core", "nets", "data", "envs", "algos", "eval", "theory"},
     "policy": {"core", "data", "eval"},
     "run": {"core", "nets", "data", "envs", "eval", "algos", "policy"},
-    "sweep": {"core", "eval", "algos", "envs", "theory", "policy", "run"},
-    "report": {"core", "eval", "run"},
-    "cli": {"core", "data", "envs", "eval", "algos", "theory", "run", "sweep", "report"},
+    "sweeps": {"core", "eval", "algos", "envs", "theory", "policy", "run"},
+    "reports": {"core", "eval", "run"},
+    "cli": {"core", "data", "envs", "eval", "algos", "theory", "run", "sweeps", "reports"},
 }
 # module or room -> packages beside the standard library that its tops may import
 PACKAGES = {

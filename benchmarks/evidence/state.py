@@ -26,9 +26,9 @@ import numpy as np
 from rlkit.core.errors import RlkitError
 from rlkit.core.replacing import replacing
 from rlkit.eval.comparison import compare_means
-from rlkit.report import results
-from rlkit.report.cells import Cell
-from rlkit.report.findings import mean_interval, quietly
+from rlkit.reports import results
+from rlkit.reports.cells import Cell
+from rlkit.reports.findings import mean_interval, quietly
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parent / "results" / "evidence"
@@ -106,7 +106,7 @@ def score(cell: Cell) -> float:
 
 def share(name: str, budget: str, cells: list[Cell]) -> float:
     """How much of all steps that the sweep file asks for is done."""
-    from rlkit.sweep import plan
+    from rlkit.sweeps import plan
 
     asked = plan.read(HERE / f"{name}.toml", budget)
     wanted = sum(variant.steps for variant in asked.variants) * len(asked.seeds)

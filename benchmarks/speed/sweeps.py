@@ -25,9 +25,9 @@ from updates import processor
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.eval.statistics import bootstrap_interval, iqm, mean, median, optimality_gap
 from rlkit.run import versions
-from rlkit.sweep import plan
-from rlkit.sweep.runner import describe
-from rlkit.sweep.store import Store
+from rlkit.sweeps import plan
+from rlkit.sweeps.runner import describe
+from rlkit.sweeps.store import Store
 
 SEEDS, SYSTEMS, TASKS = 5, 50, 40
 HEAD = f'name = "large"\nseeds = "0:{SEEDS}"\ndefaults = {{ steps = 1_000, runs = 1 }}\n'

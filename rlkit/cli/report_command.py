@@ -34,10 +34,10 @@ def report(argv: Sequence[str]) -> None:
     """`rlkit report FILE|DIR [options]`."""
     form = parse(Report, argv, "rlkit report", "Tables, pictures and warnings of a sweep.")
     folder = sweep_folder(form.sweep, form.budget)
-    from rlkit.report import exports, results
-    from rlkit.report.plain_text import text_table
-    from rlkit.report.report import summary, write_report
-    from rlkit.report.sheets import Links, task_sheet, total_sheet
+    from rlkit.reports import exports, results
+    from rlkit.reports.plain_text import text_table
+    from rlkit.reports.report import summary, write_report
+    from rlkit.reports.sheets import Links, task_sheet, total_sheet
 
     kinds = [kind for kind in form.export.split(",") if kind]
     exports.check(kinds)
@@ -78,8 +78,8 @@ def compare(argv: Sequence[str]) -> None:
         print(compare_runs(form.a, form.b))
         return
     folders = [sweep_folder(form.a), sweep_folder(form.b)]
-    from rlkit.report.compare import as_text, changes, write_comparison
-    from rlkit.report.results import read
+    from rlkit.reports.compare import as_text, changes, write_comparison
+    from rlkit.reports.results import read
 
     found = changes(*(read(folder) for folder in folders))
     print(as_text(found))
@@ -97,7 +97,7 @@ def sweep_folder(where: str, budget: str | None = None) -> Path:
         return path
     if not path.exists():
         raise UsageError(f"there is no sweep file or folder {path}")
-    from rlkit.sweep.plan import folder_of
+    from rlkit.sweeps.plan import folder_of
 
     folder = folder_of(path, budget)
     if not folder.is_dir():

@@ -14,10 +14,10 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from rlkit.cli.arguments import parse
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
-from rlkit.sweep import plan
-from rlkit.sweep.engines import Engine, Local
-from rlkit.sweep.plan import Sweep
-from rlkit.sweep.status import clock, status, table
+from rlkit.sweeps import plan
+from rlkit.sweeps.engines import Engine, Local
+from rlkit.sweeps.plan import Sweep
+from rlkit.sweeps.status import clock, status, table
 
 _SWEEP = """Work off a sweep file (TOML): systems x tasks x configurations x seeds.
 
@@ -78,14 +78,14 @@ def sweep(argv: Sequence[str]) -> None:
             _estimate(asked, form)
         return
     from rlkit.data import datasets
-    from rlkit.sweep.runner import failures
-    from rlkit.sweep.runner import sweep as work_off
+    from rlkit.sweeps.runner import failures
+    from rlkit.sweeps.runner import sweep as work_off
 
     for name in missing:
         datasets.build(name)
     engine = _engine(form)
     if form.search:
-        from rlkit.sweep.search import search
+        from rlkit.sweeps.search import search
 
         for trial in search(asked, folder, engine, quiet=form.quiet):
             print(f"trial {trial.number:4}  score {trial.score}  {trial.configuration}")
@@ -135,7 +135,7 @@ def _described(asked: Sweep, folder: Path) -> str:
 
 
 def _estimate(asked: Sweep, form: SweepForm) -> None:
-    from rlkit.sweep.probe import estimate
+    from rlkit.sweeps.probe import estimate
 
     slots = form.workers or Local().slots
     seconds = estimate(asked, slots, form.lanes or None)
@@ -155,7 +155,7 @@ def _missing(asked: Sweep) -> list[str]:
 
 def _engine(form: SweepForm) -> Engine:
     if form.engine == "ray":
-        from rlkit.sweep.ray_engine import Cluster
+        from rlkit.sweeps.ray_engine import Cluster
 
         return Cluster(form.address, form.workers or None)
     return Local(form.workers or None)

@@ -11,7 +11,7 @@ import pytest
 from rlkit.cli.report_command import compare, report
 from rlkit.core.errors import RunError, UsageError
 
-from ..report.run_folders import run_folder
+from ..reports.run_folders import run_folder
 
 SWEEP = """
 name = "little"
@@ -75,12 +75,14 @@ def test_a_sweep_file_leads_to_its_folder(
     monkeypatch.chdir(tmp_path)
     Path("little.toml").write_text(SWEEP)
     fill(Path("runs", "sweeps", "little"))
+    with pytest.raises(UsageError, match="has not been run: there is no"):
+        report(["little.toml", "--budget", "smoke"])
     fill(Path("runs", "sweeps", "little-smoke"))
     report(["little.toml", "--quiet"])
     assert "runs/sweeps/little/report/report.html" in capsys.readouterr().out
     report(["little.toml", "--budget", "smoke", "--quiet"])
     assert "runs/sweeps/little-smoke/report/report.html" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="has not been run: there is no"):
+    with pytest.raises(UsageError, match="has no budget 'other'"):
         report(["little.toml", "--budget", "other"])
 
 
@@ -136,7 +138,7 @@ def test_compare_needs_two_sweeps(tmp_path: Path) -> None:
 def test_a_report_starts_light() -> None:
     """No torch, no environment, no plots: a table of 10,000 cells should come at once."""
     code = (
-        "import sys, rlkit.report.report, rlkit.report.compare, rlkit.report.exports;"
+        "import sys, rlkit.reports.report, rlkit.reports.compare, rlkit.reports.exports;"
         "heavy = {'torch', 'gymnasium', 'matplotlib', 'minari', 'tyro', 'scipy.stats'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from rlkit.cli.main import main
-from rlkit.sweep import plan
-from rlkit.sweep.probe import estimate
-from rlkit.sweep.store import Store
+from rlkit.sweeps import plan
+from rlkit.sweeps.probe import estimate
+from rlkit.sweeps.store import Store
 
-from ..sweep.sweep_files import BANDITS, records, write
+from ..sweeps.sweep_files import BANDITS, records, write
 
 
 def test_a_sweep_from_the_command_line(

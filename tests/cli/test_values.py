@@ -10,7 +10,7 @@ from rlkit.algos import sac
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
 from rlkit.run.options import Options, algorithms, resolve
-from rlkit.sweep import plan
+from rlkit.sweeps import plan
 
 Output = pytest.CaptureFixture[str]
 SAC = "train sac --env Hopper-v5"

@@ -15,6 +15,7 @@ SAYS = {  # what must be among the words printed
     "own_nets": "loss of Q in each lane",
     "own_loop": "distance from the best action",
     "solve_a_model": "service in states",
+    "sweep": "page runs/sweeps/shop/report/report.html",
     "train_offline": "one episode of the loaded policy",
     "train_online": "continued to step 900",
 }

@@ -26,10 +26,10 @@ from rlkit.envs.tabular.classics import forest
 from rlkit.eval import records
 from rlkit.policy.policy import Card, Policy, write
 from rlkit.policy.program import Operation, Program
-from rlkit.report import cache, results
-from rlkit.sweep import plan
+from rlkit.reports import cache, results
+from rlkit.sweeps import plan
 from rlkit.theory.mdp import FiniteMDP
-from tests.report.run_folders import run_folder
+from tests.reports.run_folders import run_folder
 
 SWEEP = """
 name = "bandits"

@@ -1,0 +1,11 @@
+"""Reports of sweeps: tables, pictures, findings and comparisons, from run folders alone."""
+
+from typing import TYPE_CHECKING
+
+from rlkit.lazy import lazily
+
+if TYPE_CHECKING:
+    from rlkit.reports.report import write_report as write_report
+    from rlkit.reports.results import read as read
+
+__getattr__, __dir__ = lazily(__name__, __file__)

@@ -1,0 +1,113 @@
+"""Cells that are trainings of an rlkit algorithm."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from rlkit.core import trust
+from rlkit.core.errors import UsageError
+from rlkit.run.options import NOT_HASHED, Options
+from rlkit.run.train import train
+from rlkit.sweeps.kinds.whole import check_known
+
+TASK = ("dataset", "env")
+INCIDENTAL = frozenset({"checkpoint_every", "keep", "log_every"})
+_LEFT_OUT = NOT_HASHED - INCIDENTAL - {"steps"} | {"seeds"}
+KNOWN = {field.name for field in dataclasses.fields(Options)} - _LEFT_OUT
+_SAID = {
+    "seeds": "a sweep gives every system the seeds of its file",
+    "out": "a sweep gives each run its folder",
+    "tensorboard": "rlkit report SWEEP --export tensorboard writes all runs",
+    "workers": "a cell has one process; rlkit sweep --workers says how many run side by side",
+    "threads": "a cell has one thread; rlkit sweep --workers says how many run side by side",
+}
+_WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
+
+
+def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Options of one lane, without its seed."""
+    for name in given.keys() & _LEFT_OUT:
+        raise UsageError(
+            f"{name} is not for a cell to say: {_SAID.get(name, 'a sweep sees to it')}"
+        )
+    check_known(given, KNOWN)
+    trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
+    values = Options.from_json({**given, "seeds": [seed]}).to_json()
+    return {name: value for name, value in values.items() if name not in _LEFT_OUT}
+
+
+def lanes(options: dict[str, Any]) -> int:
+    """Many where a stack of lanes is cheaper than as many processes."""
+    if options["algo"].startswith("sb3:"):  # whose lanes take turns
+        return 1
+    narrow = max(options["config"].get("hidden", (_WIDE,)), default=0) < _WIDE
+    if options["utd_later"]:  # lanes may come to make different numbers of updates
+        return 1
+    return 64 if narrow or options["device"] != "cpu" else 1
+
+
+def alike(options: dict[str, Any]) -> dict[str, Any]:
+    """What cells must have in common to be lanes of one run."""
+    laned = _laned(options)
+    config = {name: x for name, x in options["config"].items() if name not in laned}
+    return options | {"config": config}
+
+
+def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Options of a run with one lane for each of `many`."""
+    first = many[0]
+    config = dict(first["config"])
+    for name in _laned(first):
+        values = [options["config"][name] for options in many]
+        if any(value != values[0] for value in values):
+            config[name] = values
+    return first | {"config": config}
+
+
+def measured(options: dict[str, Any]) -> tuple[str, str]:
+    offline = options["dataset"] is not None and not options["online"]
+    return "return", "Gradient updates" if offline else "Environment steps"
+
+
+def datasets(options: dict[str, Any]) -> list[str]:
+    return [] if options["dataset"] is None else [options["dataset"]]
+
+
+def work(
+    folder: Path,
+    options: dict[str, Any],
+    seeds: Sequence[int],
+    steps: int,
+    told: Callable[[int], None],
+) -> None:
+    given = {**options, "seeds": list(seeds), "steps": steps, "out": str(folder), "quiet": True}
+    chosen = dataclasses.replace(Options.from_json(given), workers=1, threads=1)
+    train(chosen, report=_Told(told))
+
+
+class _Told:
+    """Passes a training's steps on."""
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self.told = told
+
+    def start(self, title: str, total: int, at: int = 0) -> None:
+        self.told(at)
+
+    def update(self, step: int, text: str = "") -> None:
+        self.told(step)
+
+    def note(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _laned(options: dict[str, Any]) -> list[str]:
+    """Fields of the algorithm's Config that may differ from lane to lane."""
+    from rlkit.run.options import algorithm
+
+    hints = get_type_hints(algorithm(options["algo"]).Config)
+    return [name for name in options["config"] if hints[name] is float]

@@ -1,0 +1,154 @@
+"""Search over configurations with Optuna (the extra `search`), on repeated seeds.
+
+    [search]
+    system = "sac"                 # whose config is searched
+    trials = 20
+    sampler_seed = 0
+
+    [search.space]
+    lr = { low = 1e-4, high = 1e-2, log = true }
+    batch_size = { low = 64, high = 512, step = 64 }
+    alpha = [0.1, 0.2, 0.5]        # one of these
+
+A trial is a configuration of that system on all its tasks with all seeds. It is told to Optuna as
+the LOWER end of the interval of its mean score, so that a configuration which was lucky on few
+seeds does not win; scores are those between a task's reference returns where it has them.
+
+Trials are cells of the same sweep, so a search that was killed goes on: finished runs are reused,
+and the trial that was under way is taken up again with the same configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlkit.core.errors import RunError, UsageError
+from rlkit.core.extras import missing
+from rlkit.core.reading import inside, reading
+from rlkit.eval.records import mean_returns, read_episodes
+from rlkit.eval.statistics import Interval, TooFewRunsWarning, bootstrap_interval, mean
+from rlkit.run import folder as run_folder
+from rlkit.sweeps.engines import Engine
+from rlkit.sweeps.kinds.by_name import kind_of
+from rlkit.sweeps.plan import Sweep, Variant, merged
+from rlkit.sweeps.runner import failures, sweep
+from rlkit.sweeps.store import Store
+
+JOURNAL = "search.journal"
+
+
+class Trial(NamedTuple):
+    """A configuration that was tried."""
+
+    number: int
+    configuration: dict[str, Any]
+    score: Interval
+
+
+def search(
+    asked: Sweep, folder: Path, engine: Engine | None = None, *, quiet: bool = False
+) -> list[Trial]:
+    """All trials of the search, best lower bound first, after running those that are missing."""
+    if importlib.util.find_spec("optuna") is None:
+        raise missing("a search with Optuna", "search")
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    plan = asked.search
+    if plan is None:
+        raise UsageError(f"sweep {asked.name} has no [search]")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = inside(folder, JOURNAL, RunError)
+    journal.touch()
+    with reading(journal, "the journal of a search", RunError):
+        study = optuna.create_study(
+            study_name=asked.name,
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            sampler=optuna.samplers.TPESampler(seed=plan.sampler_seed),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        _take_up_again(study, optuna.trial.TrialState)
+    found = []
+    while len(done := _finished(study, optuna.trial.TrialState)) < plan.trials:
+        # Each suggestion depends on the trials before it alone, not on how often we were killed.
+        study.sampler = optuna.samplers.TPESampler(seed=plan.sampler_seed + len(done))
+        trial = study.ask()
+        configuration = {name: _suggest(trial, name, space) for name, space in plan.space.items()}
+        part = of_trial(asked, configuration)
+        finished = sweep(part, folder, engine=engine, quiet=quiet)
+        if error := failures(finished):
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            raise error
+        study.tell(trial, scored(part, folder).low)
+    for trial in _finished(study, optuna.trial.TrialState):
+        part = of_trial(asked, trial.params)
+        found.append(Trial(trial.number, trial.params, scored(part, folder)))
+    return sorted(found, key=lambda one: -one.score.low)
+
+
+def of_trial(asked: Sweep, configuration: dict[str, Any]) -> Sweep:
+    """The sweep of one trial: the searched system alone, in one configuration."""
+    variants: list[Variant] = []
+    for variant in asked.variants:
+        if asked.search is None or variant.system != asked.search.system:
+            continue
+        given = merged(variant.given, {"config": configuration})
+        options = kind_of(variant.kind).resolve(given, asked.seeds[0])
+        steps = options.pop("steps")
+        own = variant.configuration | configuration
+        variants.append(
+            dataclasses.replace(variant, configuration=own, options=options, steps=steps)
+        )
+    return dataclasses.replace(asked, variants=tuple(variants))
+
+
+def scored(part: Sweep, folder: Path) -> Interval:
+    """Mean score of a trial over seeds and tasks, with its interval."""
+    columns = []
+    with Store(folder) as store:
+        for variant in part.variants:
+            columns.append([_final(store, variant, seed) for seed in part.seeds])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TooFewRunsWarning)  # refused when the file is read
+        return bootstrap_interval(np.array(columns).T, mean)
+
+
+def _final(store: Store, variant: Variant, seed: int) -> float:
+    folder, lane = store.place(variant, seed)
+    rows = read_episodes(store.folder / folder / run_folder.EPISODES)
+    _, _, returns = mean_returns(rows[rows["lane"] == lane])
+    last = float(returns[0, -1])
+    if variant.reference is None:
+        return last
+    low, high = variant.reference
+    return (last - low) / (high - low)
+
+
+def _suggest(trial: Any, name: str, space: Any) -> Any:
+    if isinstance(space, list):
+        return trial.suggest_categorical(name, space)
+    low, high, log = space["low"], space["high"], space.get("log", False)
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, step=space.get("step", 1), log=log)
+    return trial.suggest_float(name, low, high, step=space.get("step"), log=log)
+
+
+def _finished(study: Any, states: Any) -> list[Any]:
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state == states.COMPLETE]
+
+
+def _take_up_again(study: Any, states: Any) -> None:
+    """Trials that a killed process left running are asked for first, as they were."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == states.RUNNING:
+            study.tell(trial.number, state=states.FAIL)
+            study.enqueue_trial(trial.params, skip_if_exists=False)
