@@ -29,8 +29,8 @@ from rlkit.run import folder as run_folder
 from rlkit.run.events import Diverged, Event, Note, Save, merge
 from rlkit.run.halt import Halt
 from rlkit.run.options import Options
+from rlkit.run.preparing import rows
 from rlkit.run.session import Session
-from rlkit.run.task import rows
 
 
 def grouped(

@@ -15,8 +15,9 @@ from rlkit.envs.specs import is_shared
 from rlkit.run import folder as run_folder
 from rlkit.run import tensorboard
 from rlkit.run.options import NOT_HASHED, Options, resolve
+from rlkit.run.preparing import prepare
 from rlkit.run.replay_ratio import updates_in_all
-from rlkit.run.task import Task, make_agent, prepare
+from rlkit.run.task import Task, make_agent
 from rlkit.run.transfer import adapted, inherited
 
 _WIDE = 128  # hidden units from which a CPU is bound by arithmetic

@@ -22,10 +22,10 @@ from rlkit.run.groups import grouped, resumed
 from rlkit.run.halt import Halt, on_signal
 from rlkit.run.options import Options
 from rlkit.run.plan import Plan, settle, settle_on
+from rlkit.run.preparing import rows
 from rlkit.run.progress import Reporter, reporter
 from rlkit.run.recorder import Recorder
 from rlkit.run.session import Session
-from rlkit.run.task import rows
 
 Status = Literal["trained", "resumed", "reused", "stopped"]
 

@@ -10,7 +10,8 @@ from rlkit.core.errors import RunError
 from rlkit.eval.rollout import episode_seed
 from rlkit.run.collector import Collector
 from rlkit.run.options import Options
-from rlkit.run.task import Task, prepare
+from rlkit.run.preparing import prepare
+from rlkit.run.task import Task
 
 SEEDS = (4, 9)
 

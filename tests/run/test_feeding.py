@@ -16,8 +16,8 @@ from rlkit.run import folder as run_folder
 from rlkit.run import loops
 from rlkit.run.feeding import row_weights
 from rlkit.run.options import Options, resolve
+from rlkit.run.preparing import prepare
 from rlkit.run.session import Session
-from rlkit.run.task import prepare
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]

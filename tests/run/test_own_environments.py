@@ -29,7 +29,8 @@ from rlkit.run.collector import Collector
 from rlkit.run.evaluation import evaluate_file, evaluate_run
 from rlkit.run.export import export
 from rlkit.run.options import Options, resolve
-from rlkit.run.task import Task, prepare
+from rlkit.run.preparing import prepare
+from rlkit.run.task import Task
 from rlkit.run.train import train
 
 Build = Callable[..., Options]

@@ -16,9 +16,10 @@ from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Box, Discrete
 from rlkit.data import minari_io
 from rlkit.data.store import EpisodeStore
-from rlkit.run import task as run_task
+from rlkit.run import env_task, preparing
 from rlkit.run.options import Options, resolve
-from rlkit.run.task import Task, actor, make_agent, prepare
+from rlkit.run.preparing import prepare
+from rlkit.run.task import Task, actor, make_agent
 
 Build = Callable[..., Options]
 
@@ -105,7 +106,7 @@ def recipe(word: str) -> str:
 
 def test_unsupported_actions_are_refused(offline: Build) -> None:
     with pytest.raises(UsageError, match="are not supported"):
-        run_task._action_layout(spaces.MultiDiscrete([2, 2]))
+        env_task.action_layout(spaces.MultiDiscrete([2, 2]))
 
 
 def test_bad_data_is_refused_by_column_and_row(
@@ -137,7 +138,7 @@ def test_a_dataset_that_changed_is_not_trained_on(
     options = resolve(offline())
     task, store = prepare(options)
     assert store is not None
-    again = run_task.rows(options, task)
+    again = preparing.rows(options, task)
     assert again is not None
     assert np.array_equal(again.obs, store.obs)
     changed = store.reward.copy()
@@ -146,7 +147,7 @@ def test_a_dataset_that_changed_is_not_trained_on(
     other = dataclasses.replace(store, reward=changed)
     monkeypatch.setattr(minari_io, "read", lambda name: (other, meta))
     with pytest.raises(RunError, match="has changed since this run began"):
-        run_task.rows(options, task)
+        preparing.rows(options, task)
 
 
 def test_the_algorithm_chooses_the_episodes_it_learns_from(offline: Build) -> None:

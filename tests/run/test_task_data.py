@@ -14,7 +14,7 @@ from rlkit.core.errors import UsageError
 from rlkit.data import minari_io
 from rlkit.envs.make import make
 from rlkit.run.options import Options
-from rlkit.run.task import prepare
+from rlkit.run.preparing import prepare
 
 Build = Callable[..., Options]
 
