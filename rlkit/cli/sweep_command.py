@@ -78,11 +78,13 @@ def sweep(argv: Sequence[str]) -> None:
             _estimate(asked, form)
         return
     from rlkit.data import datasets
+    from rlkit.data.recipes import cards
     from rlkit.sweeps.runner import failures
     from rlkit.sweeps.runner import sweep as work_off
 
-    for name in missing:
-        datasets.build(name)
+    for name in asked.datasets:
+        if name in cards.all_recipes():  # one that stands, made from another recipe, is refused
+            datasets.build(name)
     engine = _engine(form)
     if form.search:
         from rlkit.sweeps.search import search

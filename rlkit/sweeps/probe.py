@@ -69,9 +69,13 @@ def _timed(
         if more == few:
             seconds, reached = _run(variant, seeds, variant.steps, Path(scratch, "all"), source)
             return seconds * variant.steps / reached, 0.0
-        short, _ = _run(variant, seeds, few, Path(scratch, "few"), source)
+        short, least = _run(variant, seeds, few, Path(scratch, "few"), source)
+        if least < few:  # stopped: its start cannot be told from its steps
+            return 0.0, short / least
         long, reached = _run(variant, seeds, more, Path(scratch, "more"), source)
-    step = max(0.0, (long - short) / max(1, reached - few))
+    if reached <= few:
+        return 0.0, long / reached
+    step = max(0.0, (long - short) / (reached - few))
     return max(0.0, short - few * step), step
 
 
