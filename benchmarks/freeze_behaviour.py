@@ -343,7 +343,13 @@ def versions(*names: str) -> dict[str, str]:
 
 
 def write_card(name: str, card: dict) -> None:
-    (RECIPES / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    """Published settings of a card that stands are kept; what was measured on its rows is not."""
+    path = RECIPES / f"{name}.json"
+    before = json.loads(path.read_text())["datasets"] if path.exists() else {}
+    for dataset, entry in card["datasets"].items():
+        if "published" in before.get(dataset, {}):
+            entry["published"] = before[dataset]["published"]
+    path.write_text(json.dumps(card, indent=1) + "\n")
 
 
 def main() -> None:

@@ -19,24 +19,35 @@ if TYPE_CHECKING:
     from rlkit.sweeps.runner import Finished
 
 
-def train(algo: str | Options, *, report: Reporter | None = None, **options: Any) -> Result:
+def train(
+    algo: str | Options,
+    *,
+    preset: str | None = None,
+    report: Reporter | None = None,
+    **options: Any,
+) -> Result:
     """The `Result` of one training: its run folder, the step reached, the last returns `[S]`.
 
         rlkit.train("sac", env="Hopper-v5", steps=200_000, seeds=(0, 1))
-        rlkit.train("iql", dataset="rlkit/hopper/medium-v1", config={"tau": 0.9})
+        rlkit.train("iql", dataset="rlkit/hopper/medium-v0", config={"tau": 0.9})
+        rlkit.train("iql", dataset="rlkit/hopper/medium-v0", preset="recommended")
 
-    `options` are the fields of `rlkit.Options`, which may be given instead. A run that stands in
-    the folder is continued, or reused when it is finished. Raises UsageError for options that are
-    not valid, ValueError for bad data (both before anything is written), RunError where the
-    folder holds another run.
+    `options` are the fields of `rlkit.Options`, which may be given instead; with a `preset` they
+    begin from settings by name (`rlkit.run.presets`), and `config` is a dict of what to change. A
+    run that stands in the folder is continued, or reused when it is finished. Raises UsageError for
+    options that are not valid, ValueError for bad data (both before anything is written), RunError
+    where the folder holds another run.
     """
     from rlkit.run import train as training
     from rlkit.run.options import Options
 
     if isinstance(algo, Options):
-        if options:
-            raise UsageError(f"give Options or keywords, not both ({', '.join(options)})")
+        if options or preset:
+            given = [*options, *(["preset"] if preset else [])]
+            raise UsageError(f"give Options or keywords, not both ({', '.join(given)})")
         return training.train(algo, report)
+    if preset is not None:
+        return training.train(Options.from_preset(preset, algo, **options), report)
     return training.train(Options(algo, **options), report)
 
 

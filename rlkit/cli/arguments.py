@@ -86,6 +86,8 @@ def options(form: type, prefix: str = "--") -> list[str]:
             found += options(bare, f"{spelled}.")
         elif not _is_positional(kind):
             found.append(spelled)
+            if bare is bool and not any("Flag" in str(mark) for mark in marks):  # a pair
+                found.append(f"{prefix}no-{spelled.removeprefix(prefix)}")
     return found
 
 
@@ -120,6 +122,8 @@ def form_of(
             kind = _kind(kinds[field.name], lanes)
             if defaults and field.name in defaults:
                 default = dataclasses.field(default=defaults[field.name])
+                if kinds[field.name] is bool and not lanes and defaults[field.name]:
+                    kind = bool  # on by default: it can be put off, as a pair of flags
             elif field.default_factory is not dataclasses.MISSING:
                 default = dataclasses.field(default_factory=field.default_factory)
         if not dataclasses.is_dataclass(kind):

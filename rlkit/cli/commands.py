@@ -16,9 +16,9 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import DivergedError, UsageError
-from rlkit.core.nearest import suggestion
 from rlkit.core.replacing import replacing
 from rlkit.core.trust import trusting
+from rlkit.run import presets
 from rlkit.run.fits import SB3, WHERE, shipped, title
 from rlkit.run.options import Options, algorithm, algorithms, run_defaults
 
@@ -54,10 +54,8 @@ def train(argv: Sequence[str]) -> None:
         print(f"{catalogue()}\n")
         parse(form, argv, "rlkit train NAME", _TRAIN + " --config.FIELD VALUE sets a field.")
     preset, words = _preset(name, argv[1:])
-    suited = _recommended(name, words)
-    preset = suited[0] | preset[0], suited[1] | preset[1]
     kind = algorithm(name).Config
-    config_form = form_of(kind, "Config", lanes=True, defaults=preset[0])
+    config_form = form_of(kind, "Config", lanes=True, defaults=preset.config)
     replaced: dict[str, tuple[Any, Any]] = {"seeds": _SEEDS, "config": (config_form, config_form)}
     form = form_of(
         Options,
@@ -66,7 +64,7 @@ def train(argv: Sequence[str]) -> None:
         replaced=replaced,
         spelled=_SPELLED,
         # so that the help tells them; a warm-up follows from the steps
-        defaults=run_defaults(Options(name)) | {"warmup": None} | preset[1],
+        defaults=run_defaults(Options(name)) | {"warmup": None} | preset.run,
         added={"trust": (_Trust, False)},
     )
     given: Any = parse(form, words, f"rlkit train {name}", f"{_purpose(name)} {_TRAIN}")
@@ -79,49 +77,33 @@ def train(argv: Sequence[str]) -> None:
         _reported(lambda: run_training(Options(algo=name, **values)))
 
 
-def _recommended(name: str, words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of the config and of the run that the recipe of the dataset has for an algorithm;
-    they are defaults, and said when they are taken."""
-    from rlkit.data.recipes import cards
+def _preset(name: str, words: Sequence[str]) -> tuple[presets.Preset, list[str]]:
+    """What `--preset NAME` asks for, else what is recommended for the dataset, and the other
+    words."""
+    rest, asked = _taken(list(words), "--preset")
+    dataset = _taken(rest, "--dataset")[1]
+    if asked is None:
+        known = presets.of(name, dataset)
+        return known.get(presets.RECOMMENDED, presets.Preset({}, {})), rest
+    return presets.find(asked, name, dataset), rest
 
-    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--dataset"), None)
+
+def _taken(words: list[str], option: str) -> tuple[list[str], str | None]:
+    """The words without an option and its value, and that value; None where it is not given."""
+    at = next((i for i, word in enumerate(words) if word.split("=")[0] == option), None)
     if at is None:
-        return {}, {}
-    dataset = words[at].partition("=")[2] or "".join(words[at + 1 : at + 2])
-    recipe = cards.all_recipes().get(dataset)
-    suited = recipe.recommended.get(name, {}) if recipe is not None else {}
-    config, run = suited.get("config", {}), suited.get("run", {})
-    if suited:
-        told = [f"config.{field} {x}" for field, x in config.items()]
-        told += [f"{field} {x}" for field, x in run.items()]
-        print(f"set    {', '.join(told)}: suits {name} on {dataset}; an option overrides it")
-    return config, run
-
-
-def _preset(
-    name: str, words: Sequence[str]
-) -> tuple[tuple[dict[str, Any], dict[str, Any]], list[str]]:
-    """Defaults (of the config, of the run) that `--preset NAME` asks for, and the other words."""
-    words = list(words)
-    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--preset"), None)
-    if at is None:
-        return ({}, {}), words
-    known = getattr(algorithm(name), "PRESETS", {})
-    _, equals, chosen = words.pop(at).partition("=")
-    if not equals:
-        chosen = words.pop(at) if at < len(words) else ""
-    if chosen not in known:
-        offered = f"it has {', '.join(known)}" if known else "it has none"
-        near = suggestion(chosen, known)
-        raise UsageError(f"{name} has no preset {chosen!r}{near}; {offered}")
-    return known[chosen], words
+        return words, None
+    _, equals, value = words[at].partition("=")
+    end = at + 1 if equals else at + 2
+    return words[:at] + words[end:], value if equals else "".join(words[at + 1 : end])
 
 
 _SEEDS = (Seeds, lambda: (0,))
 _SPELLED = {"from_run": "from"}  # a word no Python name can be
 _TRAIN = (
     "Train agents, one lane a seed. A comma list in a number of the config gives one a lane. "
-    "--preset NAME begins from a named configuration of the algorithm (sac: redq, droq, rlpd)."
+    "--preset NAME begins from settings by name: of the algorithm (sac: redq, droq, rlpd) or for "
+    "the dataset (published; recommended, which is taken unless another is named); none: its own."
 )
 
 

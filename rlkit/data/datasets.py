@@ -78,7 +78,7 @@ def build(
         return Built(
             name, path, made=False, notes=_version_notes(details.get("versions", {}), versions)
         )
-    env = make(recipe.env_id)
+    env = make(recipe.env_id, **recipe.env_kwargs)
     episodes, policies = [], []
     for policy, episode in roll_out(recipe, progress=progress):
         episodes.append(episode)

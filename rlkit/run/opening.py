@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from rlkit.core.spec import Box
+from rlkit.run import presets
 from rlkit.run.plan import Plan
 from rlkit.run.replay_ratio import updates_in_all
 
 
 def lines(plan: Plan) -> list[str]:
-    """Algorithm, task and spaces; lanes, device and engine; warm-up and updates; run folder."""
+    """Algorithm, task and spaces; settings by name; lanes, device and engine; warm-up and updates;
+    run folder."""
     return [
         f"{plan.options.algo} on {_task(plan)}",
+        *presets.told(plan.options),
         f"lanes   {_lanes(plan)}",
         f"course  {_course(plan)}",
         f"folder  {plan.folder}",

@@ -1,41 +1,142 @@
-"""The recipe of a dataset may know settings that suit an algorithm: they are its defaults there."""
+"""Settings by name: a recipe's for its data, an algorithm's own; on the command line, in Python, in
+sweeps, and said when a training begins."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import rlkit
 from rlkit.cli import commands
+from rlkit.cli.main import main
+from rlkit.core.errors import UsageError
 from rlkit.data.recipes import cards
+from rlkit.run import presets
 from rlkit.run.options import Options, resolve
+from rlkit.sweeps import plan
 
 NAME = "rlkit/hopper/medium-v0"
+MAZE = "rlkit/pointmaze/umaze-v1"
 
 
-@pytest.mark.parametrize(("given", "beta"), [([], 0.3), (["--config.beta", "2"], 2.0)])
-def test_settings_of_a_recipe_are_defaults(
-    given: list[str],
-    beta: float,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    """What trainings are asked for; none is run."""
+    found: list[Options] = []
+    monkeypatch.setattr("rlkit.run.train.train", lambda options, *_: found.append(options))
+    monkeypatch.setattr(commands, "_reported", lambda training: training())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "beta", "normalised"),
+    [
+        ([], 0.3, True),
+        (["--config.beta", "2"], 2.0, True),
+        (["--no-normalise-obs"], 0.3, False),
+        (["--normalise-obs"], 0.3, True),
+        (["--preset", "recommended"], 0.3, True),
+        (["--preset=none"], 3.0, False),
+    ],
+)
+def test_settings_of_a_recipe_are_defaults_of_the_command_line(
+    given: list[str], beta: float, normalised: bool, asked: list[Options]
 ) -> None:
-    asked: list[Options] = []
-
-    def stop(options: Options, **_: object) -> None:
-        asked.append(options)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("rlkit.run.train.train", stop)
-    with pytest.raises(KeyboardInterrupt):
-        commands.train(["iql", f"--dataset={NAME}", *given])
+    commands.train(["iql", f"--dataset={NAME}", *given])
     assert asked[0].config.beta == beta
-    assert asked[0].normalise_obs
-    assert f"suits iql on {NAME}" in capsys.readouterr().out
+    assert asked[0].normalise_obs == normalised
 
 
-def test_what_recipes_recommend_can_be_set() -> None:
+def test_they_are_asked_for_in_python(asked: list[Options]) -> None:
+    rlkit.train("iql", dataset=NAME)
+    rlkit.train("iql", dataset=NAME, preset="recommended")
+    rlkit.train("iql", dataset=NAME, preset="recommended", normalise_obs=False, config={"tau": 0.9})
+    rlkit.train("sac", env="Hopper-v5", preset="redq", utd=5.0)
+    plain, whole, changed, redq = (resolve(options) for options in asked)
+    assert plain == resolve(Options("iql", dataset=NAME))
+    assert (whole.config.beta, whole.normalise_obs) == (0.3, True)
+    assert (changed.config.beta, changed.config.tau, changed.normalise_obs) == (0.3, 0.9, False)
+    assert (redq.config.n_critics, redq.config.subset, redq.utd) == (10, 2, 5.0)
+    assert whole == resolve(Options.from_preset("recommended", "iql", dataset=NAME))
+
+
+def test_and_in_sweeps(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text(f"""
+seeds = "0:2"
+tasks.hopper = {{ dataset = "{NAME}" }}
+systems.own = {{ algo = "iql" }}
+systems.suited = {{ algo = "iql", preset = "recommended", config = {{ tau = 0.9 }} }}
+systems.plain = {{ algo = "iql", preset = "recommended" }}
+[[overrides]]
+system = "plain"
+preset = "none"
+""")
+    own, suited, plain = (variant.options for variant in plan.read(path).variants)
+    assert (suited["normalise_obs"], suited["config"]["beta"]) == (True, 0.3)
+    assert suited["config"]["tau"] == 0.9
+    assert own == plain == {**suited, "normalise_obs": False, "config": own["config"]}
+    assert own["config"]["beta"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("algo", "preset", "config", "message"),
+    [
+        ("iql", "recomended", None, r"did you mean 'recommended'\?; it has recommended, none"),
+        ("bc", "recommended", None, f"bc on {NAME} has no preset 'recommended'; it has none"),
+        ("iql", "recommended", "Config", "give config as a dict of the fields to change"),
+    ],
+)
+def test_what_is_no_preset_is_refused(
+    algo: str, preset: str, config: str | None, message: str, asked: list[Options]
+) -> None:
+    from rlkit.algos import iql
+
+    given = iql.Config() if config else None
+    with pytest.raises(UsageError, match=message):
+        rlkit.train(algo, dataset=NAME, preset=preset, config=given)
+    assert not asked
+    with pytest.raises(UsageError, match="not both"):
+        rlkit.train(Options(algo, dataset=NAME), preset=preset)
+
+
+def test_the_beginning_of_a_training_says_which() -> None:
+    def told(preset: str | None = None, algo: str = "iql", **given: object) -> list[str]:
+        values = presets.applied({"algo": algo, "preset": preset, **given})
+        return presets.told(resolve(Options(**values)))
+
+    assert told("recommended", dataset=NAME) == [
+        "preset  recommended: config.beta 0.3, normalise_obs True"
+    ]
+    (apart,) = told("recommended", dataset=NAME, config={"beta": 2.0})
+    assert apart == f"preset  none; recommended for iql on {NAME}: config.beta 0.3 (here 2.0)"
+    assert "normalise_obs True (here False)" in told(dataset=NAME)[0]
+    (maze,) = told("published", dataset=MAZE)
+    assert maze.startswith("preset  published (CORL's for maze2d, not measured here): ")
+    assert told(dataset=MAZE) == told(algo="bc", dataset=NAME) == []
+    (edac,) = told("edac", "sac", dataset=MAZE)  # whose settings begin with those of sac_n
+    assert edac.startswith("preset  edac: ")
+
+
+def test_a_preset_that_puts_a_flag_on_leaves_it_to_the_user(asked: list[Options]) -> None:
+    both = ["sac", "--preset", "rlpd", "--dataset", "x", "--env", "Hopper-v5"]
+    for more, online in ([], True), (["--online"], True), (["--no-online"], False):
+        commands.train([*both, *more])
+        assert asked.pop().online == online
+
+
+def test_what_recipes_offer_can_be_set() -> None:
+    seen = set()
     for name, recipe in cards.all_recipes().items():
-        for algo, suited in recipe.recommended.items():
-            assert suited.keys() <= {"config", "run"}
-            resolve(
-                Options(algo, dataset=name, config=suited.get("config"), **suited.get("run", {}))
-            )
+        for algo, offered in recipe.presets.items():
+            for preset, values in offered.items():
+                resolve(Options.from_preset(preset, algo, dataset=name))
+                assert preset == "recommended" or values["source"]
+                seen.add((preset, algo))
+    assert {("recommended", "iql"), ("published", "cql"), ("published", "rebrac")} <= seen
+
+
+def test_the_command_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iql", "--dataset", MAZE, "--preset", "recommended"]) == 2
+    assert "it has published, none" in capsys.readouterr().err

@@ -20,6 +20,10 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.reading import inside, read_json
 from rlkit.data.meta import RLKIT_SCORE, Reference
 
+# Tables of settings an entry may have: those measured on its rows, and those that others print for
+# the task it stands for.
+PRESETS = ("recommended", "published")
+
 
 class _Reference(TypedDict):
     random: float
@@ -29,16 +33,25 @@ class _Reference(TypedDict):
     score_name: NotRequired[str]
 
 
+class _Settings(TypedDict):
+    config: NotRequired[dict[str, Any]]
+    run: NotRequired[dict[str, Any]]
+    source: NotRequired[str]
+
+
 class _Entry(TypedDict):
     steps: NotRequired[int]
     episodes: NotRequired[int]
     seed: int
     policies: list[str]
     description: str
+    recommended: NotRequired[dict[str, _Settings]]
+    published: NotRequired[dict[str, _Settings]]
 
 
 class _Card(TypedDict):
     env: str
+    env_kwargs: NotRequired[dict[str, Any]]  # arguments of the environment, its time limit too
     algorithm: str
     reference: _Reference
     weights: NotRequired[str]
@@ -58,8 +71,9 @@ class Recipe:
     policies: tuple[str, ...]
     description: str
     card: dict[str, Any]
-    # algorithm -> its settings for these data: fields of its "config", options of the "run"
-    recommended: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    # algorithm -> name (recommended, published) -> fields of its "config", options of the "run"
+    # and the "source" of the settings
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference:
@@ -75,6 +89,11 @@ class Recipe:
         )
 
     @property
+    def env_kwargs(self) -> dict[str, Any]:
+        """Arguments that its environment is made with."""
+        return self.card.get("env_kwargs", {})
+
+    @property
     def algorithm(self) -> str:
         return self.card["algorithm"]
 
@@ -87,6 +106,7 @@ class Recipe:
         """Hash of all that decides the rows, versions of packages apart."""
         chosen = {name: self.card["policies"][name] for name in self.policies}
         rows = [self.name, self.env_id, self.size, self.unit, self.seed, self.policies, chosen]
+        rows += [self.env_kwargs] if self.env_kwargs else []
         text = json.dumps(rows, sort_keys=True).encode() + self.weights()
         return hashlib.sha256(text).hexdigest()[:16]
 
@@ -116,7 +136,7 @@ def all_recipes() -> dict[str, Recipe]:
                     policies=tuple(entry["policies"]),
                     description=entry["description"],
                     card=card,
-                    recommended=entry.get("recommended", {}),
+                    presets=_presets(entry),
                 )
     return dict(sorted(found.items()))
 
@@ -135,6 +155,15 @@ def _card(file: Traversable) -> dict[str, Any]:
         if "weights" in card:
             inside(path.parent, card["weights"])
     return dict(card)
+
+
+def _presets(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By algorithm and name, from a card's tables by name and algorithm."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in PRESETS:
+        for algo, values in entry.get(name, {}).items():
+            found.setdefault(algo, {})[name] = values
+    return found
 
 
 def _folder() -> Traversable:

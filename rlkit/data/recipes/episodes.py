@@ -32,7 +32,7 @@ def roll_out(
     """Pairs (policy, episode), one policy after another, each until it has its equal share of
     `size` (the recipe's own unless given) in whole episodes. `progress(done, total)` counts in
     the recipe's unit."""
-    env = make(recipe.env_id)
+    env = make(recipe.env_id, **recipe.env_kwargs)
     share = -(-(recipe.size if size is None else size) // len(recipe.policies))
     try:
         for k, name in enumerate(recipe.policies):

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.run import presets
 from rlkit.run.options import NOT_HASHED, Options
 from rlkit.run.train import train
 from rlkit.sweeps.kinds.whole import check_known
@@ -16,7 +17,7 @@ from rlkit.sweeps.kinds.whole import check_known
 TASK = ("dataset", "env")
 INCIDENTAL = frozenset({"checkpoint_every", "keep", "log_every"})
 _LEFT_OUT = NOT_HASHED - INCIDENTAL - {"steps"} | {"seeds"}
-KNOWN = {field.name for field in dataclasses.fields(Options)} - _LEFT_OUT
+KNOWN = {field.name for field in dataclasses.fields(Options)} - _LEFT_OUT | {"preset"}
 _SAID = {
     "seeds": "a sweep gives every system the seeds of its file",
     "out": "a sweep gives each run its folder",
@@ -28,14 +29,14 @@ _WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
 
 
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Options of one lane, without its seed."""
+    """Options of one lane, without its seed; those of a `preset` lie under all the file says."""
     for name in given.keys() & _LEFT_OUT:
         raise UsageError(
             f"{name} is not for a cell to say: {_SAID.get(name, 'a sweep sees to it')}"
         )
     check_known(given, KNOWN)
     trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
-    values = Options.from_json({**given, "seeds": [seed]}).to_json()
+    values = Options.from_json({**presets.applied(given), "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,41 @@ def test_a_bad_card_is_named(tmp_path: Path, change: dict[str, Any], words: str)
         cards._card(path)
     assert words in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_card_may_give_its_environment_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dataset, task and exported policies have them from there."""
+    from rlkit.data import datasets
+    from rlkit.envs.make import make
+    from rlkit.run.options import Options, resolve
+    from rlkit.run.task import prepare
+
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    plain = cards.find("rlkit/pendulum/mixed-v0")
+    card = {**plain.card, "env_kwargs": {"g": 8.0, "max_episode_steps": 40}}
+    recipe = dataclasses.replace(plain, name="tests/light-v0", card=card, size=120)
+    assert recipe.fingerprint() != dataclasses.replace(recipe, card=plain.card).fingerprint()
+    monkeypatch.setattr(cards, "all_recipes", lambda: {recipe.name: recipe})
+    datasets.build(recipe.name)
+    assert set(datasets.read(recipe.name)[0].lengths) == {40}
+    task, _ = prepare(resolve(Options("bc", dataset=recipe.name)))
+    env = task.make_env()
+    assert env.spec is not None
+    assert (env.unwrapped.g, env.spec.max_episode_steps) == (8.0, 40)  # type: ignore[attr-defined]
+    assert make("Pendulum-v1").unwrapped.g == 10.0  # type: ignore[attr-defined]
+
+
+def test_a_card_with_bad_arguments_or_settings_is_named(tmp_path: Path) -> None:
+    shipped = json.loads((cards._folder() / "pendulum.json").read_text())
+    (name,) = list(shipped["datasets"])[:1]
+    entry = shipped["datasets"][name] | {"published": {"iql": {"config": 3}}}
+    path = tmp_path / "mine.json"
+    for change, words in (
+        ({"env_kwargs": 3}, "env_kwargs is 3"),
+        ({"datasets": {name: entry}}, "published.iql.config is 3"),
+    ):
+        path.write_text(json.dumps(shipped | change))
+        with pytest.raises(FileError, match=words):
+            cards._card(path)
