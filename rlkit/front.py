@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rlkit.eval.records import Episode
     from rlkit.policy.policy import Policy
     from rlkit.reports.report import Written
+    from rlkit.run.events import Callback
     from rlkit.run.options import Options
     from rlkit.run.progress import Reporter
     from rlkit.run.train import Result
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 def train(
     algo: str | Options,
+    report: Reporter | Callback | None = None,
     *,
     preset: str | None = None,
-    report: Reporter | None = None,
     **options: Any,
 ) -> Result:
     """The `Result` of one training: its run folder, the step reached, the last returns `[S]`.
@@ -33,10 +34,11 @@ def train(
         rlkit.train("iql", dataset="rlkit/hopper/medium-v0", preset="recommended")
 
     `options` are the fields of `rlkit.Options`, which may be given instead; with a `preset` they
-    begin from settings by name (`rlkit.run.presets`), and `config` is a dict of what to change. A
-    run that stands in the folder is continued, or reused when it is finished. Raises UsageError for
-    options that are not valid, ValueError for bad data (both before anything is written), RunError
-    where the folder holds another run.
+    begin from settings by name (`rlkit.run.presets`), and `config` is a dict of what to change.
+    `report` may be a function: it is called with every event (`rlkit.run.events`) and stops the
+    training with False, see `rlkit.run.train.train`. A run that stands in the folder is continued,
+    or reused when it is finished. Raises UsageError for options that are not valid, ValueError for
+    bad data (both before anything is written), RunError where the folder holds another run.
     """
     from rlkit.run import train as training
     from rlkit.run.options import Options

@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAYS = {  # what must be among the words printed
     "bandits": "ts_beta - kl_ucb: resolved",
+    "callback": "stopped at step 100",
     "off_policy": "truth",
     "own_nets": "loss of Q in each lane",
     "own_loop": "distance from the best action",
@@ -18,6 +19,7 @@ SAYS = {  # what must be among the words printed
     "sweep": "page runs/sweeps/shop/report/report.html",
     "train_offline": "one episode of the loaded policy",
     "train_online": "continued to step 900",
+    "with_stable_baselines3": "its own episodes",
 }
 
 
