@@ -72,11 +72,16 @@ def load(path: str | Path, *, lane: int | None = None, checkpoint: str | int = "
     """The policy of a run folder, or of a file that `rlkit.export` wrote; it has `act(obs)`.
 
     Of a run folder, `checkpoint` is "best", "last" or a step, and `lane` counts from 0 (the lane
-    with the best evaluation when None). Raises RlkitError for a path that is neither.
+    with the best evaluation when None); both are fixed in a file, which needs numpy and
+    safetensors only. Raises RlkitError for a path that is neither.
     """
     from rlkit.policy.policy import Policy
 
-    return Policy.load(path, lane=lane, checkpoint=checkpoint)
+    if Path(path).is_dir():
+        from rlkit.run.export import from_run
+
+        return from_run(path, lane=lane, checkpoint=checkpoint)
+    return Policy.load(path)
 
 
 def dataset(name: str | Path, *, build: bool = True) -> EpisodeStore:

@@ -2,7 +2,8 @@
 
 Rooms: core <- nets, data <- algos, policy <- run <- sweeps, reports <- cli. What a module imports
 at its top is read from its source; what loading it really brings along is looked up in a fresh
-interpreter. Nothing is timed: modules are counted.
+interpreter. Nothing is timed: modules are counted. No files import each other in a circle, not even
+from inside functions.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,39 @@ def _imports(body: list[ast.stmt]) -> Iterator[str]:
                 yield from _imports(handler.body)
 
 
+def all_imports(node: ast.AST) -> Iterator[str]:
+    """Full names imported anywhere below `node`, in functions too, but not under TYPE_CHECKING."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from _imports([node])
+        return
+    inside = ast.iter_child_nodes(node)
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        inside = iter(node.orelse)
+    for child in inside:
+        yield from all_imports(child)
+
+
+def circle(sources: dict[str, str]) -> list[str]:
+    """Modules of which each imports the one before and the first is the last, or nothing.
+
+    `sources` are module -> text. An import counts for the deepest module its name begins with:
+    packages themselves only pass names on.
+    """
+
+    def imported(name: str) -> Iterator[str]:
+        for found in all_imports(ast.parse(sources[name])):
+            while found and found not in sources:
+                found = found.rpartition(".")[0]
+            if found:
+                yield found
+
+    try:
+        TopologicalSorter({name: imported(name) for name in sources}).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
 def room_of(name: str) -> str:
     return name.split(".")[0]
 
@@ -115,6 +150,29 @@ def test_rooms(path: Path) -> None:
         if other in ("__version__", "lazy", room):
             continue
         assert other in MAY_IMPORT[room], f"{name} imports {imported} at its top"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    names = {path: f"rlkit.{name_of(path)}".rstrip(".") for path in MODULES}
+    assert not circle({name: path.read_text(encoding="utf-8") for path, name in names.items()})
+
+
+@pytest.mark.parametrize(
+    ("back", "found"),
+    [
+        ("import p.a", True),
+        ("from p import a", True),
+        ("from p.a import thing", True),
+        ("def late():\n    if late:\n        from p.a import thing", True),
+        ("class C:\n    def late(self):\n        import p.a as other", True),
+        ("from p import thing", False),  # the package itself passes it on
+        ("if TYPE_CHECKING:\n    from p.a import thing", False),
+        ("if TYPE_CHECKING:\n    pass\nelse:\n    from p.a import thing", True),
+    ],
+)
+def test_what_counts_as_a_circle(back: str, found: bool) -> None:
+    sources = {"p": "", "p.a": "from p.b import other", "p.b": "import p.c", "p.c": back}
+    assert (set(circle(sources)) == {"p.a", "p.b", "p.c"}) is found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -19,8 +19,8 @@ from rlkit.core.errors import DivergedError, UsageError
 from rlkit.core.replacing import replacing
 from rlkit.core.trust import trusting
 from rlkit.run import presets
-from rlkit.run.fits import SB3, WHERE, shipped, title
-from rlkit.run.options import Options, algorithm, algorithms, run_defaults
+from rlkit.run.fits import SB3, WHERE, algorithms, shipped, title
+from rlkit.run.options import Options, algorithm, run_defaults
 
 if TYPE_CHECKING:
     from rlkit.eval.records import Episode

@@ -1,7 +1,6 @@
-"""A trained policy ready to act in environment units: from a run folder or an exported file.
+"""A trained policy ready to act in environment units, and the files it is exported to.
 
-An exported file is loaded and run with numpy and safetensors alone; torch is imported only to
-load a policy out of a run folder.
+A file is loaded and run with numpy and safetensors alone.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from rlkit.core.errors import RlkitError
+from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.reading import fit, reading
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Program
@@ -65,25 +64,17 @@ class Policy:
         forward: Callable[[Array, Array | None], Array],
     ) -> None:
         """`forward` maps observations `[N, *obs]` and noise `[N, ...]` or None to actions, all in
-        agent units; `Policy.load` makes it."""
+        agent units; `rlkit.load` makes it."""
         self.card, self.transforms, self.forward = card, transforms, forward
         self.rng = np.random.default_rng(card.seed)
 
     @staticmethod
-    def load(
-        path: str | Path, *, lane: int | None = None, checkpoint: str | int = "best"
-    ) -> Policy:
-        """The policy of a run folder, or of a file that `rlkit export` wrote.
+    def load(path: str | Path) -> Policy:
+        """The policy of a file that `rlkit export` wrote; `rlkit.load` takes run folders as well.
 
-        Of a run folder, `checkpoint` is "best", "last" or a step, and `lane` counts from 0 (the
-        lane with the best evaluation when None); both are fixed in a file. Raises RlkitError
-        for a path that is neither.
+        Raises RlkitError for a file that is missing, damaged or something else, UsageError for a
+        folder.
         """
-        path = Path(path)
-        if path.is_dir():
-            from rlkit.run.export import from_run
-
-            return from_run(path, lane=lane, checkpoint=checkpoint)
         card, transforms, programs = read(path)
         return Policy(card, transforms, _forward(programs))
 
@@ -191,6 +182,8 @@ def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder, not a policy file; rlkit.load takes run folders")
     if not os.path.lexists(path):
         raise RlkitError(f"no run folder or policy file at {path}")
     with reading(path, "a policy file", RlkitError):

@@ -260,5 +260,5 @@ def _kind(dtype: torch.dtype) -> str:
 def _unsupported(node: Any) -> ValueError:
     return ValueError(
         f"the policy uses {node.target} with {node.args[1:]} {dict(node.kwargs)}, which exported "
-        "policies do not have; use it from its run folder with Policy.load instead"
+        "policies do not have; use it from its run folder with rlkit.load instead"
     )

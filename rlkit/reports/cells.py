@@ -13,7 +13,7 @@ import numpy as np
 
 from rlkit.eval import records
 from rlkit.eval.records import Array
-from rlkit.reports.rounding import differ
+from rlkit.eval.rounding import differ
 
 CARD, CONFIG, VERSIONS, EPISODES = "cell.json", "config.json", "versions.json", "episodes.csv"
 FILES = (CARD, CONFIG, VERSIONS, EPISODES)

@@ -12,10 +12,10 @@ from html import escape
 
 import numpy as np
 
+from rlkit.eval.rounding import differ
 from rlkit.eval.statistics import Array, Interval
 from rlkit.reports.cells import System
 from rlkit.reports.curves import Picture
-from rlkit.reports.rounding import differ
 
 WIDTH, HEIGHT = 400, 262
 # Okabe and Ito's colours, which stay apart for the common kinds of colour blindness, for light and

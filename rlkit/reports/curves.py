@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit.eval import statistics
+from rlkit.eval.rounding import differ
 from rlkit.eval.statistics import Array, Band
 from rlkit.reports.cells import Cell, System
 from rlkit.reports.findings import LEVEL, affordable, quietly, table
 from rlkit.reports.results import Results
-from rlkit.reports.rounding import differ
 
 _REPS = 2_000  # at most
 _POINTS = 100  # of a line

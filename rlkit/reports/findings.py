@@ -18,10 +18,10 @@ from scipy.special import ndtri, stdtrit
 
 from rlkit.eval import statistics
 from rlkit.eval.comparison import Comparison, compare_means
+from rlkit.eval.rounding import differ, tied
 from rlkit.eval.statistics import Array, Interval, TooFewRunsWarning
 from rlkit.reports.cells import Cell, System
 from rlkit.reports.results import Results, scores
-from rlkit.reports.rounding import differ, tied
 
 LEVEL = 0.95
 DRAWN = 10  # systems in pictures and in the matrix: more can be neither read nor told apart
@@ -33,7 +33,6 @@ ESTIMATES: dict[str, Callable[[Array], Array]] = {
     "optimality gap": statistics.optimality_gap,
 }
 _DRAWS = 20_000_000  # of a score by a bootstrap
-_NONE = Interval(np.nan, np.nan, np.nan, LEVEL)
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,16 @@ def quietly() -> Iterator[None]:
 
 
 def mean_interval(values: Array) -> Interval:
-    """Mean of `values [N]` with Student's t interval; without bounds for one value."""
+    """Mean of `values [N]` with Student's t interval; without bounds for one value, and without a
+    mean where there is none or one is not finite. `why` says which."""
     n = len(values)
-    if not n or not np.isfinite(values).all():
-        return _NONE
+    if not n:
+        return Interval(np.nan, np.nan, np.nan, LEVEL, "no run has finished")
+    if not np.isfinite(values).all():
+        return Interval(np.nan, np.nan, np.nan, LEVEL, "the last return of a run is not finite")
     point = float(values.mean())
     if n == 1:
-        return Interval(point, np.nan, np.nan, LEVEL)
+        return Interval(point, np.nan, np.nan, LEVEL, "one run")
     half = float(stdtrit(n - 1, 0.5 + 0.5 * LEVEL) * values.std(ddof=1) / np.sqrt(n))
     return Interval(point, point - half, point + half, LEVEL)
 
@@ -324,7 +326,7 @@ def improvements(
             work = len(systems) ** 2 * a.size * len(b)
             p = statistics.bootstrap_two_sample(a, b, level=LEVEL, reps=affordable(work, 10_000))
             resolved = (p.low > 0.5 or p.high < 0.5) and _ranks_differ(p.point, a, b)
-            other = Interval(1 - p.point, 1 - p.high, 1 - p.low, p.level)
+            other = Interval(1 - p.point, 1 - p.high, 1 - p.low, p.level, p.why)
             found[x, y], found[y, x] = Improvement(p, resolved), Improvement(other, resolved)
     return found
 

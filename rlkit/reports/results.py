@@ -16,9 +16,9 @@ import numpy as np
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Array
+from rlkit.eval.rounding import alike
 from rlkit.reports import cache
 from rlkit.reports.cells import CARD, VERSIONS, Cell, Run, Shared, System, read_run
-from rlkit.reports.rounding import alike
 
 RUNS, SWEEP_FILE = "runs", "sweep.toml"
 _UNLIKE: Literal["unlike"] = "unlike"

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from rlkit.eval.comparison import MAX_SEEDS, Comparison
+from rlkit.eval.rounding import differ
 from rlkit.eval.statistics import Interval
 from rlkit.reports.cells import Cell, System
 from rlkit.reports.findings import Difference, Findings, Row, TaskTable
 from rlkit.reports.notices import version_differences
 from rlkit.reports.results import RUNS, Results
-from rlkit.reports.rounding import differ
 
 
 class Entry(NamedTuple):

@@ -46,7 +46,7 @@ class Exported(NamedTuple):
 def from_run(
     folder: str | Path, *, lane: int | None = None, checkpoint: str | int = "best"
 ) -> Policy:
-    """The policy of one lane of a run; see `Policy.load`."""
+    """The policy of one lane of a run; see `rlkit.load`."""
     return _policy(*_restore(folder, lane, checkpoint))
 
 

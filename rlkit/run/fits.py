@@ -8,6 +8,7 @@ One that says nothing may be given anything.
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,14 @@ SB3 = {  # agents of stable-baselines3 -> FITS
     "sb3:sac": ("online", "continuous"),
     "sb3:td3": ("online", "continuous"),
 }
+
+
+def algorithms() -> list[str]:
+    """Names of the algorithms that ship with rlkit, found without importing them."""
+    import rlkit.algos
+
+    found = pkgutil.iter_modules(rlkit.algos.__path__)
+    return sorted(m.name for m in found if not m.ispkg and m.name != "common")
 
 
 @cache
@@ -72,8 +81,6 @@ def check_actions(name: str, fits: tuple[str, ...], where: str, act: Any, task: 
 
 def _others(where: str, actions: str | None, name: str) -> str:
     """Which algorithms would do."""
-    from rlkit.run.options import algorithms
-
     found = [
         other
         for other in [*algorithms(), *SB3]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +22,7 @@ from rlkit.core.ranges import (
     Positive,
     checked,
 )
-from rlkit.run.fits import SB3, check_where
+from rlkit.run.fits import SB3, algorithms, check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
@@ -250,14 +249,6 @@ def algorithm(name: str) -> ModuleType:
         if not hasattr(module, part):
             raise UsageError(f"{path} has no {part}; an algorithm file defines Config and Agent")
     return module
-
-
-def algorithms() -> list[str]:
-    """Names of the algorithms that ship with rlkit, found without importing them."""
-    import rlkit.algos
-
-    found = pkgutil.iter_modules(rlkit.algos.__path__)
-    return sorted(m.name for m in found if not m.ispkg and m.name != "common")
 
 
 def algorithm_config(algo: str, config: Any) -> Any:

@@ -98,7 +98,12 @@ def load(
     path = Path(path)
     if path.is_file() and zipfile.is_zipfile(path):
         return _of_sb3(path, sample)
-    policy = Policy.load(path, lane=lane, checkpoint=checkpoint)
+    if path.is_dir():
+        from rlkit.run.export import from_run
+
+        policy = from_run(path, lane=lane, checkpoint=checkpoint)
+    else:
+        policy = Policy.load(path)
     card = policy.card
     if sample and card.noise is None:
         raise UsageError(f"{path} is a policy of {card.algo}, which draws no actions")

@@ -17,7 +17,8 @@ from rlkit.core.errors import CheckpointError
 from rlkit.data.recipes import cards
 from rlkit.eval.records import read_episodes
 from rlkit.run import train as training
-from rlkit.run.options import Options, algorithms
+from rlkit.run.fits import algorithms
+from rlkit.run.options import Options
 
 Output = pytest.CaptureFixture[str]
 SHORT = [

@@ -15,6 +15,7 @@ import pytest
 import safetensors.numpy
 import torch
 
+import rlkit
 from rlkit.algos import iql
 from rlkit.core.errors import CheckpointError, RlkitError, UsageError
 from rlkit.eval.records import Episode, append_episodes, read_episodes
@@ -69,14 +70,14 @@ def test_a_lane_of_a_run_acts_as_in_training(run: Path) -> None:
     obs = observations(20)
     together = actor(restored.agent, restored.spec, restored.task)(np.stack([obs, obs]))
     for lane in (0, 1):
-        policy = Policy.load(run, lane=lane, **LAST)
+        policy = rlkit.load(run, lane=lane, **LAST)
         np.testing.assert_allclose(policy.act(obs), together[lane], atol=1e-6)
         assert policy.card.seed == (0, 5)[lane]
     assert not np.allclose(together[0], together[1])
 
 
 def test_one_observation_or_a_batch(run: Path) -> None:
-    policy = Policy.load(run)
+    policy = rlkit.load(run)
     obs = observations(3)
     batch = policy.act(obs)
     assert batch.shape == (3, 1)
@@ -88,12 +89,12 @@ def test_one_observation_or_a_batch(run: Path) -> None:
 
 
 def test_actions_are_drawn_on_request(run: Path) -> None:
-    policy, obs = Policy.load(run), observations(200)
+    policy, obs = rlkit.load(run), observations(200)
     mode, drawn = policy.act(obs), policy.act(obs, deterministic=False)
     assert np.abs(drawn - mode).max() > 0.5
     assert np.abs(drawn).max() <= 3.0  # InvertedPendulum's bounds
     assert not np.array_equal(drawn, policy.act(obs, deterministic=False))
-    again = Policy.load(run).act(obs, deterministic=False)
+    again = rlkit.load(run).act(obs, deterministic=False)
     np.testing.assert_array_equal(again, drawn)
     rng = np.random.default_rng(4)
     given = policy.act(obs, False, rng)
@@ -101,7 +102,7 @@ def test_actions_are_drawn_on_request(run: Path) -> None:
 
 
 def test_bad_observations_are_refused(run: Path) -> None:
-    policy = Policy.load(run)
+    policy = rlkit.load(run)
     with pytest.raises(ValueError, match=r"shape \(5,\); the policy takes \(4,\)"):
         policy.act(np.zeros(5))
     with pytest.raises(ValueError, match=r"shape \(2, 2, 4\)"):
@@ -116,7 +117,7 @@ def test_bad_observations_are_refused(run: Path) -> None:
 def test_an_exported_file_gives_the_same_actions(run: Path, lane: int) -> None:
     made = export(run, lane=lane, **LAST)
     assert made.path == run / "policy.safetensors"
-    ours, file = Policy.load(run, lane=lane, **LAST), Policy.load(made.path)
+    ours, file = rlkit.load(run, lane=lane, **LAST), Policy.load(made.path)
     obs = observations(50)
     np.testing.assert_allclose(file.act(obs), ours.act(obs), atol=1e-5)
     drawn = [p.act(obs, False, np.random.default_rng(1)) for p in (file, ours)]
@@ -146,7 +147,7 @@ def test_onnx_gives_the_same_actions(run: Path) -> None:
     made = export(run, onnx=True, **LAST)
     assert made.path == run / "policy.onnx"
     session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
-    ours = Policy.load(run, **LAST)
+    ours = rlkit.load(run, **LAST)
     for count in (1, 33):
         obs = observations(count).astype(np.float32)
         np.testing.assert_allclose(session.run(None, {"obs": obs})[0], ours.act(obs), atol=1e-4)
@@ -165,7 +166,7 @@ def test_grid_observations_and_discrete_actions(online: Build) -> None:
     options = online(algo="iql", env="MiniGrid-Empty-5x5-v0", steps=40)
     folder = train(options).folder
     obs = np.random.default_rng(0).integers(0, 4, (30, 7, 7, 3)).astype(np.uint8)
-    ours = Policy.load(folder)
+    ours = rlkit.load(folder)
     file = Policy.load(export(folder).path)
     session = onnxruntime.InferenceSession(
         str(export(folder, onnx=True).path), providers=["CPUExecutionProvider"]
@@ -187,7 +188,7 @@ def test_discrete_actions_that_do_not_begin_at_zero(online: Build) -> None:
     for onnx in (False, True):
         made = export(folder, onnx=onnx)
         assert made.difference == 0
-    drawn = Policy.load(folder).act(np.zeros((50, 1)), deterministic=False)
+    drawn = rlkit.load(folder).act(np.zeros((50, 1)), deterministic=False)
     assert set(drawn) == {-1, 0, 1}
     assert Policy.load(folder / "policy.safetensors").act(np.zeros(1)) in (-1, 0, 1)
 
@@ -252,7 +253,9 @@ def test_files_that_are_no_policies(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RlkitError, match="is damaged, or is not a policy file"):
         Policy.load(path)
     with pytest.raises(RlkitError, match="not a run folder"):
-        Policy.load(tmp_path)
+        rlkit.load(tmp_path)
+    with pytest.raises(UsageError, match=r"not a policy file; rlkit\.load takes"):
+        Policy.load(run)
 
 
 def test_a_damaged_checkpoint_names_the_file(run: Path) -> None:
@@ -261,7 +264,7 @@ def test_a_damaged_checkpoint_names_the_file(run: Path) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"agent\.safetensors is damaged"):
-        Policy.load(run)
+        rlkit.load(run)
     with pytest.raises(CheckpointError):
         export(run, run / "another.safetensors")
     assert not (run / "another.safetensors").exists()
@@ -312,6 +315,6 @@ def test_evaluation_in_an_environment_that_does_not_fit(run: Path) -> None:
 def test_nothing_touches_the_global_generators(run: Path) -> None:
     state, numpy_state = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
     export(run)
-    Policy.load(run).act(observations(2), deterministic=False)
+    rlkit.load(run).act(observations(2), deterministic=False)
     assert torch.equal(torch.get_rng_state(), state)
     assert str(np.random.get_state()) == numpy_state  # noqa: NPY002

@@ -20,7 +20,8 @@ from rlkit.data.transforms import Transforms
 from rlkit.policy.onnx_graph import model
 from rlkit.policy.program import Operation, Program
 from rlkit.policy.trace import trace
-from rlkit.run.options import algorithm, algorithms
+from rlkit.run.fits import algorithms
+from rlkit.run.options import algorithm
 
 OBS, GRID = (5,), (7, 7, 3)
 
@@ -159,7 +160,7 @@ def test_a_policy_that_acts_by_its_target_net() -> None:
 def test_what_cannot_be_traced_is_named() -> None:
     spec = Spec(OBS, 2, dtype=torch.float64)
     agent = SimpleNamespace(act=lambda s, noise=None: s.sort(-1)[0])
-    with pytest.raises(ValueError, match=r"aten\.sort.*Policy\.load"):
+    with pytest.raises(ValueError, match=r"aten\.sort.*rlkit\.load"):
         trace(agent, spec)
     with pytest.raises(ValueError, match="one lane in float64"):
         trace(agent, Spec(OBS, 2))

@@ -13,6 +13,7 @@ from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+import rlkit
 from rlkit.data.recorder import record, record_episode
 from rlkit.envs.make import make
 from rlkit.eval.rollout import Slots, episode_seed, rollout
@@ -33,7 +34,7 @@ def model() -> SAC:
 
 @pytest.fixture
 def policy(offline: Callable[..., Options]) -> Policy:
-    return Policy.load(train(offline(steps=10)).folder)
+    return rlkit.load(train(offline(steps=10)).folder)
 
 
 def returns_by_hand(

@@ -211,8 +211,10 @@ def test_mean_interval_of_one_and_of_none() -> None:
     one = mean_interval(np.array([3.0]))
     assert one.point == 3.0
     assert np.isnan(one.low)
-    assert np.isnan(mean_interval(np.array([])).point)
-    assert np.isnan(mean_interval(np.array([1.0, np.inf])).point)
+    assert str(one) == "3 [no interval: one run]"
+    assert str(mean_interval(np.array([]))) == "nan [no interval: no run has finished]"
+    diverged = mean_interval(np.array([1.0, np.inf]))
+    assert str(diverged) == "nan [no interval: the last return of a run is not finite]"
 
 
 # --- holes ----------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import pytest
 from rlkit.cli.commands import catalogue
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
-from rlkit.run.fits import SB3, WHERE, shipped, title
-from rlkit.run.options import Options, algorithm, algorithms, resolve
+from rlkit.run.fits import SB3, WHERE, algorithms, shipped, title
+from rlkit.run.options import Options, algorithm, resolve
 
 Output = pytest.CaptureFixture[str]
 ACTIONS = {"continuous", "discrete"}

@@ -12,7 +12,8 @@ import pytest
 
 from rlkit.algos import iql
 from rlkit.core.errors import UsageError
-from rlkit.run.options import Options, algorithm, algorithm_config, algorithms, resolve
+from rlkit.run.fits import algorithms
+from rlkit.run.options import Options, algorithm, algorithm_config, resolve
 
 BASE = Options("iql", dataset="rlkit/hopper/medium-v0", seeds=(0, 1))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 
+import rlkit
 from rlkit.cli.dataset_commands import dataset as command
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.trust import trusting
@@ -55,7 +56,7 @@ def test_an_episode_depends_on_its_number_alone(folder: Path) -> None:
     np.testing.assert_array_equal(a.obs, b.obs[: len(a)])
     np.testing.assert_array_equal(a.action, b.action[: len(a)])
     assert not np.array_equal(a.obs[0], c.obs[0])
-    likely = Policy.load(folder).act(a.obs)
+    likely = rlkit.load(folder).act(a.obs)
     assert np.abs(likely - a.action).mean() > 0.01  # drawn, not the likeliest
 
 

@@ -12,6 +12,7 @@ import pytest
 import stable_baselines3
 import torch
 
+import rlkit
 from rlkit.core.errors import CheckpointError, UsageError
 from rlkit.envs.make import make
 from rlkit.eval.records import read_episodes, read_progress
@@ -60,7 +61,7 @@ def test_a_run_of_theirs_is_a_run(name: str, tmp_path: Path) -> None:
     env = make(rows_env(folder))
     obs = np.stack([env.reset(seed=k)[0] for k in range(20)])
     expected = theirs.predict(obs, deterministic=True)[0]
-    ours = Policy.load(folder, lane=1, checkpoint="last").act(obs)
+    ours = rlkit.load(folder, lane=1, checkpoint="last").act(obs)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     made = export(folder, lane=1, checkpoint="last")
     np.testing.assert_allclose(Policy.load(made.path).act(obs), expected, atol=1e-4)
@@ -81,7 +82,7 @@ def test_ppo_on_a_box_keeps_its_units(tmp_path: Path) -> None:
     with torch.no_grad():  # means outside the box, which both clip
         obs = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32) * 50
     expected = theirs.predict(obs, deterministic=True)[0]
-    np.testing.assert_allclose(Policy.load(folder, checkpoint="last").act(obs), expected, atol=1e-5)
+    np.testing.assert_allclose(rlkit.load(folder, checkpoint="last").act(obs), expected, atol=1e-5)
 
 
 def test_a_run_of_theirs_is_as_learn_alone(tmp_path: Path) -> None:

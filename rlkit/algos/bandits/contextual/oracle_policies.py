@@ -14,8 +14,9 @@ Foster & Rakhlin 2020 (square_cb), Foster & Krishnamurthy 2021 (fast_cb), Foster
 gamma_n = gamma · n^exponent, n the learned rows: it does not move in `act`, and n = 0 is uniform.
 For fast_cb it is max(gamma · (1 + L_n)^exponent, 10 K), which gives its first-order regret: the
 paper has max(sqrt(K L* / (3 Reg)), 10 K) with L* the loss of the best policy and Reg the oracle's
-regret in log loss. L_n, the loss of the learned rows, stands for L*, from which it differs by the
-policy's own regret (as in the authors' code), and gamma for sqrt(K / (3 Reg)).
+regret in log loss. Neither is known while it learns: here L_n, the loss of the learned rows, which
+exceeds L* by the policy's own regret, stands for L*, and gamma for sqrt(K / (3 Reg)). That estimate
+is ours.
 Ties for b are broken at random; `dist` holds the exact average over the choices.
 """
 
