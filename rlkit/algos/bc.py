@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.core.batch import Batch
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, Positive, PositiveShare, Widths, checked
 from rlkit.core.spec import Spec
@@ -61,7 +62,7 @@ def likelihood_loss(log_prob: Tensor) -> Tensor:  # [..., B] -> [...]
     return -log_prob.mean(-1)
 
 
-class Agent:
+class Agent(Learner):
     """A policy `pi` that copies the data's actions."""
 
     def __init__(self, spec: Spec, c: Config) -> None:

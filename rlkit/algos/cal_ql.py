@@ -31,6 +31,7 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
@@ -82,7 +83,7 @@ def calibrated(q_drawn: Tensor, mc: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([uniform, torch.maximum(policy, bound)], -1), lifted
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi`, critics `q` with targets `q_bar`, a temperature, a weight of the penalty."""
 
     act_noise = nets.TanhGaussianActor.noise

@@ -31,6 +31,7 @@ from rlkit.algos.preference.links import biased_loss
 from rlkit.algos.preference.offline import Feedback
 from rlkit.algos.preference.statistics import discounted, total
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, Natural, NonNegative, Positive, Share, Widths, checked
 from rlkit.core.spec import Spec
@@ -96,7 +97,7 @@ def clone_loss(log_probs: Tensor, mask: Tensor) -> Tensor:
     return -total(log_probs, mask).sum(-1) / mask.sum((-2, -1))
 
 
-class Agent:
+class Agent(Learner):
     """A policy `pi` learnt from pairs of segments."""
 
     def __init__(self, spec: Spec, c: Config) -> None:

@@ -27,6 +27,7 @@ from rlkit.algos.common import q_loss
 from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
@@ -154,7 +155,7 @@ def lagrangian(
     return (weight.detach() * excess).sum(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi`, critics `q` with targets `q_bar`, a temperature, a weight of the penalty."""
 
     act_noise = nets.TanhGaussianActor.noise

@@ -17,6 +17,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, NonNegative, Positive, Share, Widths, checked
 from rlkit.core.spec import Spec
@@ -51,7 +52,7 @@ def conservative_loss(qs: Tensor, q_data: Tensor) -> Tensor:  # [..., B, A], [..
     return (qs.logsumexp(-1) - q_data).mean(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Action values `q` with targets `q_bar`; it acts greedily."""
 
     act_noise = Draw("gumbel", "B", "A")

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.core.batch import Batch
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import (
     Count,
@@ -85,7 +86,7 @@ def weighted_loss(each: Tensor, w: Tensor | None) -> Tensor:  # [..., B] -> [...
     return (each if w is None else w * each).mean(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Action values `q` behind any of the value heads, with targets `q_bar`."""
 
     act_noise = Draw("uniform", "B", 2)  # whether to act at random, and how

@@ -44,6 +44,7 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
@@ -91,7 +92,7 @@ def reward(logit: Tensor, form: str) -> Tensor:
     return F.softplus(logit) if form == "survival" else logit
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi`, critics `q`, their targets, and a discriminator."""
 
     act_noise = nets.DeterministicActor.noise

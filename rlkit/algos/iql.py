@@ -20,6 +20,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, cosine, step_jointly
 from rlkit.core.ranges import (
     Count,
@@ -67,7 +68,7 @@ def pi_loss(  # [..., B] -> [...]
     return -((beta * adv).exp().clamp(max=clip) * log_prob).mean(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi`, V `v`, critics `q` with targets `q_bar`."""
 
     def __init__(self, spec: Spec, c: Config) -> None:

@@ -35,6 +35,7 @@ from rlkit.algos.mbpo import RUN, source
 from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
@@ -112,7 +113,7 @@ def worst_of(
     return (change - now.unsqueeze(2)).square().amax(2).mean(-1).sum(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi`, smooth critics `q` with targets `q_bar`, a temperature."""
 
     act_noise = nets.TanhGaussianActor.noise

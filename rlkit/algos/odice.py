@@ -41,6 +41,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import (
     Count,
@@ -131,7 +132,7 @@ def orthogonal(forward: Sequence[Tensor], backward: Sequence[Tensor]) -> list[Te
     return [b - against(share, f) * f for f, b in zip(forward, backward, strict=True)]
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi` and twin values `v` with targets `v_bar`; there is no critic."""
 
     def __init__(self, spec: Spec, c: Config) -> None:

@@ -29,6 +29,7 @@ from rlkit.algos.td3_bc import value_loss
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
@@ -64,7 +65,7 @@ def distance(a: Tensor, data: Tensor) -> Tensor:  # [..., B, A] -> [..., B]
     return (a - data).square().sum(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi` and critics `q`, with targets `pi_bar` and `q_bar`."""
 
     noise = {"target": Draw("normal", "B", "A")}

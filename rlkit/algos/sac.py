@@ -36,6 +36,7 @@ from rlkit import nets
 from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
@@ -126,7 +127,7 @@ def alike(slopes: Tensor) -> Tensor:  # [..., n, B, A] -> [...]
     return pairs.mean(-1) / (n - 1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi`, critics `q` with targets `q_bar`, a temperature."""
 
     act_noise = nets.TanhGaussianActor.noise

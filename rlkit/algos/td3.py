@@ -20,6 +20,7 @@ from rlkit import nets
 from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
@@ -51,7 +52,7 @@ def target_action(a: Tensor, noise: Tensor, scale: float | Tensor, clip: float |
     return (a + moved).clamp(-1, 1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi` and critics `q`, with targets `pi_bar` and `q_bar`."""
 
     noise = {"target": Draw("normal", "B", "A")}

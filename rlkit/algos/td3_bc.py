@@ -18,6 +18,7 @@ from rlkit.algos.bc import square_loss
 from rlkit.algos.common import q_loss
 from rlkit.algos.td3 import target_action
 from rlkit.core.batch import Batch
+from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
 from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
@@ -49,7 +50,7 @@ def value_loss(q: Tensor, alpha: float | Tensor) -> Tensor:  # [..., B] -> [...]
     return -(alpha * q / scale).mean(-1)
 
 
-class Agent:
+class Agent(Learner):
     """Policy `pi` and critics `q`, with targets `pi_bar` and `q_bar`."""
 
     noise = {"target": Draw("normal", "B", "A")}

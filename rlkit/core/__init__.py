@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rlkit.core.errors import RunError as RunError
     from rlkit.core.errors import UsageError as UsageError
     from rlkit.core.lanes import resolve as resolve
+    from rlkit.core.learner import Learner as Learner
     from rlkit.core.optim import Adam as Adam
     from rlkit.core.optim import step_jointly as step_jointly
     from rlkit.core.spec import Box as Box

@@ -114,14 +114,11 @@ class Engine:
         return metrics
 
     def _inputs(self, step: int, count: int) -> tuple[Tensor, dict[str, Tensor]]:
-        noise = {}
-        for name, draw in self.noise.items():
-            shape = draw.shape(self.spec, self.source.batch_size)
-            numbers = self.streams.draw(f"noise/{name}", draw.kind, step, shape, count)
-            tensor = torch.from_numpy(numbers).to(self.spec.device, self.spec.dtype)
-            if draw.kind == "uniform":  # a double just below 1 rounds to 1 in float32
-                tensor.clamp_(max=1 - torch.finfo(tensor.dtype).eps / 2)
-            noise[name] = tensor
+        batch = self.source.batch_size
+        noise = {
+            name: self.streams.tensor(f"noise/{name}", draw, step, count, self.spec, batch)
+            for name, draw in self.noise.items()
+        }
         return self.source.indices(step, count), noise
 
     def _loop(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from rlkit.core.spec import Spec
 
@@ -81,6 +83,17 @@ class Streams:
             step, count = step + take, count - take
         # a copy: what a caller does to it stays with the caller
         return parts[0].copy() if len(parts) == 1 else np.concatenate(parts)
+
+    def tensor(
+        self, name: str, draw: Draw, step: int, count: int, spec: Spec, batch: int
+    ) -> Tensor:
+        """The numbers `[count, S, ...]` of a `Draw` for batches of `batch` rows, in the dtype and
+        on the device of `spec`."""
+        numbers = self.draw(name, draw.kind, step, draw.shape(spec, batch), count)
+        tensor = torch.from_numpy(numbers).to(spec.device, spec.dtype)
+        if draw.kind == "uniform":  # a double just below 1 rounds to 1 in float32
+            tensor.clamp_(max=1 - torch.finfo(tensor.dtype).eps / 2)
+        return tensor
 
     def _block(self, name: str, kind: Kind, number: int, shape: tuple[int, ...]) -> np.ndarray:
         cached = self._cache.get((name, kind, shape))

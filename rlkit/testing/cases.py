@@ -22,6 +22,10 @@ OBS = 5
 ACTIONS = 3
 
 
+class Skipped(Exception):
+    """A check that cannot run on this machine, or does not apply."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One algorithm under one kind of action space.

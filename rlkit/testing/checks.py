@@ -19,7 +19,6 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -35,18 +34,16 @@ from rlkit.testing.cases import (
     BATCH,
     Batches,
     Case,
+    Skipped,
     due_flags,
     make_noise,
     map_rows,
     observations,
     run_updates,
 )
+from rlkit.testing.state_checks import checkpoint_continues_bitwise, own_loop_continues_bitwise
 
 TOLERANCE = 1e-12  # between float64 states after 20 updates
-
-
-class Skipped(Exception):
-    """A check that cannot run on this machine."""
 
 
 def check_agent(module: ModuleType, **case: Any) -> None:
@@ -96,9 +93,13 @@ def ranges_are_declared(case: Case) -> None:
         )
         if not numeric or allowed is None:
             continue
-        outside = allowed.low - 1 if math.isfinite(allowed.low) else math.nan
+        bounded = math.isfinite(allowed.low)
+        outside = allowed.low - 1 if bounded else math.nan
         default = getattr(case.module.Config(), name)
-        value = (int(outside),) if isinstance(default, tuple) else outside
+        if isinstance(default, tuple):
+            value: Any = (int(outside) if bounded else outside,) * max(1, len(default))
+        else:
+            value = outside
         said = ""
         try:
             case.module.Config(**{name: value})
@@ -299,25 +300,6 @@ class _ReadBackForbidden(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def checkpoint_continues_bitwise(case: Case) -> None:
-    """Saved and loaded into a fresh agent, the next updates are the same to the bit."""
-    spec, config = case.spec(dtype=torch.float32), case.make_config()
-    agent, _ = run_updates(case, spec, config, 5)
-    saved = safetensors.torch.load(safetensors.torch.save(state.clone(agent)))
-    assert saved, "the agent has no state to save; nets and optimisers must be its attributes"
-    fresh = case.agent(spec, config)
-    state.load(fresh, saved)
-    results = []
-    for each in (agent, fresh):
-        for step in range(5, 10):
-            due, b = due_flags(each, step), case.make_batch(spec, each, step)
-            metrics = each.update(b, resolve(config, spec), **due)
-        action = each.act(observations(spec))
-        results.append({**state.tensors(each), **metrics, "the action": action})
-    for name, tensor in results[0].items():
-        assert torch.equal(tensor, results[1][name]), f"{name} differs after loading"
-
-
 def acts_in_its_space(case: Case) -> None:
     """`act` gives actions of the right shape, inside the bounds, the same for the same input."""
     spec, config = case.spec(), case.make_config()
@@ -371,6 +353,8 @@ def other_value(hint: Any, value: Any) -> Any:
         return value + 1
     if isinstance(value, float):
         return value * 0.5 if value else 0.5
+    if get_origin(hint) is tuple and get_args(hint)[0] is float and value:
+        return (*value[:-1], (value[0] + value[-1]) / 2)  # bounds, closer
     if get_origin(hint) is tuple and get_args(hint)[0] is int:
         return (*value[:-1], value[-1] + 1) if value else (9,)
     raise AssertionError(f"no other value known for a field of type {hint}; list it in `vary`")
@@ -395,6 +379,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
         no_silent_broadcast,
         touches_no_global_state,
         checkpoint_continues_bitwise,
+        own_loop_continues_bitwise,
         acts_in_its_space,
         every_field_matters,
         compile_equals_eager,

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos import iql
+from rlkit.algos import iql, td3
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
@@ -151,6 +151,54 @@ class HiddenMetric(iql.Agent):
 @pytest.mark.parametrize("agent", [HiddenCounter, HiddenNets, HiddenTarget, HiddenMetric])
 def test_state_lost_by_a_checkpoint(agent: type, faulty: Callable[..., str]) -> None:
     faulty("checkpoint_continues_bitwise", agent)
+
+
+# own_loop_continues_bitwise
+
+
+class GlobalNoise(td3.Agent):
+    """Draws from torch's own generator where it is given no noise."""
+
+    def update(self, b: Batch, c: td3.Config, actor: bool = True) -> dict[str, Tensor]:
+        return super().update(b._replace(noise={"target": torch.randn_like(b.a)}), c, actor)
+
+
+class ForgetsItsCount(td3.Agent):
+    """Its noise begins again after loading."""
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        super().load_state_dict({**saved, "own_noise.calls": torch.tensor(0)})
+
+
+class TakesAnything(td3.Agent):
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        super().load_state_dict({**self.state_dict(), **saved})
+
+
+@pytest.mark.parametrize("agent", [GlobalNoise, ForgetsItsCount])
+def test_own_noise_lost(agent: type) -> None:
+    check = CHECKS["own_loop_continues_bitwise"]
+    check(Case(_module(td3.Agent)))
+    with pytest.raises(AssertionError, match="differs after loading"):
+        check(Case(_module(agent)))
+
+
+def test_loading_what_is_incomplete() -> None:
+    with pytest.raises(AssertionError, match="lacks a tensor"):
+        CHECKS["own_loop_continues_bitwise"](Case(_module(TakesAnything)))
+
+
+def test_agents_of_others_need_no_state_dict() -> None:
+    module = _module(HiddenNets)
+    module.Config = iql.Config
+    with pytest.raises(Skipped, match="no state_dict"):
+        CHECKS["own_loop_continues_bitwise"](Case(module))
+
+
+def _module(agent: type) -> Any:
+    module: Any = ModuleType("with_own_noise")
+    module.Config, module.Agent = td3.Config, agent
+    return module
 
 
 # acts_in_its_space
