@@ -26,8 +26,8 @@ from rlkit.algos.bandits.identification.allocation import optimal_allocation
 from rlkit.algos.bandits.identification.pure_exploration import identify
 from rlkit.algos.bandits.memory.planning import best_average_reward, relaxation
 from rlkit.algos.bandits.simulation.by_name import read_calls
-from rlkit.algos.bandits.teachers.mixtures import mixtures as teachers
-from rlkit.algos.bandits.teachers.mixtures import riac
+from rlkit.algos.bandits.teachers import mixtures as teachers
+from rlkit.algos.bandits.teachers import riac
 from rlkit.envs.bandits.armed import RandomMeans
 from rlkit.envs.bandits.competence import CompetenceGrid
 from rlkit.envs.bandits.dueling import Dueling

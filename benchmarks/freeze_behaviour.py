@@ -154,7 +154,8 @@ def of_script(folder: Path, seed: int) -> Training:
 
     files = {int(path.stem.split("_")[1]): path for path in folder.glob("actor_*.npz")}
     record = {
-        "command": f"python benchmarks/train_behaviour.py {folder.name} --seed {seed}",
+        "command": f"python benchmarks/train_behaviour.py {folder.name} --seed {seed} "
+        f"--out {folder}",
         "seed": seed,
         "steps": max(files),
         "versions": versions("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy"),

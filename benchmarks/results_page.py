@@ -44,7 +44,8 @@ def page(folder: Path = RESULTS) -> str:
 
 
 def section(name: str, record: dict[str, Any], folder: Path) -> str:
-    """One record: claim, command, withdrawal, tables, picture, versions."""
+    """One record: claim, withdrawal, command, tables, picture, versions. What made a record that is
+    withdrawn may be gone: its command is not told."""
     lines = [f"### {name}", ""]
     if text := record.get("claim"):
         lines += [f"{text[0].upper()}{text[1:]}.", ""]
@@ -52,7 +53,7 @@ def section(name: str, record: dict[str, Any], folder: Path) -> str:
         lines += [f"**Withdrawn:** {reason}", ""]
     if note := record.get("note"):
         lines += [note, ""]
-    if command := record.get("command"):
+    if (command := record.get("command")) and not reason:
         lines += [f"    {command}", ""]
     body = record.get("results") or {
         key: value
