@@ -28,6 +28,7 @@ from rlkit.core.reading import inside, read_json, reading
 from rlkit.core.replacing import temporary_name
 
 INDEX = "checkpoint.json"
+_FORMAT = 2  # of the index; one of versions up to 0.1 names none and may lack its sum
 _PIECE = 1 << 24  # bytes hashed and written at once
 _NAMES = {  # dtypes of the safetensors format
     torch.float64: "F64",
@@ -59,7 +60,8 @@ class _Meta(TypedDict):
 class _Index(TypedDict):
     files: dict[str, _File]
     meta: _Meta
-    sha256: NotRequired[str]  # of the others; absent in checkpoints of versions up to 0.1
+    format: NotRequired[int]
+    sha256: NotRequired[str]  # of the others
 
 
 def save(
@@ -113,7 +115,8 @@ def load(
 def read_index(folder: str | Path) -> dict[str, Any]:
     """`files` (sizes and checksums) and `meta` of a checkpoint, without reading its tensors.
 
-    Raises CheckpointError for an index that is missing, is something else, or has another sum.
+    Raises CheckpointError for an index that is missing, is something else, has another sum or
+    none, or names files elsewhere.
     """
     path = Path(folder) / INDEX
     if not os.path.lexists(path):
@@ -122,12 +125,19 @@ def read_index(folder: str | Path) -> dict[str, Any]:
         index: Any = read_json(path, "the index of a checkpoint", _Index, CheckpointError)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; {_OTHER}") from error.__cause__
-    if unknown := index.keys() - {"files", "meta", "sha256"}:
+    if unknown := index.keys() - _Index.__annotations__.keys():
         raise CheckpointError(f"{path} is damaged (an entry {min(unknown)!r}); {_OTHER}")
+    written = index.get("format")
+    if written not in (None, _FORMAT):
+        raise CheckpointError(f"{path} has format {written}; this rlkit reads {_FORMAT}")
     found = index.pop("sha256", None)
+    if found is None and written is not None:
+        raise CheckpointError(f"{path} is damaged (its SHA-256 sum is missing); {_OTHER}")
     if found is not None and found != _sum(index):
         raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs); {_OTHER}")
-    return index
+    for name in index["files"]:
+        _part(Path(folder), name)
+    return {"files": index["files"], "meta": index["meta"]}
 
 
 def drop(folder: str | Path, names: Iterable[str]) -> None:
@@ -202,6 +212,7 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, str]:
 
 
 def _write_index(path: Path, index: Mapping[str, Any]) -> None:
+    index = {"format": _FORMAT, **index}
     whole = {**index, "sha256": _sum(index)}
     _write(path, [json.dumps(whole, indent=1).encode()])
 

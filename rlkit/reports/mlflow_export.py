@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.reports.cells import EPISODES, Cell
+from rlkit.reports.report import no_link
 from rlkit.reports.results import RUNS, Results, scores
 from rlkit.reports.sheets import flat
 
@@ -30,6 +31,7 @@ def to_mlflow(
     remote = os.environ.get("MLFLOW_TRACKING_URI")
     store = (out / "mlflow").resolve()
     if not remote:
+        no_link(out / "mlflow")
         store.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=remote or f"sqlite:///{store / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(results.name)

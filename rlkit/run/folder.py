@@ -17,6 +17,7 @@ import dataclasses
 import errno
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
 CELL, STEP = "cell.json", ".step"  # of a sweep: which of its cells these are, how far they are
 _LOCK = ".lock"
+_FOLDERS = ("checkpoints", "plots", "tensorboard", "video")  # what we write into, and remove from
+_FILES = (CONFIG, VERSIONS, EPISODES, PROGRESS, CELL, STEP, _LOCK)
 _TEMPORARY = ".*.tmp"  # what is being written, or what a kill left of it
 _FORMAT = 1
 _FIELDS: Mapping[str, type] = {
@@ -156,8 +159,9 @@ def options(folder: str | Path) -> Options:
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Held by the one process that trains in `folder`; RunError when another does, or when the
-    system refuses."""
+    """Held by the one process that trains in `folder`; RunError when another does, when the system
+    refuses, or when something of the run is a link."""
+    check_links(folder)
     with contextlib.ExitStack() as stack:
         with writing(folder / _LOCK):
             folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +175,25 @@ def lock(folder: Path) -> Iterator[None]:
                 f"{folder / _LOCK} cannot be locked: {error.strerror or error}"
             ) from error
         yield
+
+
+def check_links(folder: Path) -> None:
+    """Raises RunError naming what is a link in a run folder: a training would write and remove
+    files where it leads. The folder itself may be one."""
+    for name in (*_FILES, *_FOLDERS):
+        _no_link(folder / name)
+    for name in _FOLDERS:
+        for place, folders, files in os.walk(folder / name):
+            for inner in (*folders, *files):
+                _no_link(Path(place, inner))
+
+
+def _no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise RunError(
+            f"{path} is a link: a run writes into its own folder only; put what it leads to in its "
+            "place"
+        )
 
 
 # --- checkpoints ------------------------------------------------------------------------------

@@ -106,9 +106,29 @@ def test_an_index_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "c", {"agent": tensors()}, {"step": 7})
     path = tmp_path / "c" / checkpoint.INDEX
     index = json.loads(path.read_text())
-    del index["sha256"]
+    del index["sha256"], index["format"]
     path.write_text(json.dumps(index))
     assert checkpoint.load(tmp_path / "c")[1] == {"step": 7}
+
+
+def test_an_index_of_this_version_has_its_sum(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c", {"agent": tensors(), "replay": tensors()}, {"step": 7})
+    checkpoint.drop(tmp_path / "c", ["replay"])
+    path = tmp_path / "c" / checkpoint.INDEX
+    index = json.loads(path.read_text())
+    for change, words in (
+        ({"sha256": None}, "sha256 is None; a text is expected"),
+        ({"format": 3}, "has format 3; this rlkit reads 2"),
+        ({"format": "2"}, "format is '2'; an integer is expected"),
+    ):
+        path.write_text(json.dumps(index | change))
+        with pytest.raises(CheckpointError) as told:
+            checkpoint.read_index(tmp_path / "c")
+        assert words in str(told.value)
+    del index["sha256"]
+    path.write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="its SHA-256 sum is missing"):
+        checkpoint.load(tmp_path / "c", ["agent"])
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "deep/er", "..", ""])
@@ -120,6 +140,8 @@ def test_names_in_an_index_stay_in_their_folder(tmp_path: Path, name: str) -> No
     index["files"][name] = index["files"].pop("agent")
     (tmp_path / "c" / checkpoint.INDEX).write_text(json.dumps(index))
     for use in (
+        lambda: checkpoint.read_index(tmp_path / "c"),
+        lambda: checkpoint.load(tmp_path / "c", ["agent"]),  # whatever is asked of it
         lambda: checkpoint.load(tmp_path / "c"),
         lambda: checkpoint.drop(tmp_path / "c", [name]),
     ):
