@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from rlkit.eval.rounding import rounding
+from rlkit.eval.rounding import settled
 from rlkit.eval.statistics import (
     Array,
     Interval,
     checked_level,
     checked_pair,
-    mean,
     warn_one_run,
 )
 
@@ -79,10 +78,11 @@ def compare_means(
     a, b = checked_pair(x, y, paired)
     if effect is not None and not (np.isfinite(effect) and effect > 0):
         raise ValueError(f"effect must be a positive difference of scores, got {effect}")
-    least = rounding(a, b)  # what is smaller is rounding: no difference, no spread
-    difference = float(mean(a) - mean(b))
-    if abs(difference) <= least:
-        difference = 0.0
+    largest = np.maximum(np.abs(a).max(0), np.abs(b).max(0))  # [M]
+    scale = 2.0 ** max(0, np.frexp(largest.max())[1] - 500)  # squares stay finite
+    a, b, largest = a / scale, b / scale, largest / scale
+    means = a.mean(0), b.mean(0)
+    difference = scale * float(settled(means[0] - means[1], *means, largest).mean())
     sought = abs(difference) if effect is None else float(effect)
     samples = [a - b] if paired else [a, b]
     seeds = min(len(s) for s in samples)
@@ -90,7 +90,10 @@ def compare_means(
         warn_one_run(stacklevel=3)
         half, needed = np.nan, None
     else:
-        half, needed = _half_width_and_need(samples, sought, 0.5 + 0.5 * level, power, least)
+        spreads = [settled(s.std(0, ddof=1), *means, largest) for s in samples]
+        runs = [len(s) for s in samples]
+        half, needed = _half_width_and_need(spreads, runs, sought / scale, 0.5 + 0.5 * level, power)
+        half *= scale
     low, high = difference - half, difference + half
     why = "the spread of the runs is not finite" if seeds > 1 and np.isnan(low) else "one run"
     return Comparison(
@@ -105,16 +108,13 @@ def compare_means(
 
 
 def _half_width_and_need(
-    samples: list[Array], sought: float, tail: float, power: float, least: float
+    spreads: list[Array], seeds: list[int], sought: float, tail: float, power: float
 ) -> tuple[float, int | None]:
-    """Half width of the interval of the mean, and the runs at which `sought` would be found.
-
-    Spread up to `least` is none.
-    """
-    runs = np.array([[len(s)] for s in samples])
+    """Half width of the interval of the mean over tasks, and the runs at which `sought` would be
+    found, from the standard deviations `[M]` of the sides' runs."""
+    runs = np.array(seeds)[:, None]
     # Variance that one run of a task brings to the mean over tasks, and its share at these runs.
-    unit = np.stack([s.var(0, ddof=1) / s.shape[1] ** 2 for s in samples])  # [sides, tasks]
-    unit[np.sqrt(unit) <= least] = 0.0
+    unit = np.stack([s**2 / s.size**2 for s in spreads])  # [sides, tasks]
     if not unit.any():  # runs that do not vary at all
         return 0.0, 2
     share = unit / runs

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.eval.rounding import rounding
+from rlkit.eval.rounding import ROUNDING, above, settled, tied
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rng = np.random.Generator | int
@@ -108,16 +108,16 @@ def probability_of_improvement(x: Array, y: Array) -> Array:
     Mean over tasks of the Mann-Whitney statistic U / (N K).
     """
     n, k = x.shape[-2], y.shape[-2]
-    tie = rounding(x, y)
     if n * k <= PAIRS_AT_ONCE:
-        lead = x[..., :, None, :] - y[..., None, :, :]
-        wins, losses = (lead > tie).sum((-3, -2)), (lead < -tie).sum((-3, -2))
+        a, b = x[..., :, None, :], y[..., None, :, :]
+        wins, losses = above(a, b).sum((-3, -2)), above(b, a).sum((-3, -2))
         return 0.5 + 0.5 * (wins - losses).mean(-1) / (n * k)
     # Many runs: count by sorting, which needs no [N, K] table.
     columns_x = np.moveaxis(x, -2, -1).reshape(-1, n)
     columns_y = np.sort(np.moveaxis(y, -2, -1).reshape(-1, k), axis=-1)
     u = np.empty(len(columns_x))
     for i, (a, b) in enumerate(zip(columns_x, columns_y, strict=True)):
+        tie = ROUNDING * np.abs(a)
         u[i] = 0.5 * (np.searchsorted(b, a - tie) + np.searchsorted(b, a + tie, "right")).sum()
     return u.reshape(*x.shape[:-2], x.shape[-1]).mean(-1) / (n * k)
 
@@ -125,13 +125,12 @@ def probability_of_improvement(x: Array, y: Array) -> Array:
 def performance_profile(scores: Array, taus: Array) -> Array:
     """Share of all runs with a score above each threshold: `[..., N, M]`, `[T]` -> `[..., T]`."""
     flat = scores.reshape(*scores.shape[:-2], -1)
-    return (flat[..., None, :] > np.asarray(taus)[:, None] + rounding(scores)).mean(-1)
+    return above(flat[..., None, :], np.asarray(taus)[:, None]).mean(-1)
 
 
 def average_score_profile(scores: Array, taus: Array) -> Array:
     """Share of tasks with a mean score above each threshold: `[..., N, M]`, `[T]` -> `[..., T]`."""
-    over = np.asarray(taus)[:, None] + rounding(scores)
-    return (scores.mean(-2)[..., None, :] > over).mean(-1)
+    return above(scores.mean(-2)[..., None, :], np.asarray(taus)[:, None]).mean(-1)
 
 
 def time_average(curve: Array, time: Array) -> Array:
@@ -226,13 +225,14 @@ def difference_interval(
 ) -> Interval:
     """Interval of `statistic(x) - statistic(y)`; see `bootstrap_two_sample`.
 
-    With `paired` the noise that a seed brings to both sides cancels.
+    With `paired` the noise that a seed brings to both sides cancels. The IQM cuts a quarter of all
+    runs, rounded down: it differs a little between equal laws where the numbers of runs do.
     """
-    least = rounding(*checked_pair(x, y, paired))
+    largest = np.max([np.abs(table).max() for table in checked_pair(x, y, paired)])
 
     def difference(a: Array, b: Array) -> Array:
-        found = np.asarray(statistic(a) - statistic(b))
-        return np.where(np.abs(found) <= least, 0.0, found)
+        of_a, of_b = np.asarray(statistic(a)), np.asarray(statistic(b))
+        return settled(of_a - of_b, of_a, of_b, largest)
 
     return bootstrap_two_sample(
         x,
@@ -372,6 +372,8 @@ def _checked(scores: Array, rank: int, name: str) -> Array:
     """`scores` as float64, or a ValueError that names what is wrong and where."""
     axes = ("run", "task", "time")[:rank]
     try:
+        if np.asarray(scores).dtype.kind in "US":
+            raise TypeError("it holds text")
         table = np.asarray(scores, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is not a table of numbers: {error}") from None
@@ -386,11 +388,18 @@ def _checked(scores: Array, rank: int, name: str) -> Array:
 
 
 def checked_pair(x: Array, y: Array, paired: bool) -> list[Array]:
+    """Both tables as float64, or a ValueError. Scores that came as float32 are equal where float32
+    cannot tell them apart."""
     a, b = _checked(x, 2, "x"), _checked(y, 2, "y")
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"x has {a.shape[1]} tasks but y has {b.shape[1]}; pass the same tasks")
     if paired and len(a) != len(b):
         raise ValueError(f"paired needs the same seeds: x has {len(a)} runs but y has {len(b)}")
+    kinds = [np.asarray(given).dtype for given in (x, y)]
+    unit = max(4 * float(np.finfo(kind).eps) if kind.kind == "f" else 0.0 for kind in kinds)
+    if unit > ROUNDING:
+        columns = [tied(a[:, k], b[:, k], unit=unit) for k in range(a.shape[1])]
+        a, b = (np.stack(side, -1) for side in zip(*columns, strict=True))
     return [a, b]
 
 
