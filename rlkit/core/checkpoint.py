@@ -121,20 +121,17 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / INDEX
     if not os.path.lexists(path):
         raise CheckpointError(f"{path} is missing: {folder} is no checkpoint")
-    try:
-        index: Any = read_json(path, "the index of a checkpoint", _Index, CheckpointError)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; {_OTHER}") from error.__cause__
+    index: Any = read_json(path, "the index of a checkpoint", _Index, CheckpointError)
     if unknown := index.keys() - _Index.__annotations__.keys():
-        raise CheckpointError(f"{path} is damaged (an entry {min(unknown)!r}); {_OTHER}")
+        raise CheckpointError(f"{path} is damaged (an entry {min(unknown)!r})")
     written = index.get("format")
     if written not in (None, _FORMAT):
         raise CheckpointError(f"{path} has format {written}; this rlkit reads {_FORMAT}")
     found = index.pop("sha256", None)
     if found is None and written is not None:
-        raise CheckpointError(f"{path} is damaged (its SHA-256 sum is missing); {_OTHER}")
+        raise CheckpointError(f"{path} is damaged (its SHA-256 sum is missing)")
     if found is not None and found != _sum(index):
-        raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs); {_OTHER}")
+        raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs)")
     for name in index["files"]:
         _part(Path(folder), name)
     return {"files": index["files"], "meta": index["meta"]}
@@ -169,9 +166,6 @@ def publish(temporary: Path, folder: Path) -> None:
     _flush_directory(temporary)
     os.rename(temporary, folder)
     _flush_directory(folder.parent)
-
-
-_OTHER = "take another checkpoint (--checkpoint STEP)"
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> tuple[int, str]:
@@ -231,17 +225,15 @@ def _verify(path: Path, expected: _File) -> None:
     try:
         size = path.stat().st_size
         if size != expected["bytes"]:
-            raise CheckpointError(
-                f"{path} has {size} bytes instead of {expected['bytes']}; {_OTHER}"
-            )
+            raise CheckpointError(f"{path} has {size} bytes instead of {expected['bytes']}")
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; {_OTHER}") from None
+        raise CheckpointError(f"{path} is missing") from None
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); {_OTHER}") from error
+        raise CheckpointError(f"{path} cannot be read ({error})") from error
     if found != expected["sha256"]:
-        raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs); {_OTHER}")
+        raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs)")
 
 
 def _flush_directory(folder: Path) -> None:

@@ -65,7 +65,7 @@ def read_episodes(path: str | Path) -> Array:
     """All complete rows of `episodes.csv`, a structured array with the names of `COLUMNS`.
 
     `rows["return"]` is a column, `rows[rows["lane"] == 0]` a lane.  A missing file has no rows.
-    Raises ValueError with file, line and reason for anything that is not such a row.
+    Raises FileError with file, line and reason for anything that is not such a row.
     """
     path = Path(path)
     text = _complete_lines(path)
@@ -73,17 +73,17 @@ def read_episodes(path: str | Path) -> Array:
         return np.empty(0, DTYPE)
     header, _, body = text.partition("\n")
     if header != HEADER:
-        raise ValueError(f"{path}, line 1: expected the header {HEADER!r}, found {header!r}")
+        raise FileError(f"{path}, line 1: expected the header {HEADER!r}, found {header!r}")
     if not body:
         return np.empty(0, DTYPE)
     try:
         rows = np.loadtxt(io.StringIO(body), PARSED, delimiter=",", comments=None, ndmin=1)
     except ValueError as error:
-        raise _bad_row(path, body) or ValueError(f"{path}: {error}") from None
+        raise _bad_row(path, body) or FileError(f"{path}: {error}") from None
     # The text reader passes over empty lines; a record never has one.
     whole = len(rows) == body.count("\n") and np.isin(rows["terminated"], (0, 1)).all()
     if not whole or any((rows[name] < 0).any() for name in _COUNTS):
-        raise _bad_row(path, body) or ValueError(f"{path}: empty lines between rows")
+        raise _bad_row(path, body) or FileError(f"{path}: empty lines between rows")
     return rows.astype(DTYPE)
 
 
@@ -124,7 +124,7 @@ def append_progress(path: str | Path, record: Mapping[str, Any]) -> None:
 def read_progress(path: str | Path) -> list[dict[str, Any]]:
     """All complete records of `progress.jsonl` in order; a missing file has none.
 
-    Raises ValueError with file, line and reason for a line that is not a record.
+    Raises FileError with file, line and reason for a line that is not a record.
     """
     path = Path(path)
     return [_record(path, i, line) for i, line in enumerate(_lines(path), 1)]
@@ -188,31 +188,33 @@ def _complete_lines(path: Path) -> str:
         data = path.read_bytes()
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
         return data[: data.rfind(b"\n") + 1].decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file ({error})") from None
+        raise FileError(f"{path}: not a text file ({error})") from None
 
 
 def _lines(path: Path) -> list[str]:
     return _complete_lines(path).split("\n")[:-1]
 
 
-def _bad_row(path: Path, body: str) -> ValueError | None:
+def _bad_row(path: Path, body: str) -> FileError | None:
     """The error that names the first bad row, found with plain Python after numpy refused."""
     for i, line in enumerate(body.split("\n")[:-1], 2):
         cells = line.split(",")
         if len(cells) != len(COLUMNS):
-            return ValueError(f"{path}, line {i}: {len(cells)} columns instead of {len(COLUMNS)}")
+            return FileError(f"{path}, line {i}: {len(cells)} columns instead of {len(COLUMNS)}")
         for name, cell in zip(COLUMNS, cells, strict=True):
             try:
                 value = float(cell) if name == "return" else int(cell)
             except ValueError:
-                return ValueError(f"{path}, line {i}: {name} is {cell!r}, not a number")
+                return FileError(f"{path}, line {i}: {name} is {cell!r}, not a number")
             if name in _COUNTS and not 0 <= value < 2**63:
-                return ValueError(f"{path}, line {i}: {name} is {cell!r}, out of range")
+                return FileError(f"{path}, line {i}: {name} is {cell!r}, out of range")
         if cells[-1] not in ("0", "1"):
-            return ValueError(f"{path}, line {i}: terminated is {cells[-1]!r}, not 0 or 1")
+            return FileError(f"{path}, line {i}: terminated is {cells[-1]!r}, not 0 or 1")
     return None
 
 
@@ -220,11 +222,11 @@ def _record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except RecursionError:
-        raise ValueError(f"{path}, line {number}: nested too deeply") from None
+        raise FileError(f"{path}, line {number}: nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
+        raise FileError(f"{path}, line {number}: not JSON ({error})") from None
     if not isinstance(record, dict) or type(record.get("step")) is not int:
-        raise ValueError(f"{path}, line {number}: not a record with an integer 'step'")
+        raise FileError(f"{path}, line {number}: not a record with an integer 'step'")
     return record
 
 

@@ -246,7 +246,8 @@ def best_steps(folder: str | Path) -> dict[int, int]:
     rows = rows[np.isin(rows["step"], steps(folder))]
     if not len(rows):
         return {}
-    _, at, returns = records.mean_returns(rows)
+    with _reading(Path(folder) / EPISODES, "rows"):
+        _, at, returns = records.mean_returns(rows)
     returns = np.where(np.isfinite(returns), returns, -np.inf)
     lanes = np.unique(rows["lane"])
     return {
@@ -263,10 +264,22 @@ def diverged(folder: str | Path) -> dict[int, int]:
     found: dict[int, int] = {}
     for group in sorted(step_folder(folder, there[-1]).iterdir()) if there else ():
         path = group / checkpoint.INDEX
-        with _reading(path, "diverged"):
+        with _reading(path, "diverged"), remedied(group.parent):
             of_group = checkpoint.read_index(group)["meta"].get("diverged", {})
             found |= {int(lane): int(step) for lane, step in of_group.items()}
     return found
+
+
+@contextlib.contextmanager
+def remedied(path: Path) -> Iterator[None]:
+    """Adds to what is said of a damaged checkpoint, `path` its step's folder, what can be done."""
+    try:
+        yield
+    except CheckpointError as error:
+        older = [step for step in steps(path.parents[1]) if step_folder("", step).name < path.name]
+        back = f"step {older[-1]:,}" if older else "the beginning"
+        advice = f"remove {path}, which goes back to {back}"
+        raise CheckpointError(f"{error}; {advice}") from error
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -299,7 +312,8 @@ def clean(folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    return not any("dropped" in checkpoint.read_index(g)["meta"] for g in folder.iterdir())
+    with remedied(folder):
+        return not any("dropped" in checkpoint.read_index(g)["meta"] for g in folder.iterdir())
 
 
 # --- agents -----------------------------------------------------------------------------------
@@ -355,7 +369,8 @@ def lane_tensors(folder: Path, groups: list[list[int]], lane: int, step: int) ->
     """The agent's tensors of one lane `[1, ...]`; those without a lane axis as they are."""
     number = next(g for g, group in enumerate(groups) if lane in group)
     path = group_folder(step_folder(folder, step), number)
-    tensors = checkpoint.load(path, ["agent"])[0]["agent"]
+    with remedied(path.parent):
+        tensors = checkpoint.load(path, ["agent"])[0]["agent"]
     place, size = groups[number].index(lane), len(groups[number])
     return {
         name: t[place : place + 1] if t.shape[:1] == (size,) else t for name, t in tensors.items()

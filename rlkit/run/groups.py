@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from rlkit.core import errors
-from rlkit.core.errors import CheckpointError, RunError
+from rlkit.core.errors import RunError
 from rlkit.run import child, loops
 from rlkit.run import folder as run_folder
 from rlkit.run.events import Diverged, Event, Note, Save, merge
@@ -231,12 +231,8 @@ def resumed(session: Session, folder: Path, start: int, group: int) -> Iterator[
     """Bring `session` to the checkpoint of `start`, if not 0; a note where not bit for bit."""
     whole = run_folder.step_folder(folder, start)
     if whole.exists():  # at step 0 too, where a source's beginning took long
-        try:
+        with run_folder.remedied(whole):
             _, reason = session.load(run_folder.group_folder(whole, group))
-        except CheckpointError as error:
-            older = [step for step in run_folder.steps(folder, whole=True) if step < start]
-            at = f"step {older[-1]:,}" if older else "the beginning"
-            raise CheckpointError(f"{error}; or remove {whole} to resume from {at}") from error
         if reason:
             yield Note(
                 f"the environment's state cannot be saved ({reason}): every environment begins a "

@@ -22,6 +22,7 @@ from rlkit.core.ranges import (
     Positive,
     checked,
 )
+from rlkit.core.reading import fit
 from rlkit.run.fits import SB3, algorithms, check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
@@ -150,7 +151,8 @@ class Options:
     @staticmethod
     def from_json(values: dict[str, Any]) -> Options:
         """The options whose `to_json` this is, with `config` an instance of the algorithm's
-        Config. Raises UsageError for an algorithm that only the file has named."""
+        Config. Raises UsageError naming a field of another type, and for an algorithm that only
+        the file has named."""
         algo = str(values.get("algo"))
         if "." in algo and not trust.allows(algo):
             raise UsageError(
@@ -163,6 +165,7 @@ class Options:
                 inside = dataclasses.fields(algorithm(values["algo"]).Config)
                 near = suggestion(name, [*sorted(known), *(f"config.{f.name}" for f in inside)])
                 raise UsageError(f"unknown option {name!r}{near}")
+        fit(values, Options, "options", UsageError)
         return resolve(Options(**values))
 
 

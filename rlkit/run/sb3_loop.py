@@ -26,6 +26,7 @@ import torch
 from rlkit.core import checkpoint, state
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import CheckpointError
+from rlkit.core.reading import FOREIGN
 from rlkit.core.spec import Discrete
 from rlkit.eval.rollout import Evaluator
 from rlkit.policy.sb3 import actor
@@ -47,9 +48,10 @@ def events(folder: Path, options: Options, task: Task, start: int, halt: Halt) -
     acting: Acting = make_agent(options, task, range(len(options.seeds)))[0]
     running = [_Lane(options, task, k) for k in range(len(options.seeds))]
     if start:
-        at = run_folder.group_folder(run_folder.step_folder(folder, start), 0)
-        for lane in running:
-            lane.restore(at / lane.file)
+        whole = run_folder.step_folder(folder, start)
+        with run_folder.remedied(whole):
+            for lane in running:
+                lane.restore(run_folder.group_folder(whole, 0) / lane.file)
         yield Note(
             f"{options.algo} goes on with new episodes and an empty replay: checkpoints of "
             "stable-baselines3 hold none"
@@ -206,7 +208,7 @@ class _Lane:
                 getattr(self.model, name).data.copy_(value.data)
             for name in _COUNTERS:
                 setattr(self.model, name, int(data[name]))
-        except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+        except FOREIGN as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import UsageError
+from rlkit.core.reading import fit
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
@@ -97,6 +98,8 @@ class Task:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Task:
+        """The task whose `to_json` this is. Raises FileError naming a field of another type."""
+        fit(values, _Stored, "task")
         act = values["act"]
         return Task(
             obs=tuple(values["obs"]),
@@ -109,6 +112,28 @@ class Task:
             dataset=values["dataset"],
             spaces=values.get("spaces"),
         )
+
+
+class _Box(TypedDict):
+    kind: Literal["box"]
+    size: int
+
+
+class _Discrete(TypedDict):
+    kind: Literal["discrete"]
+    n: int
+
+
+class _Stored(TypedDict):
+    obs: list[int]
+    act: _Box | _Discrete
+    transforms: dict[str, Any]
+    env: str | None
+    env_spec: str | None
+    action_shape: list[int]
+    action_start: int
+    dataset: dict[str, Any] | None
+    spaces: NotRequired[dict[str, Any] | None]
 
 
 def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any, Any, Spec]:

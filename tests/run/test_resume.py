@@ -63,7 +63,7 @@ def killed(options: Options, at: int) -> None:
 
 
 def grid(build: Build, **given: object) -> Options:
-    return build(algo="iql", env="MiniGrid-Empty-5x5-v0", envs=2, utd=0.5, **given)
+    return build(algo="dqn", env="MiniGrid-Empty-5x5-v0", envs=2, utd=0.5, **given)
 
 
 @pytest.mark.parametrize("task", ["offline", "mujoco", "minigrid"])
