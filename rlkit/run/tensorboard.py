@@ -80,8 +80,10 @@ class Board:
         found = list(episodes)
         for lane, writer in enumerate(self.writers):
             if own := [e for e in found if e.lane == lane]:
-                for tag, number in _EVALUATION.items():
-                    writer.add_scalar(tag, float(number(own)), step)
+                with np.errstate(invalid="ignore"):  # returns that are not finite have no spread
+                    numbers = {tag: float(number(own)) for tag, number in _EVALUATION.items()}
+                for tag, value in numbers.items():
+                    writer.add_scalar(tag, value, step)
             writer.flush()
 
     def close(self) -> None:

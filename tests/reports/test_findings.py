@@ -336,6 +336,7 @@ def test_holes_in_the_table_are_named(tmp_path: Path) -> None:
     run_folder(tmp_path, "b", "y", {k: [1.0] for k in range(6)}, name="one")
     run_folder(tmp_path, "b", "y", {0: [1.0]}, name="two")
     (tmp_path / "runs" / "gone").mkdir()
+    (tmp_path / "runs" / "gone" / "episodes.csv").touch()  # more than a start leaves
     text = " ".join(notices(read(tmp_path)))
     assert "1 run folder, gone (it has no cell.json)" in text
     assert "There is no run of a on y and b on x." in text

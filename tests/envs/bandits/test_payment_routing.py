@@ -79,7 +79,7 @@ def test_a_seed_is_a_processor():
     x = drawn(a, 10)[0]
     np.testing.assert_array_equal(a.means(x), b.means(x))
     assert not np.allclose(a.means(x), c.means(x))
-    with pytest.raises(ValueError, match="kappa -1"):
+    with pytest.raises(ValueError, match="kappa is -1"):
         PaymentRouting(kappa=-1.0)
-    with pytest.raises(ValueError, match="delay -0"):
+    with pytest.raises(ValueError, match="delay is -0"):
         PaymentRouting(delay=-0.1)
