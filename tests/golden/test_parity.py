@@ -127,4 +127,4 @@ def test_n_step_rows_are_the_published_codes() -> None:
         for field in ("s", "a", "s2"):
             assert torch.equal(getattr(got, field), batch[field][k]), field
         for field in ("r", "cont"):  # theirs are summed in float32
-            torch.testing.assert_close(getattr(got, field), batch[field][k], atol=3e-7, rtol=0)
+            torch.testing.assert_close(getattr(got, field), batch[field][k], atol=1e-7, rtol=3e-7)
