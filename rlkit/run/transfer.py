@@ -12,11 +12,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rlkit.core import state
 from rlkit.core.errors import UsageError
+from rlkit.core.spec import Discrete
 from rlkit.run import folder as run_folder
 from rlkit.run.options import Options, algorithm
 from rlkit.run.task import Task
@@ -50,10 +52,25 @@ def adapted(task: Task, options: Options) -> Task:
             f"the agent of {options.from_run} knows observations {theirs.obs} and {theirs.act}, "
             f"this task has {task.obs} and {task.act}"
         )
+    for name, ours in _actions(task).items():
+        if (known := _actions(theirs)[name]) != ours:
+            raise UsageError(f"{options.from_run} acts with {name} {known}, this task has {ours}")
     for name in ("normalise_obs", "reward"):
         if getattr(options, name) != getattr(Options, name):
             raise UsageError(f"{name} is given by the run this one starts from; leave it out")
     return dataclasses.replace(task, transforms=theirs.transforms)
+
+
+def _actions(task: Task) -> dict[str, Any]:
+    """What the numbers of an action mean in a task's environment."""
+    if isinstance(task.act, Discrete):
+        return {"a first action of": task.action_start}
+    found: dict[str, Any] = {"actions of shape": task.action_shape or (task.act.size,)}
+    for name, unit in (("action_low", -1.0), ("action_high", 1.0)):
+        bound = getattr(task.transforms, name)
+        numbers = np.full(task.act.size, unit) if bound is None else np.ravel(bound)
+        found[name.replace("_", " ")] = numbers.astype(np.float32).tolist()
+    return found
 
 
 def transfer(agent: Any, options: Options, seeds: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from rlkit.core.errors import Interrupted
 from rlkit.run import child
 
 _MARGIN = 0.04  # share of the memory that must stay free
@@ -116,7 +117,8 @@ def ended(id: int, seconds: float, failed: tuple[str, tuple[int, ...]] | None) -
     """The outcome of what `rlkit.sweeps.job.attempt` gave back."""
     if failed is None:
         return Outcome(id, "done", seconds)
-    return Outcome(id, "failed", seconds, *failed)
+    stopped = failed[0].startswith(f"{Interrupted.__name__}:")  # by a signal, with a checkpoint
+    return Outcome(id, "lost" if stopped else "failed", seconds, *failed)
 
 
 def free_memory() -> float:

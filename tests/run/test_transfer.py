@@ -120,5 +120,5 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
 
 def test_other_shapes_are_named(start: Path, online: Build) -> None:
     options = online(seeds=(0,), from_run=str(start))  # SAC as the test configures it
-    with pytest.raises(UsageError, match=r"does not fit: .*has shape.*give sac the --config"):
+    with pytest.raises(UsageError, match=r"does not fit: .*has shape.*the config it has there"):
         train(options)
