@@ -40,6 +40,7 @@ def train(
     or reused when it is finished. Raises UsageError for options that are not valid, ValueError for
     bad data (both before anything is written), RunError where the folder holds another run.
     """
+    from rlkit.run import presets
     from rlkit.run import train as training
     from rlkit.run.options import Options
 
@@ -49,7 +50,7 @@ def train(
             raise UsageError(f"give Options or keywords, not both ({', '.join(given)})")
         return training.train(algo, report)
     if preset is not None:
-        return training.train(Options.from_preset(preset, algo, **options), report)
+        return training.train(presets.options(preset, algo, **options), report)
     return training.train(Options(algo, **options), report)
 
 

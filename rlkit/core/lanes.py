@@ -12,6 +12,7 @@ from torch import Tensor
 from rlkit.core.spec import Spec
 
 ConfigT = TypeVar("ConfigT")
+_MOST_SEEDS = 100_000  # of one run or sweep: more is a slip
 
 
 def float_fields(config_class: type) -> set[str]:
@@ -72,14 +73,17 @@ def select(config: ConfigT, lanes: Sequence[int]) -> ConfigT:
 
 def read_seeds(text: str) -> tuple[int, ...]:
     """Seeds of "0:4" (0 to 3), "0,3,7" or "5". Raises ValueError saying what may be written."""
+    asked: Sequence[int]
     try:
         if ":" in text:
             first, end = text.split(":")
-            found = tuple(range(int(first or 0), int(end)))
+            asked = range(int(first or 0), int(end))
         else:
-            found = tuple(int(word) for word in text.split(","))
+            asked = [int(word) for word in text.split(",")]
     except ValueError:
         raise ValueError(f"seeds {text!r} must read 0:4, or 0,3,7, or 5") from None
-    if not found:
+    if not asked:
         raise ValueError(f"seeds {text!r} name none; 0:4 means 0, 1, 2 and 3")
-    return found
+    if asked[_MOST_SEEDS:]:  # len of a range ends at 2^63
+        raise ValueError(f"seeds {text!r} name more than {_MOST_SEEDS:,}")
+    return tuple(asked)

@@ -260,7 +260,7 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
     """What is wrong with a dataset (id, directory) or a D4RL file (a path to a file).
 
     Checks readability, layout, finite numbers within float32, flags, action bounds, and whether
-    observations and actions fit the environment: `env_id`, or the one the dataset names. Notes what
+    observations and actions fit the environment: `env_id`, or those the dataset names. Notes what
     is no fault but teaches nothing: constant rewards, actions, observations.
     """
     where = str(dataset)
@@ -280,16 +280,20 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
             problems.append(f"{where}: {error}")
     elif env_id is None:
         notes.append("the file names no environment: bounds are not checked (--env ID does)")
-    if env_id is not None or meta.env_spec is not None:
+    named = [meta.env_spec, meta.eval_env_spec] if env_id is None else [env_id]
+    for one in named:
+        if one is None:
+            continue
         try:
-            env = make(env_id or meta.env_spec)  # type: ignore[arg-type]  # one of them is there
+            env = make(one)
             env.close()
             check_fit(store, env.observation_space, env.action_space, where)
         except ValueError as error:
             problems.append(str(error))
         except Exception as error:  # whatever an environment of another package raises
             told = problems if env_id is not None else notes
-            told.append(f"environment {env_id or meta.env_id} cannot be made here: {error}")
+            name = one if isinstance(one, str) else one.id
+            told.append(f"environment {name} cannot be made here: {error}")
     return Checked(tuple(dict.fromkeys(problems)), (*notes, *_teaches_nothing(store)))
 
 

@@ -140,15 +140,6 @@ class Options:
         return json.loads(json.dumps(values))
 
     @staticmethod
-    def from_preset(preset: str, algo: str, **given: Any) -> Options:
-        """The options that begin from a preset (`rlkit.run.presets`: "recommended" for a dataset,
-        or one of the algorithm's); `given` outranks it, and `config` is a dict. Raises UsageError
-        for a preset that there is not."""
-        from rlkit.run.presets import applied
-
-        return Options(**applied({"algo": algo, "preset": preset, **given}))
-
-    @staticmethod
     def from_json(values: dict[str, Any]) -> Options:
         """The options whose `to_json` this is, with `config` an instance of the algorithm's
         Config. Raises UsageError naming a field of another type, and for an algorithm that only

@@ -81,6 +81,12 @@ def applied(given: Mapping[str, Any]) -> dict[str, Any]:
     return preset.run | values | {"config": preset.config | (config or {})}
 
 
+def options(preset: str, algo: str, **given: Any) -> Options:
+    """The options that begin from a preset; `given` outranks it, with `config` a dict. Raises what
+    `applied` does."""
+    return Options(**applied({"algo": algo, "preset": preset, **given}))
+
+
 def told(options: Options) -> list[str]:
     """Lines for the beginning of a training (whose options are resolved): the preset it equals, or
     how it differs from what is recommended for its data."""

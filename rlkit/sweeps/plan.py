@@ -154,6 +154,7 @@ def read(path: str | Path, budget: str | None = None) -> Sweep:
     if not variants:
         raise UsageError(f"{path}: no system runs on any task")
     _check_defaults(values.get("defaults", {}), variants, path)
+    _check_pairs(variants, path)
     search = _search(values["search"], variants, seeds, path) if "search" in values else None
     return Sweep(name, chosen, seeds, retries, variants, sweep_file.text(path), search)
 
@@ -268,6 +269,17 @@ def _check_defaults(given: dict[str, Any], variants: tuple[Variant, ...], path: 
     for name in given:
         if name not in known:
             raise UsageError(f"{path}: defaults: unknown option {name!r}{suggestion(name, known)}")
+
+
+def _check_pairs(variants: tuple[Variant, ...], path: Path) -> None:
+    """Each system fits each of its tasks: one look at a pair, whatever its configurations."""
+    for variant in {(v.system, v.task): v for v in variants}.values():
+        try:
+            kind_of(variant.kind).check_pair(variant.options)
+        except (RlkitError, *FOREIGN) as error:
+            why = str(error) if isinstance(error, RlkitError) else described(error)
+            where = f"{path}: systems.{variant.system} on tasks.{variant.task}"
+            raise UsageError(f"{where}: {why}") from None
 
 
 def _check_overrides(values: dict[str, Any], path: Path) -> None:

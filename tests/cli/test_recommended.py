@@ -58,7 +58,7 @@ def test_they_are_asked_for_in_python(asked: list[Options]) -> None:
     assert (whole.config.beta, whole.normalise_obs) == (0.3, True)
     assert (changed.config.beta, changed.config.tau, changed.normalise_obs) == (0.3, 0.9, False)
     assert (redq.config.n_critics, redq.config.subset, redq.utd) == (10, 2, 5.0)
-    assert whole == resolve(Options.from_preset("recommended", "iql", dataset=NAME))
+    assert whole == resolve(presets.options("recommended", "iql", dataset=NAME))
 
 
 def test_and_in_sweeps(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_recipes_offer_can_be_set() -> None:
     for name, recipe in cards.all_recipes().items():
         for algo, offered in recipe.presets.items():
             for preset, values in offered.items():
-                resolve(Options.from_preset(preset, algo, dataset=name))
+                resolve(presets.options(preset, algo, dataset=name))
                 assert preset == "recommended" or values["source"]
                 seen.add((preset, algo))
     assert {("recommended", "iql"), ("published", "cql"), ("published", "rebrac")} <= seen

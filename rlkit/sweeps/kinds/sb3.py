@@ -16,6 +16,7 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.replacing import replacing
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
+from rlkit.sweeps.kinds import training
 from rlkit.sweeps.kinds.whole import begin, check_counts, check_known, finish
 
 TASK = ("env",)
@@ -41,6 +42,10 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     check_counts(options, _DEFAULTS)
     make(options["env"]).close()
     return options
+
+
+def check_pair(options: dict[str, Any]) -> None:
+    training.check_actions_of(f"sb3:{options['sb3'].lower()}", None, options["env"])
 
 
 def lanes(options: dict[str, Any]) -> int:

@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
 from rlkit.run import presets
-from rlkit.run.options import NOT_HASHED, Options
+from rlkit.run.fits import check_actions
+from rlkit.run.options import NOT_HASHED, Options, algorithm
 from rlkit.run.train import train
 from rlkit.sweeps.kinds.whole import check_known
 
@@ -38,6 +39,34 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
     values = Options.from_json({**presets.applied(given), "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
+
+
+def check_pair(options: dict[str, Any]) -> None:
+    check_actions_of(options["algo"], options["dataset"], options["env"], options["online"])
+
+
+def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bool = False) -> None:
+    """Raises UsageError for an agent that does not take the actions of a dataset or environment;
+    one that cannot be looked into here is the cell's affair."""
+    from rlkit.data import minari_io, minari_local
+    from rlkit.data.recipes import cards
+    from rlkit.envs.make import make
+
+    where = "online" if dataset is None else "then-online" if online else "offline"
+    recipe = None if dataset is None else cards.all_recipes().get(dataset)
+    if dataset is not None and minari_local.exists(dataset):
+        space = minari_io.read_meta(dataset).action_space
+    else:
+        if env is not None:
+            made = make(env)
+        elif recipe is not None:
+            made = make(recipe.env_id, **recipe.env_kwargs)
+        else:
+            return
+        space = made.action_space
+        made.close()
+    fits = getattr(algorithm(algo), "FITS", ())
+    check_actions(algo, fits, where, space, dataset or env or "the task")
 
 
 def lanes(options: dict[str, Any]) -> int:
@@ -108,7 +137,5 @@ class _Told:
 
 def _laned(options: dict[str, Any]) -> list[str]:
     """Fields of the algorithm's Config that may differ from lane to lane."""
-    from rlkit.run.options import algorithm
-
     hints = get_type_hints(algorithm(options["algo"]).Config)
     return [name for name in options["config"] if hints[name] is float]

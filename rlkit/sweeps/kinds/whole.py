@@ -40,6 +40,10 @@ def stacked(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return many[0]
 
 
+def check_pair(options: dict[str, Any]) -> None:
+    """Raises UsageError for a system that does not take the actions of its task."""
+
+
 def datasets(options: dict[str, Any]) -> list[str]:
     return []
 
