@@ -19,8 +19,9 @@ from rlkit.core.errors import DivergedError, UsageError
 from rlkit.core.replacing import replacing
 from rlkit.core.trust import trusting
 from rlkit.run import presets
+from rlkit.run.algorithms import algorithm
 from rlkit.run.fits import SB3, WHERE, algorithms, shipped, title
-from rlkit.run.options import Options, algorithm, run_defaults
+from rlkit.run.options import Options, run_defaults
 
 if TYPE_CHECKING:
     from rlkit.eval.records import Episode

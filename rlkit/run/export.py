@@ -26,8 +26,8 @@ from rlkit.policy.policy import Card, Policy, draw, read, write
 from rlkit.policy.program import Array, Program
 from rlkit.policy.trace import trace
 from rlkit.run import folder as run_folder
+from rlkit.run.algorithms import algorithm
 from rlkit.run.folder import Restored
-from rlkit.run.options import algorithm
 
 FILE, ONNX = ".safetensors", ".onnx"
 _OBSERVATIONS = 64  # that torch and an exported policy are compared on

@@ -15,7 +15,8 @@ from rlkit.data.replay import Replay
 from rlkit.data.samplers import Mixed, Uniform, Weighted, shares
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
-from rlkit.run.options import Options, algorithm
+from rlkit.run.algorithms import algorithm
+from rlkit.run.options import Options
 from rlkit.run.task import Task
 
 

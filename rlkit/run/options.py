@@ -7,7 +7,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, get_type_hints
 
 from rlkit.core import trust
@@ -23,7 +22,8 @@ from rlkit.core.ranges import (
     checked,
 )
 from rlkit.core.reading import fit
-from rlkit.run.fits import SB3, algorithms, check_where
+from rlkit.run.algorithms import algorithm
+from rlkit.run.fits import check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
@@ -220,29 +220,6 @@ def run_defaults(options: Options) -> dict[str, Any]:
     if options.kind != "offline":
         own["warmup"] = min(own["warmup"], options.steps // 4)
     return {name: value for name, value in own.items() if getattr(options, name) is None}
-
-
-def algorithm(name: str) -> ModuleType:
-    """The module of an algorithm: `rlkit.algos.<name>`, or `package.module` of another project.
-
-    Raises UsageError naming the nearest algorithm, or saying what the module lacks.
-    """
-    if name.startswith("sb3:"):
-        from rlkit.run import sb3_agents
-
-        return sb3_agents.module(name)
-    path = name if "." in name else f"rlkit.algos.{name}"
-    try:
-        module = trust.load(path)
-    except ImportError as error:
-        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise UsageError(f"algorithm {name!r}: {error}") from error
-        near = suggestion(name, [*algorithms(), *SB3])
-        raise UsageError(f"unknown algorithm {name!r}{near}") from None
-    for part in ("Config", "Agent"):
-        if not hasattr(module, part):
-            raise UsageError(f"{path} has no {part}; an algorithm file defines Config and Agent")
-    return module
 
 
 def algorithm_config(algo: str, config: Any) -> Any:

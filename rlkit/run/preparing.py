@@ -20,8 +20,9 @@ from rlkit.data.recipes import cards
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
+from rlkit.run.algorithms import algorithm
 from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
-from rlkit.run.options import Options, algorithm
+from rlkit.run.options import Options
 from rlkit.run.task import Task
 
 

@@ -8,11 +8,14 @@ others print for the task it stands for, with the source. "none" is the algorith
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
-from rlkit.run.options import Options, algorithm
+from rlkit.run.algorithms import algorithm
+
+if TYPE_CHECKING:
+    from rlkit.run.options import Options
 
 RECOMMENDED = "recommended"
 _NONE = "none"

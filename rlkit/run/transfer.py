@@ -20,7 +20,8 @@ from rlkit.core import state
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Discrete
 from rlkit.run import folder as run_folder
-from rlkit.run.options import Options, algorithm
+from rlkit.run.algorithms import algorithm
+from rlkit.run.options import Options
 from rlkit.run.task import Task
 
 

@@ -9,8 +9,9 @@ import pytest
 from rlkit.cli.commands import catalogue
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
+from rlkit.run.algorithms import algorithm
 from rlkit.run.fits import SB3, WHERE, algorithms, shipped, title
-from rlkit.run.options import Options, algorithm, resolve
+from rlkit.run.options import Options, resolve
 
 Output = pytest.CaptureFixture[str]
 ACTIONS = {"continuous", "discrete"}

@@ -12,8 +12,9 @@ import pytest
 
 from rlkit.algos import iql
 from rlkit.core.errors import UsageError
+from rlkit.run.algorithms import algorithm
 from rlkit.run.fits import algorithms
-from rlkit.run.options import Options, algorithm, algorithm_config, resolve
+from rlkit.run.options import Options, algorithm_config, resolve
 
 BASE = Options("iql", dataset="rlkit/hopper/medium-v0", seeds=(0, 1))
 
