@@ -25,14 +25,9 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos import cql
-from rlkit.algos.common import q_loss
-from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
-from rlkit.core.lanes import against
-from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.ranges import (
     Count,
     NonNegative,
@@ -44,7 +39,6 @@ from rlkit.core.ranges import (
     checked,
 )
 from rlkit.core.spec import Spec
-from rlkit.core.target import Target
 from rlkit.data.monte_carlo import Finished, Recorded
 from rlkit.data.samplers import Mixed, shares
 from rlkit.data.stock import Stock
@@ -83,65 +77,19 @@ def calibrated(q_drawn: Tensor, mc: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([uniform, torch.maximum(policy, bound)], -1), lifted
 
 
-class Agent(Learner):
-    """Policy `pi`, critics `q` with targets `q_bar`, a temperature, a weight of the penalty."""
-
-    act_noise = nets.TanhGaussianActor.noise
-
-    def __init__(self, spec: Spec, c: Config) -> None:
-        init = nets.Init(spec)
-        self.pi = nets.TanhGaussianActor(init, c.hidden)
-        self.q = nets.Critic(init, c.hidden_q, c.n_critics, c.norm)
-        self.q_bar = Target(self.q)
-        self.log_alpha = nets.Scalar(init, 0.0)
-        first = torch.as_tensor(c.alpha, dtype=torch.float64).log() if c.lagrange else 0.0
-        self.log_weight = nets.Scalar(init, first)
-        self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
-        self.step_alpha = Adam(self.log_alpha, c.lr)
-        self.step_weight = Adam(self.log_weight, c.lr_q)
-        self.act_size = spec.act_size
-        self.noise = cql.draws(c.n_actions)
-
-    def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
-        """One step of critics, policy and temperature on `b`, `[S, B, ...]` with returns `b.mc`;
-        metrics `[S]` from before it."""
-        assert b.noise is not None
-        assert b.mc is not None
-        alpha = self.log_alpha().exp().detach()  # [S, 1], temperature
-        drawn = cql.draw(self.pi, b)
-        y = cql.target(b, c.gamma, self.q_bar, self.pi, drawn.next if c.max_backup else None)
-        q = self.q(b.s, b.a)
-        q_drawn, lifted = calibrated(cql.values(self.q, b.s, drawn.actions), b.mc)  # all of Cal-QL
-        log_prob = drawn.log_prob if c.importance else None
-        conservative = cql.penalty(q_drawn, log_prob, q, c.temperature).mean(-1)  # [S, n]
-        if c.lagrange:
-            held = cql.lagrangian(conservative, c.gap, self.log_weight, self.step_weight)
-        else:
-            held = (against(c.alpha, conservative) * conservative).sum(-1)
-        q_now = self.step_q(q_loss(q, y) + held)
-        a, log_pi = self.pi(b.s).sample_log_prob(b.noise["now"])
-        entropy = c.entropy * self.act_size
-        pi_now, _ = step_jointly(
-            (self.step_pi, pi_loss(self.q(b.s, a), log_pi, alpha)),
-            (self.step_alpha, alpha_loss(self.log_alpha(), log_pi.detach(), entropy)),
-        )
-        self.q_bar.follow(self.q, c.polyak)
-        return {
-            "q_loss": q_now,
-            "pi_loss": pi_now,
-            "conservative": conservative.detach().mean(-1),
-            "bounded": lifted,
-            "q": q.detach().mean((-2, -1)),
-            "alpha": alpha.squeeze(-1),
-        }
-
-    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
-        """tanh of the policy's mean, or a sample when `noise` `[S, B, A]` is given."""
-        d = self.pi(s)
-        return d.mode if noise is None else d.sample(noise)
+def calibration(q_drawn: Tensor, b: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """All that Cal-QL does to CQL, for rows that have their returns `b.mc`."""
+    assert b.mc is not None
+    bounded, lifted = calibrated(q_drawn, b.mc)
+    return bounded, {"bounded": lifted}
 
 
-def source(stock: Stock, agent: Agent, c: Config) -> Source:
+def Agent(spec: Spec, c: Config) -> cql.Agent:
+    """CQL's agent, whose penalty takes values of eq. (1)."""
+    return cql.Agent(spec, c, calibration)
+
+
+def source(stock: Stock, agent: cql.Agent, c: Config) -> Source:
     """Rows with their returns as `mc`: the dataset's, online mixed with finished episodes'."""
     if stock.data is None:
         raise UsageError("cal_ql bounds values by a dataset's returns: give it a dataset")

@@ -152,10 +152,8 @@ class Source:
         self.feedback = Feedback(stock, c, "cpl")
         self.stock, self.agent, self.batch_size = stock, agent, c.batch_size
         self.beginning, self.every = self.feedback.beginning, c.bc_steps
-        spec = stock.spec
-        first = float(c.bc_steps == 0)
-        self.contrast = torch.full((spec.lanes, c.batch_size), first, device=spec.device)
-        self.contrast = self.contrast.to(spec.dtype)
+        shape, first = (stock.spec.lanes, c.batch_size), float(c.bc_steps == 0)
+        self.contrast = torch.full(shape, first, device=stock.spec.device, dtype=stock.spec.dtype)
 
     def begin(self) -> None:
         self._take(self.feedback.gather())

@@ -15,9 +15,9 @@ learnt α of (4) starts at `alpha`, where theirs starts at 1 and is multiplied b
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,8 +40,8 @@ from rlkit.core.ranges import (
     checked,
 )
 from rlkit.core.spec import Spec
-from rlkit.core.streams import Draw
 from rlkit.core.target import Target
+from rlkit.nets.drawn import draw, draws, values
 
 FITS = ("offline", "then-online", "continuous")
 
@@ -66,51 +66,6 @@ class Config:
     hidden: Widths = (256, 256)  # widths of the policy
     hidden_q: Widths = (256, 256, 256)  # widths of the critics; three layers pay
     norm: nets.Norm = "none"  # LayerNorm in the critics
-
-
-class Drawn(NamedTuple):
-    """Actions whose values are held down: n uniform ones, n of the policy at s', n at s."""
-
-    actions: Tensor  # [S, B, 3n, A]
-    log_prob: Tensor  # [S, B, 3n], log-densities where they were drawn
-
-    @property
-    def next(self) -> Tensor:
-        """The policy's actions at s' `[S, B, n, A]`."""
-        return self.actions.chunk(3, 2)[1]
-
-
-def draws(n: int) -> dict[str, Draw]:
-    """The noise of an update that draws n actions of each source."""
-    return {
-        "now": Draw("normal", "B", "A"),
-        "next": Draw("normal", "B", "A"),
-        "drawn": Draw("normal", "B", n, "A"),
-        "drawn_next": Draw("normal", "B", n, "A"),
-        "uniform": Draw("uniform", "B", n, "A"),
-    }
-
-
-@torch.no_grad()
-def draw(pi: nets.TanhGaussianActor, b: Batch) -> Drawn:
-    """The actions of (2) with their densities; constants in every loss."""
-    assert b.noise is not None
-    uniform = 2 * b.noise["uniform"] - 1  # [S, B, n, A]
-    actions = [uniform]
-    log_probs = [torch.full_like(uniform[..., 0], -uniform.shape[-1] * math.log(2))]
-    for s, eps in ((b.s2, b.noise["drawn_next"]), (b.s, b.noise["drawn"])):
-        d = pi(s)
-        several = nets.TanhNormal(d.mean.unsqueeze(2), d.log_std.unsqueeze(2))
-        a, log_prob = several.sample_log_prob(eps)
-        actions.append(a)
-        log_probs.append(log_prob)
-    return Drawn(torch.cat(actions, 2), torch.cat(log_probs, 2))
-
-
-def values(net: nets.Critic | Target, s: Tensor, a: Tensor) -> Tensor:
-    """Q of several actions a state: `[S, B, obs]`, `[S, B, k, A]` -> `[S, n, B, k]`."""
-    k = a.shape[2]
-    return net(s.repeat_interleave(k, 1), a.flatten(1, 2)).unflatten(-1, (-1, k))
 
 
 @torch.no_grad()
@@ -155,12 +110,21 @@ def lagrangian(
     return (weight.detach() * excess).sum(-1)
 
 
+# Q_j(s, a) of drawn actions [S, n, B, 3n] as (2) is to take them, and what to record of it [S]
+Held = Callable[[Tensor, Batch], tuple[Tensor, dict[str, Tensor]]]
+
+
+def as_they_are(q_drawn: Tensor, b: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """`Held` of CQL itself."""
+    return q_drawn, {}
+
+
 class Agent(Learner):
     """Policy `pi`, critics `q` with targets `q_bar`, a temperature, a weight of the penalty."""
 
     act_noise = nets.TanhGaussianActor.noise
 
-    def __init__(self, spec: Spec, c: Config) -> None:
+    def __init__(self, spec: Spec, c: Any, held: Held = as_they_are) -> None:
         init = nets.Init(spec)
         self.pi = nets.TanhGaussianActor(init, c.hidden)
         self.q = nets.Critic(init, c.hidden_q, c.n_critics, c.norm)
@@ -173,8 +137,9 @@ class Agent(Learner):
         self.step_weight = Adam(self.log_weight, c.lr_q)
         self.act_size = spec.act_size
         self.noise = draws(c.n_actions)
+        self.held = held
 
-    def update(self, b: Batch, c: Config) -> dict[str, Tensor]:
+    def update(self, b: Batch, c: Any) -> dict[str, Tensor]:
         """One step of critics, policy and temperature on `b`, `[S, B, ...]`; metrics `[S]` from
         before it."""
         assert b.noise is not None
@@ -182,14 +147,14 @@ class Agent(Learner):
         drawn = draw(self.pi, b)
         y = target(b, c.gamma, self.q_bar, self.pi, drawn.next if c.max_backup else None)
         q = self.q(b.s, b.a)
-        q_drawn = values(self.q, b.s, drawn.actions)
+        q_drawn, extra = self.held(values(self.q, b.s, drawn.actions), b)
         log_prob = drawn.log_prob if c.importance else None
         conservative = penalty(q_drawn, log_prob, q, c.temperature).mean(-1)  # [S, n]
         if c.lagrange:
-            held = lagrangian(conservative, c.gap, self.log_weight, self.step_weight)
+            weighed = lagrangian(conservative, c.gap, self.log_weight, self.step_weight)
         else:
-            held = (against(c.alpha, conservative) * conservative).sum(-1)
-        q_now = self.step_q(q_loss(q, y) + held)
+            weighed = (against(c.alpha, conservative) * conservative).sum(-1)
+        q_now = self.step_q(q_loss(q, y) + weighed)
         a, log_pi = self.pi(b.s).sample_log_prob(b.noise["now"])
         entropy = c.entropy * self.act_size
         pi_now, _ = step_jointly(
@@ -201,6 +166,7 @@ class Agent(Learner):
             "q_loss": q_now,
             "pi_loss": pi_now,
             "conservative": conservative.detach().mean(-1),
+            **extra,
             "q": q.detach().mean((-2, -1)),
             "alpha": alpha.squeeze(-1),
         }

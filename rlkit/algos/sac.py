@@ -84,9 +84,8 @@ class Config:
 
 _OFTEN = {"actor_period": 20, "mean_critic": True}
 _MANY = {"n_critics": 10, "hidden": (256, 256, 256), "log_std": (-5.0, 2.0)}
-PRESETS: dict[
-    str, tuple[dict[str, Any], dict[str, Any]]
-] = {  # name -> fields of Config, options of the run
+# name -> fields of Config, options of the run
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "redq": (_OFTEN | {"n_critics": 10, "subset": 2}, {"utd": 20.0}),
     "droq": (_OFTEN | {"dropout": 0.01, "norm": "before"}, {"utd": 20.0}),
     "rlpd": (
@@ -187,11 +186,8 @@ class Agent(Learner):
             loss = pi_loss(qs, log_prob, alpha, c.mean_critic)
             entropy = -log_prob.detach()
             if c.learn_alpha:
-                target = c.entropy * self.act_size
-                loss, _ = step_jointly(
-                    (self.step_pi, loss),
-                    (self.step_alpha, alpha_loss(self.log_alpha(), -entropy, target)),
-                )
+                rise = alpha_loss(self.log_alpha(), -entropy, c.entropy * self.act_size)
+                loss, _ = step_jointly((self.step_pi, loss), (self.step_alpha, rise))
             else:
                 loss = self.step_pi(loss)
             metrics |= {"pi_loss": loss, "entropy": entropy.mean(-1), "alpha": alpha.squeeze(-1)}

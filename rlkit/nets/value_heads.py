@@ -135,8 +135,8 @@ class ScalarHead:
 
 
 @dataclass(frozen=True, eq=False)
-class TwoHotHead:
-    """Logits of a law on atoms, taught a number."""
+class _AtomsHead:
+    """Logits of a law on atoms."""
 
     low: Number
     high: Number
@@ -148,11 +148,15 @@ class TwoHotHead:
     def point(self, y: Tensor) -> Tensor:
         return two_hot(y, self.low, self.high, self.size)
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        return self.point(r + discount * self.value(out2))
-
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(out, target)
+
+
+class TwoHotHead(_AtomsHead):
+    """Logits of a law on atoms, taught a number."""
+
+    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
+        return self.point(r + discount * self.value(out2))
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """|y - Q|, of the means."""
@@ -188,25 +192,11 @@ class HLGaussHead:
         return (_bin_mean(target, self.low, self.high) - self.value(out)).abs()
 
 
-@dataclass(frozen=True, eq=False)
-class C51Head:
+class C51Head(_AtomsHead):
     """Logits of the law of the return on atoms."""
-
-    low: Number
-    high: Number
-    size: int
-
-    def value(self, out: Tensor) -> Tensor:
-        return _atom_mean(out.softmax(-1), self.low, self.high)
-
-    def point(self, y: Tensor) -> Tensor:
-        return two_hot(y, self.low, self.high, self.size)
 
     def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
         return projection(out2.softmax(-1), r, discount, self.low, self.high)
-
-    def loss(self, out: Tensor, target: Tensor) -> Tensor:
-        return cross_entropy(out, target)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """KL(target ‖ law), as in Rainbow (arXiv 1710.02298)."""
