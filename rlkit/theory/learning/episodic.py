@@ -8,7 +8,6 @@ pseudo-regret: the policy of every episode is evaluated on the true model.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +29,7 @@ from rlkit.theory.learning.episodic_plans import (
     q_update,
     sampled_plan,
 )
+from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, integer, stream, uniform
@@ -114,12 +114,7 @@ def learn(
             bernoulli, seed, k, value[k], returns[k], planned[k],
         )  # fmt: skip
 
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, range(replicates)))
-    else:
-        for k in range(replicates):
-            one(k)
+    each(one, replicates, threads)
     best = float(law @ backward_induction(m, horizon).value[0])
     return EpisodicRun(value, returns, planned, best)
 

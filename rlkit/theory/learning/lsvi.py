@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from rlkit.theory.learning.episodic import EpisodicRun, exact_value
+from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, stream, uniform
@@ -58,8 +58,7 @@ def learn_linear(
             v_max, seed, k, value[k], returns[k], planned[k],
         )  # fmt: skip
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(replicates)))
+    each(one, replicates, threads)
     best = float(law @ backward_induction(m, horizon).value[0])
     return EpisodicRun(value, returns, planned, best)
 

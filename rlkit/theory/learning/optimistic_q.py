@@ -8,13 +8,13 @@ The discount's bias is what keeps the rate from the root of T.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from rlkit.theory.brief import brief
+from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, stream, uniform
@@ -79,8 +79,7 @@ def learn_optimistic_q(
             seed, k, marks, collected[k], q[k], v[k],
         )  # fmt: skip
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(replicates)))
+    each(one, replicates, threads)
     gain = float(relative_value_iteration(m, 1e-10).gain[0])
     return OptimisticQRun(marks, marks * gain - collected, q, v, horizon, gain)
 

@@ -6,7 +6,6 @@ Hasselt (2010); `speedy_q` is Azar et al. (2011).
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from numba import njit
 
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.q_kernels import METHODS, run_control
+from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream
 from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
@@ -86,12 +86,7 @@ def learn_control(
             threshold, q0, max_length, spread, seed, k, marks, q[k], first[k],
         )  # fmt: skip
 
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, range(replicates)))
-    else:
-        for k in range(replicates):
-            one(k)
+    each(one, replicates, threads)
     actions = np.where(first >= 0, m.a_id[first], -1)
     return ControlRun(marks, q, actions[:, :episodes])
 
@@ -122,8 +117,7 @@ def speedy_q(
             out[k],
         )  # fmt: skip
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(replicates)))
+    each(one, replicates, threads)
     return out
 
 

@@ -6,7 +6,6 @@ Whole replicates inside numba; off-policy by importance ratios of target over be
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from numba import njit
 
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
+from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.trajectories import first_above
@@ -96,12 +96,7 @@ def td_learn(
             seed, k, start, marks, theta[k],
         )  # fmt: skip
 
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, range(replicates)))
-    else:
-        for k in range(replicates):
-            one(k)
+    each(one, replicates, threads)
     return TDRun(marks, theta)
 
 

@@ -7,7 +7,6 @@ Episodes end when the visits of the current pair in the episode reach its earlie
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from numba import njit
 
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
+from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import beta_variate, categorical, gamma_variate, stream, uniform
@@ -81,12 +81,7 @@ def ucrl(
             scale, span, bernoulli, seed, k, steps, curve[k], gains[k],
         )  # fmt: skip
 
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, range(replicates)))
-    else:
-        for k in range(replicates):
-            one(k)
+    each(one, replicates, threads)
     gain = float(best.gain[0])
     return RegretCurve(steps, steps * gain - curve, episodes, gains[:, : episodes.max()], gain)
 
