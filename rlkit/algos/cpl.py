@@ -179,8 +179,7 @@ class Source:
 
     def batch(self, index: Tensor) -> Pairs:
         owners, n = self.preferences.y.shape
-        lane = torch.arange(owners, device=index.device).unsqueeze(-1)
-        flat = (index + n * lane).reshape(-1)
+        flat = (index + n * torch.arange(owners, device=index.device).unsqueeze(-1)).reshape(-1)
         taken = (x.flatten(0, 1).index_select(0, flat) for x in self.preferences)
         s, a, mask, y, w = (x.unflatten(0, index.shape) for x in taken)
         return Pairs(s, a, mask, y, w, self.contrast)
