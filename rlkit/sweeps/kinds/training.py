@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
 from rlkit.run import presets
+from rlkit.run.algorithms import algorithm
 from rlkit.run.fits import check_actions
-from rlkit.run.options import NOT_HASHED, Options, algorithm
+from rlkit.run.options import NOT_HASHED, Options
 from rlkit.run.train import train
 from rlkit.sweeps.kinds.whole import check_known
 
