@@ -75,9 +75,14 @@ def _open(dataset: str | Path) -> minari.MinariDataset:
             + suggestion(str(dataset), local_ids())
         )
     raw = read_raw(path)
+    meta = path / METADATA_FILE_NAME
+    if raw.get("eval_env_spec") is not None:
+        from_text(raw["eval_env_spec"], f"{meta}: eval_env_spec")
+    if raw.get("env_spec") is not None:
+        from_text(raw["env_spec"], f"{meta}: env_spec")
     if not (raw.get("observation_space") and raw.get("action_space")):
         # Minari would make the environment to learn the spaces
-        vouch(from_text(str(raw.get("env_spec")), f"{path / METADATA_FILE_NAME}: env_spec"))
+        vouch(from_text(raw.get("env_spec"), f"{meta}: env_spec"))
     with _readable(path):
         if raw["data_format"] == "hdf5":
             with hdf5.opened(path / _ROWS, "the rows of a Minari dataset") as file:

@@ -40,6 +40,7 @@ class Raw(TypedDict):
     observation_space: NotRequired[str | None]
     action_space: NotRequired[str | None]
     env_spec: NotRequired[str | None]
+    eval_env_spec: NotRequired[str | None]
     ref_min_score: NotRequired[float | None]
     ref_max_score: NotRequired[float | None]
     num_episodes_average_score: NotRequired[int | None]

@@ -14,11 +14,13 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FlattenObservation
 
 from rlkit.core import trust
+from rlkit.core.errors import UsageError
 from rlkit.core.extras import how_to_add
 from rlkit.core.nearest import suggestion
+from rlkit.core.reading import described
 from rlkit.envs import maze
 from rlkit.envs.minigrid import SymbolicView, is_grid
-from rlkit.envs.specs import vouch
+from rlkit.envs.specs import from_text, vouch
 
 _GRIDS = ("MiniGrid-", "BabyAI-")
 _OURS = "rlkit/"
@@ -54,6 +56,23 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
             return SymbolicView(made)
         return FlattenObservation(made)
     return made
+
+
+def make_described(text: Any, where: str, **kwargs: Any) -> gymnasium.Env:
+    """The environment that a text of `rlkit.envs.specs` describes; `kwargs` as for `make`.
+
+    Raises UsageError that begins with `where` the text stands, whatever goes wrong.
+    """
+    spec = from_text(text, where)
+    try:
+        return make(spec, **kwargs)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    except Exception as error:  # whatever the arguments make an environment stumble over
+        raise UsageError(
+            f"{where}: environment {spec.id!r} cannot be made with its arguments "
+            f"{spec.kwargs}: {described(error)}"
+        ) from error
 
 
 def unflattened(env: gymnasium.Env) -> spaces.Space:

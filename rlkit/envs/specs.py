@@ -2,24 +2,58 @@
 
 A gymnasium spec names code, its entry point and its wrappers. One that comes out of a file counts
 if that code is a class of a package in `rlkit.core.trust.PACKAGES`, or just what this process has
-registered under the same id; see `rlkit.core.trust`.
+registered under the same id; see `rlkit.core.trust`. Its arguments may neither name files nor stand
+where code is taken.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import importlib
+import inspect
+import json
+import re
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Any, NamedTuple, NotRequired, TypedDict, Union, get_args, get_origin
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.core.reading import fit
 
 # Wrappers of gymnasium that write where their arguments say.
 _WRITERS = {"RecordVideo"}
+# Arguments that name files by what they are called, and by what they say: absolute, from the home
+# directory, or upwards.
+_FILE_NAME = re.compile(r"(^|_)(file|filename|path|dir|directory|folder|xml)s?$", re.IGNORECASE)
+_FILE = re.compile(r"[/\\~]|[a-zA-Z]:[/\\]|file:|(.*[/\\])?\.\.([/\\]|$)")
+# What specs of gymnasium before 1.0 say as well, of wrappers that are no more.
+_FORMER = ("apply_api_compatibility", "autoreset")
+_UNIONS = (Union, UnionType)
+
+
+class _Wrapper(TypedDict):
+    name: str
+    entry_point: str
+    kwargs: dict[str, Any] | None
+
+
+class _Text(TypedDict):
+    id: str
+    additional_wrappers: list[_Wrapper]
+    entry_point: NotRequired[str | None]
+    vector_entry_point: NotRequired[str | None]
+    reward_threshold: NotRequired[float | None]
+    nondeterministic: NotRequired[bool]
+    max_episode_steps: NotRequired[int | None]
+    order_enforce: NotRequired[bool]
+    disable_env_checker: NotRequired[bool]
+    kwargs: NotRequired[dict[str, Any]]
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -41,11 +75,25 @@ def to_text(spec: EnvSpec | None) -> str | None:
     return text if same and all(_plain(a.kwargs) == _plain(b.kwargs) for a, b in wrappers) else None
 
 
-def from_text(text: str, where: str) -> EnvSpec:
-    """The spec that `to_text` or Minari wrote. Raises UsageError naming `where` it stands when it
-    is no such text."""
+def from_text(text: Any, where: str) -> EnvSpec:
+    """The spec that `to_text` or Minari wrote. Raises UsageError that begins with `where` it stands
+    when it is no such text, naming the field."""
     try:
-        return EnvSpec.from_json(text)
+        values = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"{where} describes no environment: {error}") from error
+    if isinstance(values, dict):
+        for name in _FORMER:
+            values.pop(name, None)
+    fit(values, _Text, f"{where} describes no environment", UsageError)
+    limit = values.get("max_episode_steps")
+    if limit is not None and limit < 1:
+        raise UsageError(
+            f"{where} describes no environment: max_episode_steps is {limit}; at least 1 is "
+            "expected, or null"
+        )
+    try:
+        return EnvSpec.from_json(json.dumps(values))
     except Exception as error:  # gymnasium raises whatever the wrong text makes it stumble over
         raise UsageError(f"{where} describes no environment: {error}") from error
 
@@ -69,21 +117,99 @@ def _plain(value: Any) -> Any:
 
 # --- trust --------------------------------------------------------------------------------------
 def vouch(spec: EnvSpec) -> None:
-    """Raises UsageError for a spec whose entry point or wrappers nobody here has asked for."""
-    if trust.trusted():
-        return
+    """Raises UsageError for a spec whose entry point or wrappers nobody here has asked for, and
+    for arguments that name files or code."""
     known = gymnasium.registry.get(spec.id)
-    if not _is_known(spec.entry_point, known and known.entry_point, gymnasium.Env):
-        raise UsageError(_refusal(spec.id, "entry point", spec.entry_point))
-    own = {w.name: w.entry_point for w in known.additional_wrappers} if known is not None else {}
+    own = {w.name: w for w in known.additional_wrappers} if known is not None else {}
+    if not trust.trusted():
+        if not _is_known(spec.entry_point, known and known.entry_point, gymnasium.Env):
+            raise UsageError(_refusal(spec.id, "entry point", spec.entry_point))
+        _check_files(spec.id, spec.kwargs, known.kwargs if known is not None else {})
+    _check_code(spec.id, spec.entry_point, spec.kwargs)
     for wrapper in spec.additional_wrappers:
-        if not _is_known(wrapper.entry_point, own.get(wrapper.name), gymnasium.Wrapper):
-            raise UsageError(_refusal(spec.id, "wrapper", wrapper.entry_point))
-        if _writes(wrapper):
+        ours = own.get(wrapper.name)
+        if not trust.trusted():
+            if not _is_known(wrapper.entry_point, ours and ours.entry_point, gymnasium.Wrapper):
+                raise UsageError(_refusal(spec.id, "wrapper", wrapper.entry_point))
+            if _writes(wrapper):
+                raise UsageError(
+                    f"environment {spec.id!r} comes with {wrapper.name}, which writes files where "
+                    f"its arguments say; {trust.REMEDY}"
+                )
+            _check_files(spec.id, wrapper.kwargs or {}, (ours and ours.kwargs) or {})
+        _check_code(spec.id, wrapper.entry_point, wrapper.kwargs or {})
+
+
+def _check_files(env_id: str, given: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raises UsageError for arguments that name files and are not those registered here."""
+    for name, value in given.items():
+        if name in ours and _plain(ours[name]) == _plain(value):
+            continue
+        for inner, text in _texts(name, value):
+            if _FILE_NAME.search(inner) or _FILE.match(text):
+                raise UsageError(
+                    f"environment {env_id!r} has the argument {name} = {value!r}, which names a "
+                    f"file: making it would open what another file says; {trust.REMEDY}"
+                )
+
+
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every text of an argument, with the innermost name it stands under."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for inner, one in value.items():
+            yield "", str(inner)
+            yield from _texts(str(inner), one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(name, one)
+
+
+def _check_code(env_id: str, entry: Any, given: Mapping[str, Any]) -> None:
+    """Raises UsageError for arguments that the code does not take, and for those that stand where
+    it takes a function, which no file can hold."""
+    code = _code(entry)
+    try:
+        signature = inspect.signature(code, eval_str=True) if code is not None else None
+    except (ValueError, TypeError, NameError, AttributeError):  # of compiled code, or odd hints
+        signature = None
+    if signature is None:
+        return
+    label, takes = getattr(code, "__name__", entry), signature.parameters
+    free = any(one.kind is one.VAR_KEYWORD for one in takes.values())
+    for name, value in given.items():
+        if name not in takes:
+            if not free:
+                raise UsageError(
+                    f"environment {env_id!r} has the argument {name} = {value!r}, which {label} "
+                    "does not take"
+                )
+        elif not callable(value) and _is_function(takes[name].annotation, value):
             raise UsageError(
-                f"environment {spec.id!r} comes with {wrapper.name}, which writes files where its "
-                f"arguments say; {trust.REMEDY}"
+                f"environment {env_id!r} has the argument {name} = {value!r}, where {label} takes "
+                "a function; a file holds none"
             )
+
+
+def _code(entry: Any) -> Any:
+    """What an entry point leads to; None where that cannot be told."""
+    if not isinstance(entry, str):
+        return entry
+    module, _, name = entry.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except Exception:  # its maker will say so
+        return None
+
+
+def _is_function(hint: Any, value: Any) -> bool:
+    """Whether a hint asks for a function, and has no place for such a value besides."""
+    kinds = get_args(hint) if get_origin(hint) in _UNIONS else (hint,)
+    wanted = [collections.abc.Callable in (kind, get_origin(kind)) for kind in kinds]
+    others = [get_origin(k) or k for k, is_code in zip(kinds, wanted, strict=True) if not is_code]
+    plain = tuple(kind for kind in others if isinstance(kind, type))
+    return any(wanted) and not isinstance(value, plain)
 
 
 def vouch_name(env_id: str) -> None:

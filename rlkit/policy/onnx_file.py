@@ -10,6 +10,7 @@ import numpy as np
 
 from rlkit.core.errors import RlkitError
 from rlkit.core.extras import missing
+from rlkit.core.reading import fit
 from rlkit.data.transforms import Transforms
 from rlkit.policy.policy import Card, read_card
 from rlkit.policy.program import Array
@@ -44,7 +45,9 @@ def load(path: str | Path) -> OnnxPolicy:
     except Exception as error:  # onnxruntime has a kind of its own for every cause
         raise RlkitError(f"{path} is no ONNX model: {str(error).splitlines()[0]}") from error
     try:
-        card = read_card(json.loads(about or ""))
-    except (ValueError, KeyError, TypeError) as error:
+        values = json.loads(about or "")
+        fit(values, Card, f"{path}: its card", RlkitError)
+        card = read_card(values)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RlkitError(f"{path} names no policy; write it with rlkit export") from error
     return OnnxPolicy(card, session)

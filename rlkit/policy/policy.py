@@ -22,6 +22,7 @@ from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Program
 
 FORMAT = 2  # of exported files; raised when older versions of rlkit cannot read a file
+_SUMLESS = 1  # the last format whose files may lack their sum
 _ENTRY, _SUM = "rlkit_policy", "rlkit_sha256"  # of the safetensors metadata
 _LARGEST = 1 << 26  # numbers of an observation: a screen in colour is 2^17
 
@@ -196,10 +197,14 @@ def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
         if not any(name.startswith("rlkit") for name in metadata):
             raise RlkitError(f"{path} holds no policy; write one with rlkit export")
         text = metadata[_ENTRY]
-        # files of versions up to 0.1 have no sum; a damaged name of it is a third name
+        # a damaged name of the sum is a third name
         if set(metadata) != {_ENTRY} and metadata[_SUM] != _sum(text, tensors):
             raise ValueError("its SHA-256 sum differs; export it again")
-        return _policy(path, json.loads(text), tensors)
+        content = json.loads(text)
+        found = _policy(path, content, tensors)
+        if set(metadata) == {_ENTRY} and content["format"] > _SUMLESS:
+            raise ValueError("its SHA-256 sum is missing; export it again")
+        return found
 
 
 def read_card(values: dict[str, Any]) -> Card:

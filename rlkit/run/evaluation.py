@@ -13,8 +13,8 @@ from rlkit.core.errors import UsageError
 from rlkit.data.spaces import describe, difference, flat_shape
 from rlkit.data.transforms import Transforms
 from rlkit.envs.checking import check_environment
-from rlkit.envs.make import make, unflattened
-from rlkit.envs.specs import from_text, vouch_name
+from rlkit.envs.make import make, make_described, unflattened
+from rlkit.envs.specs import vouch_name
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
 from rlkit.policy import onnx_file
@@ -78,7 +78,7 @@ def evaluate_file(
         if env is not None:
             return _made(env)
         if card.env_spec is not None:
-            return make(from_text(card.env_spec, str(path)))
+            return make_described(card.env_spec, f"{path}: env_spec")
         assert card.env is not None
         vouch_name(card.env)
         return _made(card.env)

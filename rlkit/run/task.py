@@ -16,7 +16,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.reading import fit
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data.transforms import Transforms
-from rlkit.envs.make import make
+from rlkit.envs.make import make, make_described
 from rlkit.envs.specs import from_text, vouch_name
 from rlkit.run.algorithms import algorithm
 from rlkit.run.fits import check_actions
@@ -60,7 +60,7 @@ class Task:
         Raises UsageError for one that only a file has named (`rlkit.core.trust`).
         """
         if self.env_spec is not None:
-            return make(from_text(self.env_spec, "the task"), **kwargs)
+            return make_described(self.env_spec, "the task's env_spec", **kwargs)
         if self.env is None:
             raise UsageError("this task has no environment: its dataset names none")
         vouch_name(self.env)
@@ -101,6 +101,8 @@ class Task:
     def from_json(values: dict[str, Any]) -> Task:
         """The task whose `to_json` this is. Raises FileError naming a field of another type."""
         fit(values, _Stored, "task")
+        if values["env_spec"] is not None:
+            from_text(values["env_spec"], "env_spec")
         act = values["act"]
         return Task(
             obs=tuple(values["obs"]),

@@ -111,6 +111,7 @@ def test_a_content_that_is_something_else_names_file_and_field(
 
 
 def test_a_file_of_an_earlier_version_is_read(file: Path) -> None:
+    rewrite(file, put("format", value=1), sum_too=True)
     with safetensors.safe_open(str(file), "numpy") as opened:
         metadata = opened.metadata()
     tensors = safetensors.numpy.load_file(file)
@@ -118,4 +119,13 @@ def test_a_file_of_an_earlier_version_is_read(file: Path) -> None:
     assert read(file)[0] == CARD
     safetensors.numpy.save_file(tensors, file, metadata | {"rlkit_sha256": "", "x": ""})
     with pytest.raises(RlkitError, match="sum differs"):
+        read(file)
+
+
+def test_a_file_of_this_version_has_its_sum(file: Path) -> None:
+    with safetensors.safe_open(str(file), "numpy") as opened:
+        metadata = opened.metadata()
+    tensors = safetensors.numpy.load_file(file)
+    safetensors.numpy.save_file(tensors, file, {"rlkit_policy": metadata["rlkit_policy"]})
+    with pytest.raises(RlkitError, match=r"policy\.safetensors .*its SHA-256 sum is missing"):
         read(file)
