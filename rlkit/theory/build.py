@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from rlkit.core.reading import read_npz, reading
 from rlkit.core.replacing import replacing
 from rlkit.theory.validate import INT32_MAX as MAX_STATES
-from rlkit.theory.validate import as_integers
+from rlkit.theory.validate import as_integers, as_reals, check_count
 
 Array = np.ndarray
 Fields = dict[str, Any]
@@ -36,7 +36,9 @@ def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -
     `stop` is a table [S, A] of termination probabilities, "deficit" or None. Three-index
     rewards are contracted with P once. ValueError on shapes, naming (A, S, S) order if seen.
     """
-    P, R = np.asarray(P), np.asarray(R, np.float64)
+    P, R = np.asarray(P), as_reals("R", R, finite=False)
+    if P.dtype.kind not in "biuf":
+        raise ValueError(f"P must be an array of numbers, got dtype {P.dtype}")
     if P.ndim != 3 or P.shape[0] != P.shape[2]:
         hint = "; it looks like (A, S, S): pass P.transpose(1, 0, 2)" if (
             P.ndim == 3 and P.shape[1] == P.shape[2]) else ""  # fmt: skip
@@ -51,8 +53,8 @@ def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -
     s, a = np.nonzero(feasible)
     body = P[s, a]
     row, col = np.nonzero(body)
-    if isinstance(stop, np.ndarray | list):
-        stop = np.asarray(stop, np.float64)[s, a]
+    if stop is not None and not isinstance(stop, str):
+        stop = as_reals("stop", stop, P.shape[:2], finite=False)[s, a]
     return dict(
         sa_ptr=_pointer(np.bincount(s, minlength=P.shape[0])),
         row_ptr=_pointer(np.bincount(row, minlength=s.size)),
@@ -71,32 +73,33 @@ def from_sparse(
     if sp.issparse(P):
         if s is None or a is None:
             raise ValueError("one [L, S] matrix needs the state `s` and action `a` of each row")
-        rows, rewards = sp.csr_array(P), np.asarray(R, np.float64)
+        rows = sp.csr_array(P)
+        rewards = as_reals("R", R, (rows.shape[0],), finite=False)
         s, a = as_integers("s", s).astype(np.int64), as_integers("a", a).astype(np.int64)
     else:
         blocks = [sp.csr_array(p) for p in P]
+        if not blocks:
+            raise ValueError("P holds no matrix: one [S, S] for each action is needed")
         n = blocks[0].shape[0]
         if any(p.shape != (n, n) for p in blocks):
             raise ValueError(f"every P[a] must be ({n}, {n}), got {[p.shape for p in blocks]}")
-        table = np.asarray(R, np.float64)
-        if table.shape != (n, len(blocks)):
-            raise ValueError(f"R must have shape ({n}, {len(blocks)}), got {table.shape}")
+        table = as_reals("R", R, (n, len(blocks)), finite=False)
         rows, rewards = sp.vstack(blocks, format="csr"), table.T.ravel()
         s, a = np.tile(np.arange(n), len(blocks)), np.repeat(np.arange(len(blocks)), n)
         keep = ~np.isneginf(rewards)
         rows, rewards, s, a = rows[np.flatnonzero(keep)], rewards[keep], s[keep], a[keep]
     if rows.shape[1] > MAX_STATES:
         raise ValueError(f"{rows.shape[1]} states do not fit int32 successors")
+    if not rewards.shape == s.shape == a.shape:
+        raise ValueError(
+            f"P has {rows.shape[0]} rows, but s has shape {s.shape} and a {a.shape}: must agree"
+        )
     if (bad := np.flatnonzero((s < 0) | (s >= rows.shape[1]))).size:
         raise ValueError(
             f"row {bad[0]}: state {s[bad[0]]} lies outside 0..{rows.shape[1] - 1}, the columns of P"
         )
-    if not rows.shape[0] == rewards.size == s.size == a.size:
-        raise ValueError(
-            f"P has {rows.shape[0]} rows, R {rewards.size}, s {s.size}, a {a.size}: must agree"
-        )
-    if isinstance(stop, np.ndarray | list):
-        stop = np.asarray(stop, np.float64)
+    if stop is not None and not isinstance(stop, str):
+        stop = as_reals("stop", stop, rewards.shape, finite=False)
     later, same = s[1:] > s[:-1], s[1:] == s[:-1]
     if not (later | (same & (a[1:] >= a[:-1]))).all():
         order = np.lexsort((a, s))
@@ -125,12 +128,17 @@ def from_coo(
     s, a, s2 = (
         as_integers(name, x).astype(np.int64) for name, x in (("s", s), ("a", a), ("s2", s2))
     )
-    p, r = np.asarray(p, np.float64), np.asarray(r, np.float64)
-    if not s.size == a.size == s2.size == p.size == r.size or s.size == 0:
+    p, r = as_reals("p", p, finite=False), as_reals("r", r, finite=False)
+    shapes = [x.shape for x in (s, a, s2, p, r)]
+    if s.ndim != 1 or s.size == 0 or any(shape != s.shape for shape in shapes):
         raise ValueError(
-            f"lists must be of equal length > 0, got {s.size, a.size, s2.size, p.size}"
+            "s, a, s2, p and r must be lists of equal length > 0, got shapes "
+            + ", ".join(map(str, shapes))
         )
-    n = int(max(s.max(), s2.max())) + 1 if num_states is None else int(num_states)
+    if num_states is None:
+        n = int(max(s.max(), s2.max())) + 1
+    else:
+        n = check_count("num_states", num_states)
     if n > MAX_STATES:
         raise ValueError(f"{n} states do not fit int32 successors")
     for name, x, low in (("s", s, 0), ("s2", s2, -1), ("a", a, 0)):
@@ -167,7 +175,10 @@ def from_counts(
     `unseen` says what a pair without visits becomes: "error", "stop" (terminates with reward
     rewards[s, a]), "self" (self-loop) or "drop" (infeasible).
     """
-    n = np.asarray(counts, np.float64)
+    n = as_reals("counts", counts, finite=False)
+    if n.ndim != 3 or n.shape[0] != n.shape[2]:
+        raise ValueError(f"counts must have shape (S, A, S), got {n.shape}")
+    table = as_reals("rewards", rewards, n.shape[:2], finite=False).copy()
     if (n < 0).any() or not np.isfinite(n).all():
         s, a, _ = np.argwhere((n < 0) | ~np.isfinite(n))[0]
         raise ValueError(f"state {s}, action {a}: counts must be finite and non-negative")
@@ -181,7 +192,6 @@ def from_counts(
     if unseen not in ("error", "stop", "self", "drop"):
         raise ValueError(f"unseen must be 'error', 'stop', 'self' or 'drop', got {unseen!r}")
     p = n / np.maximum(total, 1)[:, :, None]
-    table = np.array(rewards, np.float64)
     if unseen == "self":
         s, a = np.nonzero(missing)
         p[s, a, s] = 1.0
@@ -198,7 +208,8 @@ def from_function(
     `step(s, a)` returns a list of (probability, next state, reward, terminated); `actions` is
     the number of actions or a callable s -> iterable of feasible action ids.
     """
-    if not 1 <= num_states <= MAX_STATES:
+    num_states = check_count("num_states", num_states)
+    if num_states > MAX_STATES:
         raise ValueError(f"num_states must lie in 1..{MAX_STATES} (int32), got {num_states}")
     feasible = actions if callable(actions) else (lambda s: range(actions))
     entries: list[tuple[Any, Any, Any, Any]] = []
@@ -253,8 +264,8 @@ def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> Fie
     own, `r[i, k, a]` is the reward. State s = i * K + k. One successor a row is stored and an
     expectation costs one I x K x K matrix product, however dense `exo` is.
     """
-    move, r = np.asarray(move, np.int64), np.asarray(r, np.float64)
-    exo = np.asarray(exo, np.float64)
+    move, r = as_integers("move", move), as_reals("r", r, finite=False)
+    exo = as_reals("exo", exo)
     if move.ndim != 3 or move.shape != r.shape or exo.shape != (move.shape[1],) * 2:
         raise ValueError(
             f"need move and r [I, K, A] and exo [K, K], got {move.shape, r.shape, exo.shape}"

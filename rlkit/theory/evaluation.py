@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import breadth_first_order
-from scipy.sparse.linalg import LinearOperator, bicgstab, gmres, splu
+from scipy.sparse.linalg import LinearOperator, bicgstab, gmres
 
+from rlkit.theory.linear import DENSE_LIMIT, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_gamma
 from rlkit.theory.words import named
-
-DENSE_LIMIT = 2000
 
 
 def policy_law(mdp: FiniteMDP, policy: Array) -> Array:
@@ -53,6 +52,13 @@ def policy_chain(mdp: FiniteMDP, policy: Array) -> tuple[sp.csr_array, Array]:
     return _mixed(mdp, law, mdp.laws()), np.add.reduceat(law * mdp.r, mdp.sa_ptr[:-1])
 
 
+def policy_stop(mdp: FiniteMDP, policy: Array) -> Array:
+    """Probability that a policy terminates at once, [S]."""
+    if mdp.stop is None:
+        return np.zeros(mdp.num_states)
+    return np.add.reduceat(policy_law(mdp, policy) * mdp.stop, mdp.sa_ptr[:-1])
+
+
 def _mixed(mdp: FiniteMDP, law: Array, rows: sp.csr_array) -> sp.csr_array:
     mix = sp.csr_array((law, np.arange(mdp.num_rows), mdp.sa_ptr), shape=(mdp.num_states, law.size))
     p = sp.csr_array(mix @ rows)
@@ -66,13 +72,14 @@ def evaluate_policy(mdp: FiniteMDP, policy: Array, gamma: float, method: str = "
     """Value of a policy, [S]: the solution of (I - gamma P_pi) v = r_pi.
 
     `method` is "lu" (dense up to 2000 states, else sparse), "krylov" or "auto". gamma = 1 needs
-    a policy that terminates from every state, else ValueError naming a state that never does.
+    a policy that terminates from every state, else ValueError naming a state that never does, as
+    it does one whose value is beyond floating point.
     """
     gamma = check_gamma(gamma)
     if gamma == 1.0:
         require_termination(mdp, policy)
-        return solve_linear(*policy_chain(mdp, policy), gamma, method)
-    return solve_linear(*policy_model(mdp, policy), gamma, method)
+        return solve_linear(*policy_chain(mdp, policy), gamma, method, policy_stop(mdp, policy))
+    return solve_linear(*policy_model(mdp, policy), gamma, method, policy_stop(mdp, policy))
 
 
 @named
@@ -122,21 +129,22 @@ def _improper(state: int) -> str:
     return f"gamma = 1 needs a proper policy, but state {state} never terminates"
 
 
-def solve_linear(p: Any, r: Array, gamma: float, method: str = "auto") -> Array:
-    """Solution of (I - gamma p) v = r for a square sparse p."""
+def solve_linear(
+    p: Any, r: Array, gamma: float, method: str = "auto", stop: Array | None = None,
+    transpose: bool = False,
+) -> Array:  # fmt: skip
+    """Solution of (I - gamma p) v = r, or of its transpose; see `solve_chain`."""
     n = r.size
     if method not in ("auto", "lu", "krylov"):
         raise ValueError(f"method must be 'auto', 'lu' or 'krylov', got {method!r}")
     if method == "krylov" or (method == "auto" and n > DENSE_LIMIT):
-        matrix = sp.csr_array(p)
+        matrix = sp.csr_array(p.T if transpose else p)
         v, good = krylov(lambda x: x - gamma * (matrix @ x), r, np.zeros(n), 1e-13 * _scale(r))
         if good:
             return v
         if method == "krylov":
             raise ArithmeticError("the Krylov solver stagnated; use method='lu'")
-    if n <= DENSE_LIMIT:
-        return np.linalg.solve(np.eye(n) - gamma * sp.csr_array(p).toarray(), r)
-    return splu(sp.csc_matrix(sp.eye_array(n) - gamma * p)).solve(r)
+    return solve_chain(p, r, gamma, stop, transpose)
 
 
 def _scale(r: Array) -> float:
@@ -167,5 +175,6 @@ def occupancy(mdp: FiniteMDP, policy: Array, gamma: float, mu0: Array | None = N
     law = policy_law(mdp, policy)
     p, _ = policy_model(mdp, policy)
     start = mdp.initial_law() if mu0 is None else np.asarray(mu0, np.float64)
-    states = solve_linear(sp.csr_array(p.T), (1.0 - gamma) * start, gamma)
+    ends = policy_stop(mdp, policy)
+    states = solve_linear(p, (1.0 - gamma) * start, gamma, stop=ends, transpose=True)
     return law * states[mdp.state_of_row()]

@@ -16,6 +16,8 @@ from rlkit.theory.validate import (
     ROW_ROUNDING,
     ROW_ROUNDING_F32,
     as_integers,
+    as_reals,
+    check_gamma,
     check_index,
     explain,
     first_decrease,
@@ -64,12 +66,14 @@ class FiniteMDP:
             object.__setattr__(self, name, as_integers(name, getattr(self, name)))
         check_index("successor", self.col)
         check_index("action", self.a_id)
-        for name, dtype in (
-            ("sa_ptr", "int64"), ("row_ptr", "int64"), ("col", "int32"), ("val", keep),
-            ("r", "float64"), ("a_id", "int32"), ("mu0", "float64"), ("exo", "float64"),
+        for name, kind in (
+            ("sa_ptr", "int64"), ("row_ptr", "int64"), ("col", "int32"), ("a_id", "int32"),
         ):  # fmt: skip
-            if getattr(self, name) is not None:
-                self._put(name, np.asarray(getattr(self, name), dtype=dtype))
+            self._put(name, as_reals(name, getattr(self, name), (None,), False, kind))
+        for name, kind in (("val", keep), ("r", "float64"), ("mu0", "float64"), ("exo", "float64")):
+            if (given := getattr(self, name)) is not None or name in ("val", "r"):
+                shape = (None, None) if name == "exo" else (None,)
+                self._put(name, as_reals(name, given, shape, False, kind))
         self._check_shapes()
         self._settle_stop()
         self._check_rows()
@@ -122,9 +126,7 @@ class FiniteMDP:
                 raise ValueError(f"stop must be an array, 'deficit' or None, got {self.stop!r}")
             self._put("stop", np.maximum(0.0, 1.0 - self.row_sums()))
         elif self.stop is not None:
-            self._put("stop", np.asarray(self.stop, dtype="float64"))
-            if self.stop.shape != self.r.shape:
-                raise ValueError(f"stop has shape {self.stop.shape}, r has {self.r.shape}")
+            self._put("stop", as_reals("stop", self.stop, self.r.shape, finite=False))
 
     def _check_rows(self) -> None:
         has_stop = self.stop is not None
@@ -168,8 +170,7 @@ class FiniteMDP:
     def _check_vectors(self) -> None:
         if self.mu0 is None:
             return
-        if self.mu0.shape != (self.num_states,):
-            raise ValueError(f"mu0 has shape {self.mu0.shape}, expected ({self.num_states},)")
+        as_reals("mu0", self.mu0, (self.num_states,))
         if not (self.mu0 >= 0).all() or not abs(self.mu0.sum() - 1.0) <= 1e-9 * self.mu0.size:
             raise ValueError("mu0 must be non-negative and sum to 1")
 
@@ -309,12 +310,10 @@ class FiniteMDP:
         """r + gamma P v for every row, [L]."""
         from rlkit.theory.kernels import row_values
 
-        v = np.array(v, np.float64)
-        if v.shape != (self.num_states,):
-            raise ValueError(f"v has shape {v.shape}, expected ({self.num_states},)")
+        v = np.array(as_reals("v", v, (self.num_states,), finite=False))
         w = np.ascontiguousarray(self.lookahead(v))
         out = np.empty(self.num_rows)
-        row_values(self.row_ptr, self.col, self.val, self.r, float(gamma), w, out)
+        row_values(self.row_ptr, self.col, self.val, self.r, check_gamma(gamma), w, out)
         return out
 
     def q_table(self, v: Array, gamma: float) -> Array:
@@ -334,8 +333,9 @@ class FiniteMDP:
     # ---- variants ----------------------------------------------------------------------------
     def with_rewards(self, r: Array) -> FiniteMDP:
         """The same dynamics with rewards [L] or [S, A]."""
-        rewards = np.asarray(r, np.float64)
+        rewards = as_reals("r", r, finite=False)
         if rewards.ndim == 2:
+            rewards = as_reals("r", r, (self.num_states, self.num_actions), finite=False)
             rewards = rewards[self.state_of_row(), self.a_id]
         return replace(self, r=rewards)
 

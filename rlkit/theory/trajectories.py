@@ -9,6 +9,7 @@ from numba import njit
 
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
+from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
@@ -211,5 +212,6 @@ def certainty_equivalence(data: Transitions, mdp: FiniteMDP, gamma: float) -> Ar
     p = p[np.ix_(seen, seen)] / visits[seen, None]
     r = np.bincount(data.s, data.r, minlength=n)[seen] / visits[seen]
     value = np.full(n, np.nan)
-    value[seen] = np.linalg.solve(np.eye(seen.size) - gamma * p, r)
+    ending = np.bincount(data.s[~live], minlength=n)[seen] / visits[seen]
+    value[seen] = solve_chain(p, r, gamma, ending)
     return value

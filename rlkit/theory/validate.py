@@ -116,10 +116,71 @@ def check_fraction(name: str, value: Any, closed: bool = True) -> float:
     return number
 
 
+def check_number(name: str, value: Any) -> float:
+    """`value` as a float; ValueError naming it unless a finite number."""
+    number = _number(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return number
+
+
+def check_cap(name: str, value: Any) -> float:
+    """`value` as a float; ValueError naming it unless positive (inf: no cap)."""
+    number = _number(value)
+    if not number > 0.0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return number
+
+
+def check_between(name: str, value: Any, above: float, most: float) -> float:
+    """`value` as a float; ValueError naming it unless in (above, most]."""
+    number = _number(value)
+    if not above < number <= most:
+        raise ValueError(f"{name} must lie in ({above:g}, {most:g}], got {value!r}")
+    return number
+
+
+def as_reals(
+    name: str, values: Any, shape: tuple[int | None, ...] | None = None, finite: bool = True,
+    dtype: Any = np.float64,
+) -> np.ndarray:  # fmt: skip
+    """`values` as a float array; ValueError naming it if it holds something else than numbers,
+    has another shape (None: any length), or, where `finite`, naming the first entry that is not.
+    """
+    try:
+        x = np.asarray(values)
+        if x.dtype.kind not in "biuf":
+            raise ValueError
+        x = x.astype(dtype, copy=False)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of numbers, got {values!r:.80}") from None
+    if shape is not None and not (
+        x.ndim == len(shape)
+        and all(size is None or size == n for size, n in zip(shape, x.shape, strict=True))
+    ):
+        wanted = ", ".join("k" if size is None else str(size) for size in shape)
+        comma = "," if len(shape) == 1 else ""
+        raise ValueError(f"{name} must have shape ({wanted}{comma}), got {x.shape}")
+    if finite and (bad := np.argwhere(~np.isfinite(x))).size:
+        at = tuple(bad[0].tolist())
+        raise ValueError(f"{name}[{', '.join(map(str, at))}] = {x[at]} is not finite")
+    return x
+
+
+def per_row(name: str, value: Any, rows: int) -> np.ndarray:
+    """A number or an array [rows], at least 0, as a contiguous array [rows]; else ValueError."""
+    if np.ndim(value) == 0:
+        return np.full(rows, check_positive(name, value, strict=False))
+    x = as_reals(name, value, (rows,))
+    if (bad := np.flatnonzero(x < 0)).size:
+        raise ValueError(f"{name}[{bad[0]}] = {x[bad[0]]} must not be negative")
+    return np.ascontiguousarray(x)
+
+
 def _number(value: Any) -> float:
     """`value` as a float, NaN if it is none (a bool or a string is none)."""
     try:
-        return math.nan if isinstance(value, bool | str) else float(value)
+        return math.nan if isinstance(value, bool | np.bool_ | str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
 

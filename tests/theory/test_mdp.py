@@ -114,7 +114,7 @@ def test_q_table_marks_infeasible_actions_and_matches_dense():
 def test_values_and_policies_must_fit_the_states():
     mdp = two_states()
     for v in (np.zeros(1), np.zeros(3), np.zeros((2, 1))):
-        with pytest.raises(ValueError, match=r"v has shape .*, expected \(2,\)"):
+        with pytest.raises(ValueError, match=r"v must have shape \(2,\)"):
             mdp.q(v, 0.9)
     with pytest.raises(ValueError, match=r"policy\[1\] = 0.5 is not an integer"):
         mdp.rows(np.array([0.0, 0.5]))

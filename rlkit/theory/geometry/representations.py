@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator, eigsh, splu, svds
+from scipy.sparse.linalg import LinearOperator, eigsh, svds
 
 from rlkit.theory.brief import brief
-from rlkit.theory.evaluation import policy_law, policy_model
+from rlkit.theory.evaluation import policy_law, policy_model, policy_stop
+from rlkit.theory.linear import factor_chain, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.trajectories import Transitions
 from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
@@ -65,7 +66,7 @@ def successor_operator(mdp: FiniteMDP, policy: Array, gamma: float) -> LinearOpe
     """
     p, _ = policy_model(mdp, policy)
     n = mdp.num_states
-    factor = splu(sp.csc_matrix(sp.eye_array(n) - _discount(gamma) * p))
+    factor = factor_chain(p, _discount(gamma))
     return LinearOperator(
         (n, n), matvec=factor.solve, rmatvec=lambda x: factor.solve(x, trans="T"),
         matmat=factor.solve, dtype=np.float64,
@@ -221,15 +222,15 @@ def successor_features(mdp: FiniteMDP, policy: Array, gamma: float, features: Ar
     p, _ = policy_model(mdp, policy)
     law = policy_law(mdp, policy)
     mean = np.add.reduceat(law[:, None] * phi, mdp.sa_ptr[:-1])
-    factor = splu(sp.csc_matrix(sp.eye_array(mdp.num_states) - _discount(gamma) * p))
-    return phi + gamma * (mdp.matrix() @ factor.solve(mean))
+    ahead = solve_chain(p, mean, _discount(gamma), policy_stop(mdp, policy))
+    return phi + gamma * (mdp.matrix() @ ahead)
 
 
 def _inverse(p: Any, gamma: float, from_next: bool) -> Array:
     n = p.shape[0]
     if n > DENSE_LIMIT:
         raise ValueError(f"a dense inverse of {n} x {n} is refused; use successor_operator")
-    psi = np.linalg.inv(np.eye(n) - gamma * p.toarray())
+    psi = solve_chain(p, np.eye(n), gamma)
     return p @ psi if from_next else psi
 
 

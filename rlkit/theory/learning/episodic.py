@@ -33,7 +33,7 @@ from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, integer, stream, uniform
-from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.validate import check_cap, check_counts, check_fraction, check_positive
 from rlkit.theory.words import named
 
 METHODS = {
@@ -90,8 +90,7 @@ def learn(
     check_positive("scale", scale, strict=False)
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
-    if not v_max > 0:
-        raise ValueError(f"v_max must be positive, got {v_max!r}")
+    v_max = check_cap("v_max", v_max)
     if prior is not None:
         check_positive("prior", prior)
     if bernoulli and not ((mdp.r >= 0) & (mdp.r <= 1)).all():

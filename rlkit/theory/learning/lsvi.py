@@ -13,7 +13,7 @@ from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, stream, uniform
-from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.validate import as_reals, check_cap, check_counts, check_fraction, check_positive
 from rlkit.theory.words import named
 
 
@@ -35,13 +35,10 @@ def learn_linear(
     check_fraction("delta", delta, closed=False)
     check_positive("scale", scale, strict=False)
     check_positive("ridge", ridge)
-    phi = np.ascontiguousarray(features, np.float64)
-    if phi.ndim != 2 or phi.shape[0] != mdp.num_rows:
-        raise ValueError(f"features must have shape ({mdp.num_rows}, d), got {phi.shape}")
+    phi = np.ascontiguousarray(as_reals("features", features, (mdp.num_rows, None)))
     if mode not in ("practical", "theory"):
         raise ValueError(f"mode must be 'practical' or 'theory', got {mode!r}")
-    if not v_max > 0:
-        raise ValueError(f"v_max must be positive, got {v_max!r}")
+    v_max = check_cap("v_max", v_max)
     m = mdp.expanded()
     d, law = phi.shape[1], m.initial_law()
     root, quadratic = scale, 1.0

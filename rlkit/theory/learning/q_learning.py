@@ -17,7 +17,15 @@ from rlkit.theory.learning.q_kernels import METHODS, run_control
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream
-from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
+from rlkit.theory.validate import (
+    check_between,
+    check_counts,
+    check_fraction,
+    check_gamma,
+    check_number,
+    check_positive,
+    per_row,
+)
 from rlkit.theory.words import named
 
 
@@ -61,22 +69,21 @@ def learn_control(
     planning, max_length, episodes = check_counts(
         0, planning=planning, max_length=max_length, episodes=episodes
     )
-    check_fraction("epsilon", epsilon)
-    check_positive("kappa", kappa, strict=False)
-    check_positive("threshold", threshold, strict=False)
+    epsilon = check_fraction("epsilon", epsilon)
+    kappa = check_positive("kappa", kappa, strict=False)
+    threshold = check_positive("threshold", threshold, strict=False)
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
     gamma = check_gamma(gamma)
     if alpha is not None:
-        check_positive("alpha", alpha)
-    elif not 0.5 < omega <= 1.0:
-        raise ValueError(f"omega must lie in (.5, 1], got {omega}")
+        alpha = check_positive("alpha", alpha)
+    omega, q0 = check_between("omega", omega, 0.5, 1.0), check_number("q0", q0)
     m = mdp.expanded()
     marks = np.unique(np.linspace(1, steps, checkpoints + 1).astype(np.int64)[1:])
     q = np.zeros((replicates, marks.size, m.num_rows))
     first = np.full((replicates, max(episodes, 1)), -1)
     owner = m.state_of_row()
-    spread = np.ascontiguousarray(np.broadcast_to(np.asarray(noise, np.float64), m.r.shape))
+    spread = per_row("noise", noise, m.num_rows)
     kernel: Any = run_control
 
     def one(k: int) -> None:
@@ -107,7 +114,7 @@ def speedy_q(
     )
     if form not in ("increments", "average"):
         raise ValueError(f"form must be 'increments' or 'average', got {form!r}")
-    m, gamma = mdp.expanded(), check_gamma(gamma)
+    m, gamma, q0 = mdp.expanded(), check_gamma(gamma), check_number("q0", q0)
     out = np.empty((replicates, m.num_rows))
     kernel: Any = _speedy
 

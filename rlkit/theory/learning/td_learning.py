@@ -19,6 +19,7 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.trajectories import first_above
 from rlkit.theory.validate import (
+    as_reals,
     check_count,
     check_counts,
     check_fraction,
@@ -63,12 +64,12 @@ def td_learn(
         steps=steps, replicates=replicates, checkpoints=checkpoints, threads=threads
     )
     max_length = check_count("max_length", max_length, 0)
-    check_fraction("lam", lam)
-    check_positive("alpha", alpha)
-    check_positive("power", power, strict=False)
-    check_positive("offset", offset)
+    lam = check_fraction("lam", lam)
+    alpha = check_positive("alpha", alpha)
+    power = check_positive("power", power, strict=False)
+    offset = check_positive("offset", offset)
     if beta is not None:
-        check_positive("beta", beta)
+        beta = check_positive("beta", beta)
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
     if method in ("gtd2", "tdc") and lam != 0.0:
@@ -76,9 +77,7 @@ def td_learn(
     if method == "true-online" and behaviour is not None:
         raise ValueError("true-online TD is on-policy: leave behaviour out")
     m, gamma = mdp.expanded(), check_gamma(gamma)
-    phi = np.ascontiguousarray(features, np.float64)
-    if phi.ndim != 2 or phi.shape[0] != m.num_states:
-        raise ValueError(f"features must have shape ({m.num_states}, k), got {phi.shape}")
+    phi = np.ascontiguousarray(as_reals("features", features, (m.num_states, None)))
     goal = policy_law(m, target)
     law = goal if behaviour is None else policy_law(m, behaviour)
     if (row := np.flatnonzero((goal > 0) & (law <= 0))).size:
@@ -86,7 +85,9 @@ def td_learn(
     ratio = np.divide(goal, law, out=np.zeros_like(goal), where=law > 0)
     marks = np.unique(np.linspace(1, steps, checkpoints + 1).astype(np.int64)[1:])
     theta = np.zeros((replicates, marks.size, phi.shape[1]))
-    start = np.zeros(phi.shape[1]) if theta0 is None else np.array(theta0, np.float64)
+    start = np.zeros(phi.shape[1])
+    if theta0 is not None:
+        start = np.ascontiguousarray(as_reals("theta0", theta0, start.shape))
     kernel: Any = _run
 
     def one(k: int) -> None:

@@ -8,7 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from rlkit.theory.brief import brief
-from rlkit.theory.evaluation import policy_chain, policy_model, require_termination
+from rlkit.theory.evaluation import (
+    policy_chain,
+    policy_model,
+    policy_stop,
+    require_termination,
+)
+from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import stationary_law
 from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
@@ -57,8 +63,8 @@ def td_system(
         law = stationary_law(policy_chain(mdp, target if behaviour is None else behaviour)[0])
     n = mdp.num_states
     dense = p.toarray()
-    spread = np.linalg.solve(
-        np.eye(n) - gamma * lam * dense, np.c_[(np.eye(n) - gamma * dense) @ features, r]
+    spread = solve_chain(
+        p, np.c_[(np.eye(n) - gamma * dense) @ features, r], gamma * lam, policy_stop(mdp, target)
     )
     weighted = features.T * law
     return TDSystem(
@@ -77,7 +83,7 @@ def emphatic_system(
     p, r = policy_chain(mdp, target) if gamma == 1.0 else policy_model(mdp, target)
     law = stationary_law(policy_chain(mdp, behaviour)[0])
     n = mdp.num_states
-    f = np.linalg.solve(np.eye(n) - gamma * p.toarray().T, law)
+    f = solve_chain(p, law, gamma, policy_stop(mdp, target), transpose=True)
     weighted = features.T * f
     key = weighted @ ((sp.eye_array(n) - gamma * p) @ features)
     return TDSystem(key, weighted @ r, weighted @ features, f)

@@ -19,7 +19,7 @@ from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import beta_variate, categorical, gamma_variate, stream, uniform
-from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.validate import check_cap, check_counts, check_fraction, check_positive
 from rlkit.theory.words import named
 
 L1, BERNSTEIN, KL, POSTERIOR = 0, 1, 2, 3
@@ -64,8 +64,7 @@ def ucrl(
         raise ValueError("ucrl needs every action in every state and no termination")
     if not ((mdp.r >= 0) & (mdp.r <= 1)).all():
         raise ValueError("ucrl needs rewards in [0, 1]; rescale them")
-    if not span > 0:
-        raise ValueError(f"span must be positive, got {span!r}")
+    span = check_cap("span", span)
     m = mdp.expanded()
     best = relative_value_iteration(m, 1e-10)
     steps = np.unique(np.linspace(1, horizon, checkpoints + 1).astype(np.int64)[1:])

@@ -12,10 +12,13 @@ import scipy.sparse as sp
 
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
+from rlkit.theory.linear import missing, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import recurrent_classes, stationary_law
-from rlkit.theory.validate import check_count, check_counts, check_positive
+from rlkit.theory.validate import check_between, check_count, check_counts, check_positive
 from rlkit.theory.words import named
+
+_HIDDEN = 1e10  # a bias that many times the rewards leaves their sums with it few digits
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,7 @@ def relative_value_iteration(
     check_positive("eps", eps)
     budget = check_count("max_backups", max_backups)
     check_counts(threads=threads)
-    if not 0.0 < tau <= 1.0:
-        raise ValueError(f"tau must lie in (0, 1], got {tau}")
+    tau = check_between("tau", tau, 0.0, 1.0)
     if check_count("reference", reference, 0) >= mdp.num_states:
         raise ValueError(f"reference must lie in 0..{mdp.num_states - 1}, got {reference}")
     op = Backup(mdp, 1.0, threads)
@@ -159,7 +161,8 @@ def anchored_average(
 def average_value(p: Any, r: Array) -> tuple[Array, Array]:
     """Gain [S] and bias [S] of a chain with rewards: g = Pg, g + h = r + Ph, P* h = 0.
 
-    ValueError if the chain leaks from where it would stay for ever.
+    ValueError if the chain leaks from where it would stay for ever, or leaves a state so slowly
+    that its bias is beyond floating point.
     """
     matrix = sp.csr_array(p)
     n = r.size
@@ -171,17 +174,23 @@ def average_value(p: Any, r: Array) -> tuple[Array, Array]:
         inner = dense[np.ix_(members, members)]
         law = stationary_law(inner)
         gain[members] = law @ r[members]
-        # I - P + 1 law is regular, and its solution satisfies law . h = 0.
-        system = np.eye(members.size) - inner + law
-        bias[members] = np.linalg.solve(system, r[members] - gain[members])
+        # h is relative to the likeliest state, then moved so that law . h = 0.
+        first = int(np.argmax(law))
+        rest = np.delete(np.arange(members.size), first)
+        h = np.zeros(members.size)
+        h[rest] = solve_chain(
+            inner[np.ix_(rest, rest)], (r - gain)[members[rest]], stop=inner[rest, first],
+            states=members[rest],
+        )  # fmt: skip
+        bias[members] = h - law @ h
     passing = np.flatnonzero(classes < 0)
     if passing.size:
         rest = np.flatnonzero(classes >= 0)
-        system = np.eye(passing.size) - dense[np.ix_(passing, passing)]
-        out = dense[np.ix_(passing, rest)]
-        gain[passing] = np.linalg.solve(system, out @ gain[rest])
+        within, out = dense[np.ix_(passing, passing)], dense[np.ix_(passing, rest)]
+        leaves = out.sum(1) + missing(matrix)[passing]
+        gain[passing] = solve_chain(within, out @ gain[rest], stop=leaves, states=passing)
         source = r[passing] - gain[passing] + out @ bias[rest]
-        bias[passing] = np.linalg.solve(system, source)
+        bias[passing] = solve_chain(within, source, stop=leaves, states=passing)
     return gain, bias
 
 
@@ -193,11 +202,12 @@ def howard(
 
     The multichain form improves the gain first and the bias among gain ties. The unichain form
     solves h + g 1 = r + P h with h(0) = 0 and raises ValueError when a policy on the way has
-    several recurrent classes. An action changes only if that improves.
+    several recurrent classes. An action changes only if that improves. ValueError, too, where
+    a bias is so large (states that are hardly ever left) that it hides what a choice is worth.
     """
     _check_endless(mdp)
     check_counts(max_iterations=max_iterations)
-    p, owner = mdp.laws(), mdp.state_of_row()
+    p, owner, size = mdp.laws(), mdp.state_of_row(), float(np.abs(mdp.r).max())
     if policy is None:
         # The one-step greedy policy; in a unichain MDP any start would do.
         top = np.maximum.reduceat(mdp.r, mdp.sa_ptr[:-1])
@@ -210,14 +220,20 @@ def howard(
             gain, bias = average_value(chain, mdp.r[rows])
         else:
             gain, bias = _unichain_value(chain, mdp.r[rows])
-        tolerance = 1e-10 * max(1.0, float(np.abs(mdp.r).max()), float(np.abs(bias).max()))
         reach = p @ gain
         top = np.maximum.reduceat(reach, mdp.sa_ptr[:-1])
-        better = top > gain + tolerance
+        better = top > gain + 1e-10 * size
         if better.any():
             rows = np.where(better, _first_row(mdp, reach == top[owner]), rows)
             continue
-        q = np.where(reach >= top[owner] - tolerance, mdp.r + p @ bias, -np.inf)
+        largest = float(np.abs(bias).max())
+        if mdp.num_rows > mdp.num_states and largest > _HIDDEN * size:
+            raise ValueError(
+                f"state {int(np.abs(bias).argmax())} is left so slowly that its bias, "
+                f"{largest:.3g}, hides what an action earns at once, at most {size:.3g}"
+            )
+        tolerance = 1e-10 * size + 1e-13 * largest
+        q = np.where(reach >= top[owner] - 1e-10 * size, mdp.r + p @ bias, -np.inf)
         top = np.maximum.reduceat(q, mdp.sa_ptr[:-1])
         better = top > q[rows] + tolerance
         if not better.any():
@@ -243,12 +259,8 @@ def _unichain_value(p: sp.csr_array, r: Array) -> tuple[Array, Array]:
             f"a policy has {classes.max() + 1} recurrent classes (states {members[0]} and "
             f"{members[1]} lie in different ones); use multichain=True"
         )
-    system = np.eye(r.size) - p.toarray()
-    system[:, 0] = 1.0  # h(0) = 0 leaves its column free for the gain
-    found = np.linalg.solve(system, r)
-    gain = np.full(r.size, found[0])
-    found[0] = 0.0
-    return gain, found
+    gain, bias = average_value(p, r)
+    return gain, bias - bias[0]
 
 
 def _check_endless(mdp: FiniteMDP) -> None:

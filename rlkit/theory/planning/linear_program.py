@@ -10,9 +10,10 @@ from scipy.optimize import linprog
 
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
+from rlkit.theory.linear import DENSE_LIMIT
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Iterate, Watch
-from rlkit.theory.planning.policy_iteration import _dense_value, _krylov_value
+from rlkit.theory.planning.policy_iteration import _exact_value, _krylov_value
 from rlkit.theory.validate import check_gamma
 from rlkit.theory.words import named
 
@@ -65,8 +66,10 @@ def linear_programming(op: Backup, v: Array, watch: Watch) -> Iterate:
     heaviest = np.flatnonzero(shares == top[m.state_of_row()])
     rows = heaviest[np.searchsorted(heaviest, m.sa_ptr[:-1])]
     packed = op.pack(rows)
-    small = v.size <= 2000
-    v = _dense_value(op, packed) if small else _krylov_value(op, packed, program.value, 0.0)
+    if v.size <= DENSE_LIMIT:
+        v = _exact_value(op, packed, rows, sparse=False)
+    else:
+        v = _krylov_value(op, packed, program.value, 0.0)
     out = np.empty_like(v)
     low, high = op.bracket(v, *op(v, out))
     if not watch.done(v, low, high) and not watch.reason:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import splu
 
 from rlkit.theory import kernels
 from rlkit.theory.backup import Backup, PackedPolicy
 from rlkit.theory.evaluation import DENSE_LIMIT, krylov
+from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array
 from rlkit.theory.planning.iterations import Iterate, Watch, value_iteration
 from rlkit.theory.validate import check_count, check_positive
@@ -87,10 +89,8 @@ def policy_iteration(
     rows, stuck = op.best.copy(), 0
     while True:
         packed = op.pack(rows)
-        if evaluation == "lu":
-            v = _dense_value(op, packed)
-        elif evaluation == "sparse":
-            v = _sparse_value(op, packed)
+        if evaluation != "krylov":
+            v = _exact_value(op, packed, rows, evaluation == "sparse")
         else:
             size = max(abs(ends[0]), abs(ends[1]))
             v = _krylov_value(op, packed, v, forcing ** (1 + stuck) * size)
@@ -108,23 +108,15 @@ def policy_iteration(
         rows = np.where(better, op.best, rows)
 
 
-def _dense_value(op: Backup, packed: PackedPolicy) -> Array:
-    n = packed.r.size
-    p = np.zeros((n, n))
-    states = np.repeat(np.arange(n), np.diff(packed.ptr))
-    p[states, packed.col[: states.size]] = packed.val[: states.size]
-    if op.mdp.exo is not None:
-        k = op.mdp.exo.shape[0]
-        p = (p.reshape(n, -1, k) @ op.mdp.exo).reshape(n, n)
-    op.touched += int(packed.ptr[-1])
-    return np.linalg.solve(np.eye(n) - op.gamma * p, packed.r)
-
-
-def _sparse_value(op: Backup, packed: PackedPolicy) -> Array:
-    n, used = packed.r.size, int(packed.ptr[-1])
-    p = sp.csr_array((packed.val[:used], packed.col[:used], packed.ptr), shape=(n, n))
+def _exact_value(op: Backup, packed: PackedPolicy, rows: Array, sparse: bool) -> Array:
+    n, used, m = packed.r.size, int(packed.ptr[-1]), op.mdp
+    p: Any = sp.csr_array((packed.val[:used], packed.col[:used], packed.ptr), shape=(n, n))
+    if m.exo is not None:
+        k = m.exo.shape[0]
+        p = (p.toarray().reshape(n, -1, k) @ m.exo).reshape(n, n)
     op.touched += used
-    return splu((sp.eye_array(n) - op.gamma * p).tocsc()).solve(packed.r)
+    stop = None if m.stop is None else m.stop[rows]
+    return solve_chain(p, packed.r, op.gamma, stop, sparse=sparse)
 
 
 def _krylov_value(op: Backup, packed: PackedPolicy, start: Array, tolerance: float) -> Array:

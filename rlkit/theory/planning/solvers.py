@@ -30,7 +30,7 @@ from rlkit.theory.planning.iterations import (
 from rlkit.theory.planning.linear_program import linear_programming
 from rlkit.theory.planning.policy_iteration import modified_policy_iteration, policy_iteration
 from rlkit.theory.planning.undiscounted import total_reward
-from rlkit.theory.validate import check_counts, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_counts, check_gamma, check_positive
 from rlkit.theory.words import named, refuse_unknown
 
 METHODS: dict[str, Callable[..., Iterate]] = {
@@ -150,10 +150,7 @@ def solve(
 
 
 def _start(v0: Array | None, size: int) -> Array:
-    v = np.zeros(size) if v0 is None else np.array(v0, np.float64)
-    if v.shape != (size,) or not np.isfinite(v).all():
-        raise ValueError(f"v0 must be {size} finite numbers, got shape {v.shape}")
-    return v
+    return np.zeros(size) if v0 is None else np.array(as_reals("v0", v0, (size,)))
 
 
 class _ProgressLines:

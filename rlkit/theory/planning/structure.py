@@ -105,7 +105,14 @@ def diameter(mdp: FiniteMDP) -> float:
     if communicating_classes(m).max() > 0:
         return np.inf
     p, owner, worst = m.laws(), m.state_of_row(), 0.0
-    eps = 1e-6 / float(p.data.min())  # a millionth of the steps that the rarest move takes
+    with np.errstate(over="ignore"):
+        eps = 1e-6 / p.data.min()  # a millionth of the steps that the rarest move takes
+    if not np.isfinite(eps):
+        row = int(np.searchsorted(p.indptr, p.data.argmin(), side="right")) - 1
+        raise ValueError(
+            f"state {owner[row]} is left so slowly, if ever, that floating point cannot tell it "
+            "from a closed one"
+        )
     for t in range(m.num_states):
         rest = np.flatnonzero(owner != t)
         # A leak is a failure to arrive, except from t itself, where the walk is over.
@@ -116,5 +123,5 @@ def diameter(mdp: FiniteMDP) -> float:
             sp.vstack([p[rest], stay], format="csr"), np.append(-np.ones(rest.size), 0.0),
             s=np.append(owner[rest], t), a=np.append(m.a_id[rest], m.a_id[m.sa_ptr[t]]),
         )  # fmt: skip
-        worst = max(worst, float(-solve(hitting, 1.0, "pi", eps).value.min()))
+        worst = max(worst, float(-solve(hitting, 1.0, "pi", float(eps)).value.min()))
     return worst

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rlkit.theory.backup import Backup
-from rlkit.theory.evaluation import solve_linear
+from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.end_components import end_components, reach_surely
 from rlkit.theory.planning.iterations import Iterate, Watch
@@ -72,10 +72,10 @@ def _collapse(m: FiniteMDP, component: Array, inside: Array) -> tuple[FiniteMDP,
 def _proper_policy_iteration(
     m: FiniteMDP, rows: Array, watch: Watch, op: Backup
 ) -> tuple[Array, Array, float, float]:
-    p = m.matrix()
-    owner = m.state_of_row()
+    p, owner = m.matrix(), m.state_of_row()
+    stop = np.zeros(m.num_rows) if m.stop is None else m.stop
     while True:
-        v = solve_linear(p[rows], m.r[rows], 1.0)
+        v = solve_chain(p[rows], m.r[rows], stop=stop[rows])
         q = m.r + p @ v
         op.touched += 2 * m.nnz
         tolerance = 1e-11 * max(1.0, float(np.abs(v).max()))
@@ -99,7 +99,8 @@ def _certificate(m: FiniteMDP, v: Array, q: Array, rows: Array) -> tuple[float, 
     owner = m.state_of_row()
     gap = v[owner] - q
     p = m.matrix()
-    time = solve_linear(p[rows], np.ones(rows.size), 1.0)
+    stop = np.zeros(m.num_rows) if m.stop is None else m.stop
+    time = solve_chain(p[rows], np.ones(rows.size), stop=stop[rows])
     low = -(max(0.0, float(gap[rows].max())) + rounding) * float(time.max()) * (1 + 1e-9)
     excess = max(0.0, float(-gap.min())) + rounding
     slack = 1e-6 * max(1.0, float(np.abs(v).max()))
@@ -115,7 +116,7 @@ def _certificate(m: FiniteMDP, v: Array, q: Array, rows: Array) -> tuple[float, 
             break
         best = np.flatnonzero(step == top[owner])
         rows = np.where(top > w + 1e-9 * w.max(), best[np.searchsorted(best, m.sa_ptr[:-1])], rows)
-        w = solve_linear(p[rows], np.ones(rows.size), 1.0)
+        w = solve_chain(p[rows], np.ones(rows.size), stop=stop[rows])
     high = 2.0 * excess * float(w.max())
     # Rows left out must stay below even after w is added.
     return low, high if high <= slack else np.inf

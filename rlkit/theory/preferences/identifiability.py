@@ -17,6 +17,7 @@ from scipy.special import expit, log_expit
 
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import evaluate_policy
+from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_count, check_counts, check_positive
@@ -253,7 +254,7 @@ def fit_reward(
         if statistic == "return":
             return np.eye(r.size)
         rows, policy[0] = _greedy_rows(mdp, p, r, gamma, policy[0])
-        value = np.linalg.inv(np.eye(mdp.num_states) - gamma * p[rows])  # V = value r[rows]
+        value = solve_chain(p[rows], np.eye(mdp.num_states), gamma)  # V = value r[rows]
         out = np.eye(r.size)
         out[:, rows] += (gamma * p - pick) @ value
         return out
@@ -282,7 +283,7 @@ def _greedy_rows(
     rows = mdp.rows(policy)
     owner, starts = mdp.state_of_row(), mdp.sa_ptr[:-1]
     for _ in range(1000):
-        v = np.linalg.solve(np.eye(mdp.num_states) - gamma * p[rows], r[rows])
+        v = solve_chain(p[rows], r[rows], gamma)
         q = r + gamma * p @ v
         top = np.maximum.reduceat(q, starts)
         if (top <= q[rows] + 1e-12 * max(1.0, float(np.abs(v).max()))).all():

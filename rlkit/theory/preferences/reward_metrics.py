@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import linprog
 
+from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
@@ -244,7 +245,7 @@ def _value(P: Array, r: Array, gamma: float, policy: Array | None) -> Array:
     if law.shape != (n, actions) or not np.allclose(law.sum(1), 1.0):
         raise ValueError(f"policy must be a law over actions of shape {(n, actions)}")
     chain = np.einsum("sa,sax->sx", law, P)
-    return np.linalg.solve(np.eye(n) - gamma * chain, (law * r).sum(1))
+    return solve_chain(chain, (law * r).sum(1), gamma)
 
 
 def _law(law: Array | None, size: int) -> Array:

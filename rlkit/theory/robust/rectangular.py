@@ -20,7 +20,7 @@ from rlkit.theory.evaluation import solve_linear
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Watch, anderson_iteration, value_iteration
 from rlkit.theory.robust.rows import DIVERGENCES, divergence, gather, robust_sweep, worst_law
-from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.validate import check_count, check_gamma, check_positive, per_row
 from rlkit.theory.words import named
 
 
@@ -56,10 +56,8 @@ def uncertainty(mdp: FiniteMDP, kind: str, radius: Any = None, weight: Any = Non
         raise ValueError(f"divergence must be one of {sorted(DIVERGENCES)}, got {kind!r}")
     if (radius is None) == (weight is None):
         raise ValueError("give either a radius (constrained) or a weight (regularised)")
-    given = np.asarray(radius if weight is None else weight, np.float64)
-    strength = np.ascontiguousarray(np.broadcast_to(given, (mdp.num_rows,)))
-    if not np.isfinite(strength).all() or (strength < 0).any():
-        raise ValueError("radius and weight must be finite and non-negative")
+    name, given = ("weight", weight) if radius is None else ("radius", radius)
+    strength = per_row(name, given, mdp.num_rows)
     if weight is not None and (strength <= 0).any():
         raise ValueError("weight must be positive (a weight of 0 is an unbounded set)")
     if weight is None and kind == "tv" and (strength > 1).any():

@@ -4,9 +4,8 @@ import pytest
 from rlkit.envs.tabular.chains import chain
 from rlkit.envs.tabular.garnet import factored_garnet, garnet
 from rlkit.envs.tabular.grids import maze
-from rlkit.theory import FiniteMDP, solve
+from rlkit.theory import FiniteMDP, linear, solve
 from rlkit.theory.backup import Backup
-from rlkit.theory.planning import policy_iteration as module
 from rlkit.theory.planning.iterations import Watch
 from rlkit.theory.planning.policy_iteration import modified_policy_iteration, policy_iteration
 
@@ -57,10 +56,8 @@ def test_policy_sweeps_are_counted_at_their_share_of_the_model():
 
 def test_sparse_evaluation_is_chosen_where_successors_are_near(monkeypatch):
     asked = []
-    plain = module._sparse_value
-    monkeypatch.setattr(
-        module, "_sparse_value", lambda op, packed: asked.append(1) or plain(op, packed)
-    )
+    plain = linear.factor_chain
+    monkeypatch.setattr(linear, "factor_chain", lambda p, gamma: asked.append(1) or plain(p, gamma))
     for mdp, near in ((chain(60), True), (maze(12, slip=0.2), True), (garnet(90, 2, 3), False)):
         asked.clear()
         found = solve(mdp, 0.97, "pi")
