@@ -152,7 +152,7 @@ def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
         if isinstance(given, str | Path):
             rows = records.read_episodes(Path(given) / "episodes.csv")
             return records.mean_returns(rows)[2][:, -1:]
-        array = np.asarray(given, float)
+        array = np.asarray(given)  # as it came: what is no number is said below
         return array[:, None] if array.ndim == 1 else array
 
     return compare_means(scores(a), scores(b), paired=paired)

@@ -20,7 +20,9 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
     def key(candidate: str) -> tuple[float, int]:
         version = re.search(r"-v(\d+)$", candidate)
         stem = candidate if re.search(r"-v\d+$", name) else re.sub(r"-v\d+$", "", candidate)
-        ratio = difflib.SequenceMatcher(None, name.casefold(), stem.casefold()).ratio()
+        # the dashes of options are no likeness
+        asked, there = (word.lstrip("-").casefold() for word in (name, stem))
+        ratio = difflib.SequenceMatcher(None, asked, there).ratio()
         return ratio, int(version.group(1)) if version else 0
 
     best = max(valid, key=key, default=None)

@@ -372,9 +372,11 @@ def _checked(scores: Array, rank: int, name: str) -> Array:
     """`scores` as float64, or a ValueError that names what is wrong and where."""
     axes = ("run", "task", "time")[:rank]
     try:
-        if np.asarray(scores).dtype.kind in "US":
+        given = np.asarray(scores)
+        texts = given.dtype.kind == "O" and any(isinstance(one, str | bytes) for one in given.flat)
+        if texts or given.dtype.kind in "US":
             raise TypeError("it holds text")
-        table = np.asarray(scores, np.float64)
+        table = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is not a table of numbers: {error}") from None
     if table.ndim != rank or not table.size:

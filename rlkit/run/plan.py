@@ -87,6 +87,8 @@ def settle_on(folder: Path, steps: int | None, quiet: bool) -> Plan:
                 "more"
             )
         options = resolve(dataclasses.replace(options, steps=steps))
+    if options.from_run is not None and not run_folder.steps(folder, whole=True):
+        inherited(options)  # it has yet to be started from: complains where it cannot
     return _going_on(folder, stored, options)
 
 

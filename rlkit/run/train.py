@@ -152,6 +152,9 @@ def _remarks(plan: Plan, start: int) -> list[str]:
     if plan.begun:
         notes = _version_notes(plan.folder, plan.options)
         notes.append(f"{plan.folder} continues after step {start:,}")
+        source = plan.options.from_run
+        if source is not None and not os.path.isfile(Path(source, run_folder.CONFIG)):
+            notes.append(f"the run it started from, {source}, is not there (any more)")
     if plan.task.note and plan.options.eval_episodes:
         notes.append(plan.task.note)
     if not plan.task.has_env and plan.options.eval_episodes:

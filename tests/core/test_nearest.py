@@ -13,3 +13,10 @@ def test_nothing_is_suggested_when_nothing_is_close() -> None:
     assert suggestion("zzzz", ["Hopper-v5"]) == ""
     assert suggestion("zzzz", []) == ""
     assert suggestion("Hoper-v5", ["Hopper-v5"]) == "; did you mean 'Hopper-v5'?"
+
+
+def test_dashes_alone_make_no_option_near() -> None:
+    known = ["--help", "--steps", "--quiet", "--trust"]
+    assert suggestion("--checkpoint", known) == ""
+    assert suggestion("--xyz", known) == ""
+    assert suggestion("--stesp", known) == "; did you mean '--steps'?"

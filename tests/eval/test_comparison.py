@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+import rlkit
 from rlkit.eval.comparison import compare_means
 from rlkit.eval.statistics import TooFewRunsWarning
 
@@ -113,3 +114,14 @@ def test_one_seed_cannot_tell():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         compare_means(np.ones((4, 2)), np.ones((3, 2)), **arguments)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [["1", "2"], [b"1", b"2"], np.array(["1", 2.0], object), [1.0, "2"], np.array(["1", "2"])],
+    ids=str,
+)
+def test_texts_are_no_scores(scores):
+    for pair in ((scores, [0.3] * 7), ([0.3] * 7, scores)):
+        with pytest.raises(ValueError, match="not a table of numbers: it holds text"):
+            rlkit.compare(*pair)

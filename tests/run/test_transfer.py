@@ -89,7 +89,12 @@ def test_the_warm_up_is_the_policys_own(start: Path, online: Build) -> None:
 def test_a_run_goes_on_when_its_start_is_gone(start: Path, online: Build) -> None:
     folder = train(online(**WSRL, seeds=(0,), from_run=str(start))).folder
     shutil.rmtree(start)
-    assert resume(folder, 70, quiet=True).step == 70
+    found = resume(folder, 70, quiet=True)
+    assert found.step == 70
+    assert f"the run it started from, {start}, is not there (any more)" in found.notes
+    shutil.rmtree(folder / "checkpoints")  # now it would have to start from it again
+    with pytest.raises(RunError, match="start is not a run folder"):
+        resume(folder, 80, quiet=True)
 
 
 def test_iql_is_a_start_too(offline: Build, online: Build, tmp_path: Path) -> None:
