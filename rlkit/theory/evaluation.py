@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, bicgstab, gmres
 
 from rlkit.theory.linear import DENSE_LIMIT, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import as_reals, check_gamma
 from rlkit.theory.words import named
 
 
@@ -22,6 +22,8 @@ def policy_law(mdp: FiniteMDP, policy: Array) -> Array:
     infeasible action or does not sum to one, naming the state.
     """
     policy = np.asarray(policy)
+    if policy.ndim != 1:
+        policy = as_reals("policy", policy, finite=False)
     if policy.ndim == 1:
         law = np.zeros(mdp.num_rows)
         law[mdp.rows(policy)] = 1.0
@@ -174,7 +176,7 @@ def occupancy(mdp: FiniteMDP, policy: Array, gamma: float, mu0: Array | None = N
         raise ValueError("a discounted occupancy needs gamma < 1")
     law = policy_law(mdp, policy)
     p, _ = policy_model(mdp, policy)
-    start = mdp.initial_law() if mu0 is None else np.asarray(mu0, np.float64)
+    start = mdp.initial_law() if mu0 is None else as_reals("mu0", mu0, (mdp.num_states,))
     ends = policy_stop(mdp, policy)
     states = solve_linear(p, (1.0 - gamma) * start, gamma, stop=ends, transpose=True)
     return law * states[mdp.state_of_row()]

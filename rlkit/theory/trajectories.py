@@ -12,7 +12,7 @@ from rlkit.theory.evaluation import policy_law
 from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
-from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_fraction, check_gamma, check_positive
 from rlkit.theory.words import named
 
 
@@ -100,7 +100,8 @@ def next_features(data: Transitions, features: Array) -> Array:
 
 def traces(data: Transitions, features: Array, decay: float) -> Array:
     """Accumulating traces z_t = decay z_{t-1} + phi_t, reset at each episode's start, [n, k]."""
-    out = np.array(features[data.s], np.float64)
+    decay = check_fraction("decay", decay)
+    out = as_reals("features", features, (None, None))[data.s]
     kernel: Any = _accumulate
     kernel(out, data.last, decay)
     return out
@@ -125,7 +126,10 @@ def lstd(
     z = traces(data, features, gamma * lam)
     change = features[data.s] - gamma * next_features(data, features)
     a = z.T @ change + ridge * np.eye(features.shape[1])
-    return np.linalg.solve(a, z.T @ data.r)
+    try:
+        return np.linalg.solve(a, z.T @ data.r)
+    except np.linalg.LinAlgError:
+        raise ValueError("the features leave the weights open: give a positive ridge") from None
 
 
 @named
@@ -171,6 +175,7 @@ def offline_td(
     check_fraction("lam", lam)
     check_positive("alpha", alpha)
     gamma = check_gamma(gamma)
+    theta = as_reals("theta", theta, (features.shape[1],))
     delta = data.r + (gamma * next_features(data, features) - features[data.s]) @ theta
     return theta + alpha * traces(data, features, gamma * lam).T @ delta
 

@@ -5,14 +5,29 @@ import pytest
 
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
+from rlkit.theory.continuous.continuous_time import clstd
+from rlkit.theory.continuous.diffusions import OrnsteinUhlenbeck, make_paths
+from rlkit.theory.continuous.mean_variance import Market
+from rlkit.theory.continuous.mean_variance import learn as learn_portfolio
+from rlkit.theory.geometry.bisimulation import policy_bisimulation
+from rlkit.theory.geometry.lipschitz import value_constant
 from rlkit.theory.learning.episodic import learn
 from rlkit.theory.learning.lsvi import learn_linear
 from rlkit.theory.learning.q_learning import learn_control, speedy_q
 from rlkit.theory.learning.td_learning import td_learn
 from rlkit.theory.learning.ucrl import ucrl
 from rlkit.theory.planning.average_reward import relative_value_iteration
+from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
+from rlkit.theory.preferences.mirror_maps import ball
+from rlkit.theory.preferences.online_learning import adaptive, quadratic_stream
+from rlkit.theory.preferences.preference_games import regularised_nash
+from rlkit.theory.preferences.reward_metrics import equivalent_reward
+from rlkit.theory.returns.stock import exponential
+from rlkit.theory.robust.r2pvi_settings import turning_chain
 from rlkit.theory.robust.rectangular import solve_robust
+from rlkit.theory.robust.regularised import suggested_weight
+from rlkit.theory.trajectories import lstd, simulate
 
 M = garnet(5, 2, 2)
 PHI, PI = np.eye(5), np.zeros(5, int)
@@ -98,3 +113,39 @@ def test_shapes_of_constructors():
     ):
         with pytest.raises(ValueError, match=what):
             call()
+
+
+@pytest.mark.parametrize("bad", NO_NUMBER)
+def test_other_real_arguments(bad):
+    paths = OrnsteinUhlenbeck().paths(0.1, 5, 3, 0)
+    segment = np.array([[0.0, 1.0], [1.0, 0.0]])
+    calls = {
+        "beta": lambda: clstd(paths, np.ones((3, 6, 1)), bad),
+        "lam": lambda: clstd(paths, np.ones((3, 6, 1)), 0.5, bad),
+        "dt": lambda: OrnsteinUhlenbeck().transition(bad),
+        "r": lambda: make_paths([0.0, 1.0], np.zeros((2, 2)), bad),
+        "rate_w": lambda: learn_portfolio(Market(), iterations=1, rate_w=bad),
+        "reward_weight": lambda: policy_bisimulation(M, PI, 0.9, reward_weight=bad),
+        "reward": lambda: value_constant(bad, 0.5, 0.9),
+        "r_correlation": lambda: suggested_weight(bad, 1.0),
+        "tau": lambda: regularised_nash(0.5 * np.ones((2, 2)), bad),
+        "radius": lambda: ball(2, bad),
+        "smoothness": lambda: adaptive(1.0, 1.0, bad),
+        "noise": lambda: quadratic_stream(segment, bad, 0),
+        "risk": lambda: exponential(bad),
+        "gamma": lambda: flow_matrix(M, bad),
+        "norm": lambda: turning_chain(0.1, norm=bad),
+        "scale": lambda: equivalent_reward(M, np.zeros((5, 2, 5)), 0.9, np.zeros(5), scale=bad),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match=name):
+            call()
+
+
+def test_dependent_features_are_no_linear_algebra_error():
+    paths = OrnsteinUhlenbeck().paths(0.1, 5, 3, 0)
+    with pytest.raises(ValueError, match="linearly dependent"):
+        clstd(paths, np.zeros((3, 6, 2)), 0.5)
+    data = simulate(M, PI, 5, seed=1)
+    with pytest.raises(ValueError, match="positive ridge"):
+        lstd(data, np.zeros((5, 2)), 0.9, ridge=0.0)

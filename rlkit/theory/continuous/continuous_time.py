@@ -19,7 +19,7 @@ from scipy.optimize import least_squares, root
 
 from rlkit.theory.continuous.diffusions import Paths
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import check_count
+from rlkit.theory.validate import as_reals, check_count, check_fraction, check_positive
 
 Schedule = Callable[[int], float]
 
@@ -45,7 +45,7 @@ def linear_model(
 
 def increments(paths: Paths, value: Array, beta: float) -> Array:
     """delta [n, K] of values [n, K+1]; the payoff replaces the value at the horizon."""
-    v = _with_payoff(paths, value)
+    v, beta = _with_payoff(paths, value), check_positive("beta", beta, strict=False)
     return np.diff(v, axis=1) + (paths.r - beta * v[:, :-1]) * paths.dt
 
 
@@ -57,6 +57,7 @@ def rewards_to_go(paths: Paths, beta: float) -> Array:
     if np.isnan(paths.terminal).any():
         i = int(np.argmax(np.isnan(paths.terminal)))
         raise ValueError(f"path {i} has no payoff: the martingale loss needs a horizon")
+    beta = check_positive("beta", beta, strict=False)
     out = np.empty_like(paths.r)
     ahead = paths.terminal
     for k in range(out.shape[1] - 1, -1, -1):
@@ -71,7 +72,7 @@ def martingale_loss(model: ValueModel, theta: Array, paths: Paths, beta: float) 
 
 def fit_martingale_loss(model: ValueModel, paths: Paths, beta: float, start: Array) -> Array:
     """theta [d] that minimises the martingale loss (least squares on Monte-Carlo returns)."""
-    scale = _loss_scale(paths, beta)
+    scale = _loss_scale(paths, check_positive("beta", beta, strict=False))
 
     def jacobian(theta: Array) -> Array:
         slope = model.gradient(theta, paths.t, paths.x)[:, :-1]
@@ -90,8 +91,7 @@ def traces(slope: Array, dt: Array, lam: float) -> Array:
 
     z_i = lam^dt z_{i-1} + gradient_i dt_i; lam in (0, 1] is the decay per unit of time.
     """
-    if not 0.0 <= lam <= 1.0:
-        raise ValueError(f"lam must lie in [0, 1], got {lam}")
+    lam = check_fraction("lam", lam)
     if lam == 0.0:
         return slope[:, :-1]
     out = slope[:, :-1] * dt[:, :, None]
@@ -132,7 +132,10 @@ def minimise_moment(
     if weighting == "gram":
         xi = traces(model.gradient(start, paths.t, paths.x), paths.dt, lam)
         gram = np.einsum("n,nk,nkd,nke->de", paths.weight, paths.dt, xi, xi)
-        half = np.linalg.inv(np.linalg.cholesky(gram))
+        try:
+            half = np.linalg.inv(np.linalg.cholesky(gram))
+        except np.linalg.LinAlgError:
+            raise ValueError("the test processes are linearly dependent at `start`") from None
     return _settled(
         least_squares(
             lambda theta: half @ moment(model, theta, paths, beta, lam), start,
@@ -197,16 +200,20 @@ def clstd(
     `features` [n, K+1, d], known part `offset` [n, K+1] of the value. At the horizon the payoff
     takes their place.
     """
-    phi = np.array(features, np.float64)
+    beta = check_positive("beta", beta, strict=False)
+    phi = np.array(as_reals("features", features))
     if phi.ndim != 3 or phi.shape[:2] != paths.x.shape:
         raise ValueError(f"features must be [{paths.x.shape[0]}, {paths.x.shape[1]}, d]")
     xi = traces(phi, paths.dt, lam)
     phi[~np.isnan(paths.terminal), -1] = 0.0
     change = np.diff(phi, axis=1) - beta * phi[:, :-1] * paths.dt[:, :, None]
-    known = np.zeros(paths.x.shape) if offset is None else np.asarray(offset, np.float64)
+    known = np.zeros(paths.x.shape) if offset is None else as_reals("offset", offset, paths.x.shape)
     a = np.einsum("n,nkd,nke->de", paths.weight, xi, change)
     b = np.einsum("n,nkd,nk->d", paths.weight, xi, increments(paths, known, beta))
-    return -np.linalg.solve(a, b)
+    try:
+        return -np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:
+        raise ValueError("the features are linearly dependent on these paths") from None
 
 
 def fit_mean_square_td_error(model: ValueModel, paths: Paths, beta: float, start: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
+from rlkit.theory.validate import as_reals, check_number, check_positive
 
 
 class Paths(NamedTuple):
@@ -40,22 +41,28 @@ def make_paths(
     t: Array, x: Array, r: Array | float = 0.0, terminal: Array | None = None,
     weight: Array | None = None,
 ) -> Paths:  # fmt: skip
-    """Checked `Paths`; t may be [K+1], r a number, weights default to equal ones.
+    """Checked `Paths`; t may be [K+1], r [K] or a number, weights default to equal ones.
 
     ValueError on shapes, meshes that do not increase, and non-finite states.
     """
-    x = np.asarray(x, np.float64)
+    x = as_reals("x", x, finite=False)
     if x.ndim != 2 or x.shape[1] < 2:
         raise ValueError(f"x must be [n, K+1] with K >= 1, got {x.shape}")
     n, points = x.shape
-    t = np.broadcast_to(np.asarray(t, np.float64), x.shape)
+    if np.shape(t) not in (x.shape, x.shape[1:]):
+        raise ValueError(f"t must have shape {x.shape} or {x.shape[1:]}, got {np.shape(t)}")
+    t = np.broadcast_to(as_reals("t", t), x.shape)
     if not (np.diff(t, axis=1) > 0).all():
         raise ValueError(f"path {int(np.argmin((np.diff(t, axis=1) > 0).all(1)))}: t must increase")
     if not np.isfinite(x).all():
         raise ValueError(f"path {int(np.argmin(np.isfinite(x).all(1)))} has a non-finite state")
-    rates = np.broadcast_to(np.asarray(r, np.float64), (n, points - 1))
-    ends = np.full(n, np.nan) if terminal is None else np.asarray(terminal, np.float64)
-    share = np.full(n, 1.0 / n) if weight is None else np.asarray(weight, np.float64)
+    rates = as_reals("r", check_number("r", r) if np.ndim(r) == 0 else r)
+    try:
+        rates = np.broadcast_to(rates, (n, points - 1))
+    except ValueError:
+        raise ValueError(f"r must broadcast to {(n, points - 1)}, got {rates.shape}") from None
+    ends = np.full(n, np.nan) if terminal is None else as_reals("terminal", terminal, finite=False)
+    share = np.full(n, 1.0 / n) if weight is None else as_reals("weight", weight)
     if ends.shape != (n,) or share.shape != (n,) or (share < 0).any() or not share.sum() > 0:
         raise ValueError(f"terminal and weight must be [{n}], weights >= 0 with a positive sum")
     return Paths(t, x, rates, ends, share / share.sum())
@@ -78,6 +85,7 @@ class OrnsteinUhlenbeck(NamedTuple):
 
     def meshed_coefficients(self, dt: float) -> tuple[float, float]:
         """a and b that TD methods reach on a mesh: a bias of order dt."""
+        dt = check_positive("dt", dt)
         keep = np.exp(-2.0 * self.kappa * dt)
         a = dt / (1.0 - keep + self.beta * dt)
         spread = self.sigma**2 / (2.0 * self.kappa) * (1.0 - keep)
@@ -85,7 +93,7 @@ class OrnsteinUhlenbeck(NamedTuple):
 
     def transition(self, dt: float) -> tuple[float, float]:
         """Factor and standard deviation of X(t + dt) given X(t)."""
-        keep = np.exp(-self.kappa * dt)
+        keep = np.exp(-self.kappa * check_positive("dt", dt))
         return float(keep), float(self.sigma * np.sqrt((1.0 - keep**2) / (2.0 * self.kappa)))
 
     def paths(self, dt: float, steps: int, count: int, seed: int) -> Paths:
@@ -116,6 +124,7 @@ class GeometricBrownian(NamedTuple):
 
     def mean_square_increment(self, theta: float, steps: int) -> float:
         """E sum_i (dM_i)^2 for J = x exp(theta (T - t)), in closed form."""
+        theta = check_number("theta", theta)
         t = np.linspace(0.0, self.horizon, steps + 1)
         dt = self.horizon / steps
         second = np.exp((2.0 * self.mu + self.s**2) * t[:-1])  # E X^2

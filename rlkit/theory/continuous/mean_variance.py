@@ -22,7 +22,7 @@ from rlkit.theory.brief import brief
 from rlkit.theory.continuous.continuous_time import ValueModel
 from rlkit.theory.continuous.diffusions import Paths, make_paths
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import check_counts
+from rlkit.theory.validate import check_counts, check_number, check_positive
 from rlkit.theory.words import named
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
@@ -82,7 +82,7 @@ class Market(NamedTuple):
 
     def value(self, policy: GaussianPolicy, w: float, t: Array, x: Array) -> Array:
         """Exact cost of a policy from (t, x), like t and x."""
-        ahead = self.horizon - np.asarray(t, np.float64)
+        ahead, w = self.horizon - np.asarray(t, np.float64), check_number("w", w)
         entropy = 0.5 * ahead * (LOG_2_PI + 1.0 + policy.log_variance + 0.5 * policy.growth * ahead)
         moment = self._second_moment(policy, np.asarray(x, np.float64) - w, ahead)
         return moment - self.temperature * entropy - (w - self.target) ** 2
@@ -92,6 +92,7 @@ class Market(NamedTuple):
     ) -> tuple[float, float]:
         """Mean and standard deviation of terminal wealth; `explore` False plays the mean action."""
         quiet = policy if explore else policy._replace(log_variance=-np.inf)
+        w = check_number("w", w)
         y = self.wealth - w
         mean = y * np.exp(-policy.gain * self.rho * self.sigma * self.horizon)
         square = self._second_moment(quiet, np.array(y), np.array(self.horizon))
@@ -107,7 +108,7 @@ class Market(NamedTuple):
         self, policy: GaussianPolicy, w: float, steps: int, count: int, rng: np.random.Generator
     ) -> tuple[Array, Array]:
         """x - w [count, steps + 1], and the standardised actions drawn [count, steps]."""
-        dt = self.horizon / steps
+        dt, w = self.horizon / steps, check_number("w", w)
         ahead = self.horizon - dt * np.arange(steps)
         noise = rng.normal(size=(count, steps))
         moves = self.sigma * (self.rho * dt + np.sqrt(dt) * rng.normal(size=(count, steps)))
@@ -131,6 +132,7 @@ class Market(NamedTuple):
 
     def value_model(self, w: float) -> ValueModel:
         """J of theta [3], with its gradient."""
+        w = check_number("w", w)
         end, shift = self.horizon, (w - self.target) ** 2
 
         def value(theta: Array, t: Array, x: Array) -> Array:
@@ -181,6 +183,9 @@ def learn(
     )
     if critic not in CRITICS:
         raise ValueError(f"critic must be one of {CRITICS}, got {critic!r}")
+    for name, rate in (("rate_theta", rate_theta), ("rate_phi", rate_phi), ("rate_w", rate_w)):
+        check_positive(name, rate, strict=False)
+    decay = check_positive("decay", decay, strict=False)
     rng, lam = np.random.default_rng(seed), market.temperature
     theta, phi, w = np.zeros(3), np.zeros(3), market.target
     t = np.linspace(0.0, market.horizon, steps + 1)

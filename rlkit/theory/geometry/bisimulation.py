@@ -16,7 +16,7 @@ from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_chain
 from rlkit.theory.geometry.transport import metric_sweep, sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.validate import check_gamma, check_positive
+from rlkit.theory.validate import check_gamma, check_number, check_positive
 from rlkit.theory.words import named
 
 
@@ -40,7 +40,7 @@ def bisimulation_metric(
     Termination counts as an absorbing state of reward 0. Every state needs the same actions
     (ValueError). Work per sweep: S^2 A / 2 transport problems of the size of the supports.
     """
-    gamma = _discount(gamma)
+    gamma, reward_weight = _discount(gamma), check_number("reward_weight", reward_weight)
     if not mdp.is_complete:
         raise ValueError("states are comparable only if every action is feasible in all of them")
     p, r = _with_end(mdp.laws(), mdp.r, mdp.num_actions)
@@ -55,7 +55,8 @@ def policy_bisimulation(
 ) -> StateMetric:  # fmt: skip
     """The on-policy metric |r_pi(s) - r_pi(t)| + gamma W1(P_pi(s), P_pi(t)): bounds |V^pi| gaps."""
     p, r = _with_end(*policy_chain(mdp, policy), 1)
-    found = _fixed_point(p, reward_weight * r, 1, _discount(gamma), tolerance)
+    weight = check_number("reward_weight", reward_weight)
+    found = _fixed_point(p, weight * r, 1, _discount(gamma), tolerance)
     return found._replace(distance=found.distance[: mdp.num_states, : mdp.num_states])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlkit.theory.geometry.transport import row_distances, row_transport
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import check_gamma, check_positive
 
 
 def lipschitz_constant(values: Array, metric: Array) -> float:
@@ -53,8 +53,8 @@ def transition_constant(mdp: FiniteMDP, metric: Array) -> float:
 def value_constant(reward: float, transition: float, gamma: float) -> float:
     """L_r / (1 - gamma L_P), the bound on the Lipschitz constant of V*; inf if gamma L_P >= 1."""
     gamma = check_gamma(gamma)
-    if reward < 0 or transition < 0:
-        raise ValueError(f"Lipschitz constants are non-negative, got {reward, transition}")
+    reward = check_positive("reward", reward, strict=False)
+    transition = check_positive("transition", transition, strict=False)
     return reward / (1.0 - gamma * transition) if gamma * transition < 1.0 else np.inf
 
 

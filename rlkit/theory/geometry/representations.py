@@ -19,7 +19,7 @@ from rlkit.theory.evaluation import policy_law, policy_model, policy_stop
 from rlkit.theory.linear import factor_chain, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.trajectories import Transitions
-from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_counts, check_gamma, check_positive
 from rlkit.theory.words import named
 
 DENSE_LIMIT = 3000
@@ -175,7 +175,9 @@ def learn_successor(
     check_positive("alpha", alpha)
     check_positive("omega", omega, strict=False)
     gamma = _discount(gamma)
-    psi = np.zeros((num_states, num_states)) if start is None else np.array(start, np.float64)
+    psi = np.zeros((num_states, num_states))
+    if start is not None:
+        psi[:] = as_reals("start", start, psi.shape)
     visits = np.zeros(num_states)
     for s, s2 in zip(data.s, data.s2, strict=True):
         visits[s] += 1
@@ -207,6 +209,8 @@ def generalised_improvement(
     """
     if not library:
         raise ValueError("the library holds no policy")
+    features = as_reals("features", features, (mdp.num_rows, None))
+    weights = as_reals("weights", weights, (features.shape[1],))
     q = np.max([successor_features(mdp, pi, gamma, features) @ weights for pi in library], 0)
     top = np.maximum.reduceat(q, mdp.sa_ptr[:-1])
     best = np.flatnonzero(q == top[mdp.state_of_row()])
@@ -216,9 +220,7 @@ def generalised_improvement(
 @named
 def successor_features(mdp: FiniteMDP, policy: Array, gamma: float, features: Array) -> Array:
     """psi(s, a) = phi(s, a) + gamma E psi(s', pi), [L, k], for row features phi [L, k]."""
-    phi = np.asarray(features, np.float64)
-    if phi.ndim != 2 or len(phi) != mdp.num_rows:
-        raise ValueError(f"features must be [{mdp.num_rows}, k], got {phi.shape}")
+    phi = as_reals("features", features, (mdp.num_rows, None))
     p, _ = policy_model(mdp, policy)
     law = policy_law(mdp, policy)
     mean = np.add.reduceat(law[:, None] * phi, mdp.sa_ptr[:-1])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.validate import as_integers, as_reals, check_gamma
 
 
 class ModelClass(NamedTuple):
@@ -73,8 +74,9 @@ def all_models(states: int, actions: int, rewards: Array, gamma: float = 0.9) ->
 
 def model_class(moves: Array, rewards: Array, gamma: float) -> ModelClass:
     """Optimal values of deterministic models [M, S, A] with one reward table [S, A]."""
-    moves, rewards = np.asarray(moves), np.asarray(rewards, np.float64)
-    if moves.ndim != 3 or moves.shape[1:] != rewards.shape or not 0.0 <= gamma < 1.0:
+    moves, rewards = as_integers("moves", moves), as_reals("rewards", rewards)
+    gamma = check_gamma(gamma)
+    if moves.ndim != 3 or moves.shape[1:] != rewards.shape or gamma == 1.0:
         raise ValueError(
             f"need moves [M, S, A], rewards [S, A] and gamma < 1, got {moves.shape}, "
             f"{rewards.shape}, {gamma}"

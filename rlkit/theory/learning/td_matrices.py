@@ -17,7 +17,7 @@ from rlkit.theory.evaluation import (
 from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import stationary_law
-from rlkit.theory.validate import check_count, check_fraction, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_fraction, check_gamma, check_positive
 from rlkit.theory.words import named
 
 
@@ -59,17 +59,18 @@ def td_system(
     if gamma * lam == 1.0:
         require_termination(mdp, target)
         p, r = policy_chain(mdp, target)
-    if law is None:
-        law = stationary_law(policy_chain(mdp, target if behaviour is None else behaviour)[0])
     n = mdp.num_states
+    features = as_reals("features", features, (n, None))
+    if law is not None:
+        law = as_reals("law", law, (n,))
+    else:
+        law = stationary_law(policy_chain(mdp, target if behaviour is None else behaviour)[0])
     dense = p.toarray()
     spread = solve_chain(
         p, np.c_[(np.eye(n) - gamma * dense) @ features, r], gamma * lam, policy_stop(mdp, target)
     )
     weighted = features.T * law
-    return TDSystem(
-        weighted @ spread[:, :-1], weighted @ spread[:, -1], weighted @ features, np.asarray(law)
-    )
+    return TDSystem(weighted @ spread[:, :-1], weighted @ spread[:, -1], weighted @ features, law)
 
 
 @named
@@ -83,6 +84,7 @@ def emphatic_system(
     p, r = policy_chain(mdp, target) if gamma == 1.0 else policy_model(mdp, target)
     law = stationary_law(policy_chain(mdp, behaviour)[0])
     n = mdp.num_states
+    features = as_reals("features", features, (n, None))
     f = solve_chain(p, law, gamma, policy_stop(mdp, target), transpose=True)
     weighted = features.T * f
     key = weighted @ ((sp.eye_array(n) - gamma * p) @ features)

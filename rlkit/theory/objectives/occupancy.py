@@ -21,7 +21,7 @@ from rlkit.theory.evaluation import occupancy
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_gamma, check_positive
 from rlkit.theory.words import named
 
 _PAIRWISE_STEPS = 10_000  # between two solves; a bound that well-posed objectives never meet
@@ -60,10 +60,10 @@ def chebyshev(
     """
     rewards = _rewards(mdp, rewards)
     k = len(rewards)
-    w = np.ones(k) if weights is None else np.asarray(weights, np.float64)
-    z = np.zeros(k) if target is None else np.asarray(target, np.float64)
-    if w.shape != (k,) or z.shape != (k,) or not (w > 0).all():
-        raise ValueError(f"weights (positive) and target must be [{k}]")
+    w = np.ones(k) if weights is None else as_reals("weights", weights, (k,))
+    z = np.zeros(k) if target is None else as_reals("target", target, (k,))
+    if not (w > 0).all():
+        raise ValueError(f"weights must be positive, got {w}")
     # Variables d and the level t: t <= w_k (J_k - z_k).
     return _program(
         mdp, gamma, np.append(np.zeros(mdp.num_rows), -1.0), rewards,
@@ -82,7 +82,8 @@ def constrained(
     costs = _rewards(mdp, costs)
     reward = _rewards(mdp, np.asarray(reward)[None])[0]
     every = np.vstack([reward, costs])
-    return _program(mdp, gamma, -reward, every, costs, np.asarray(limits, np.float64))
+    bounds = as_reals("limits", limits, (len(costs),))
+    return _program(mdp, gamma, -reward, every, costs, bounds)
 
 
 @named

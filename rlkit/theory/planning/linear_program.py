@@ -31,7 +31,7 @@ class LinearProgram(NamedTuple):
 
 def flow_matrix(mdp: FiniteMDP, gamma: float) -> sp.csr_array:
     """E - gamma P [L, S], where E picks the state of each row; its transpose is the flow."""
-    shape = (mdp.num_rows, mdp.num_states)
+    gamma, shape = check_gamma(gamma), (mdp.num_rows, mdp.num_states)
     own = sp.csr_array(
         (np.ones(mdp.num_rows), (np.arange(mdp.num_rows), mdp.state_of_row())), shape
     )

@@ -93,8 +93,6 @@ def quantal_response(
     check_positive("temperature", temperature)
     check_positive("tolerance", tolerance)
     A = _matrix(A)
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
     n, m = A.shape
     base = np.r_[log_law(row_reference, n), log_law(column_reference, m)]
     skew = np.block([[np.zeros((n, n)), A], [-A.T, np.zeros((m, m))]])

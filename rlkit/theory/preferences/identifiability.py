@@ -20,7 +20,7 @@ from rlkit.theory.evaluation import evaluate_policy
 from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import check_count, check_counts, check_positive
+from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
 from rlkit.theory.words import named
 
 
@@ -236,6 +236,7 @@ def fit_reward(
     ArithmeticError if the optimiser does not settle.
     """
     check_positive("ridge", ridge, strict=False)
+    gamma = check_gamma(gamma)
     max_iterations = check_count("max_iterations", max_iterations)
     if statistic not in ("regret", "return"):
         raise ValueError(f"statistic must be 'regret' or 'return', got {statistic!r}")

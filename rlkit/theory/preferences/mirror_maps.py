@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from rlkit.theory.validate import check_count, check_positive
+
 Array = np.ndarray
 TINY = 1e-300  # the logarithm of a probability that underflowed stays finite
 
@@ -35,7 +37,7 @@ class MirrorMap(NamedTuple):
 
 def entropy(size: int) -> MirrorMap:
     """The simplex with negative entropy: multiplicative weights, KL divergence, max dual norm."""
-    _positive("size", size)
+    check_count("size", size)
 
     def step(x: Array, g: Array, eta: Array | float) -> Array:
         return softmax(np.log(np.maximum(x, TINY)) - eta * g, axis=-1)
@@ -51,7 +53,7 @@ def entropy(size: int) -> MirrorMap:
 
 def ball(size: int, radius: float = 1.0) -> MirrorMap:
     """The Euclidean ball around 0 with |x|^2 / 2."""
-    _positive("radius", radius)
+    radius = check_positive("radius", radius)
 
     def project(x: Array) -> Array:
         length = np.linalg.norm(x, axis=-1, keepdims=True)
@@ -120,14 +122,9 @@ def project_simplex(x: Array) -> Array:
 def _euclidean(
     size: int, project: Callable[[Array], Array], best: Callable[[Array], Array]
 ) -> MirrorMap:
-    _positive("size", size)
+    check_count("size", size)
     return MirrorMap(
         project(np.zeros(size)), lambda x, g, eta: project(x - eta * g),
         lambda z, eta: project(-eta * z), lambda x, y: 0.5 * ((x - y) ** 2).sum(-1), best,
         lambda g: np.linalg.norm(g, axis=-1),
     )  # fmt: skip
-
-
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value}")

@@ -19,7 +19,7 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, MirrorMap, entropy
-from rlkit.theory.validate import check_count, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_positive
 from rlkit.theory.words import named
 
 Gradient = Callable[[int, Array], Array]  # (round from 0, point [..., d]) -> [..., d]
@@ -50,27 +50,27 @@ class Play(NamedTuple):
 def constant(eta: float) -> StepRule:
     """The same step every round."""
     check_positive("eta", eta)
-    _check_positive(eta=eta)
     return lambda t, variation: eta
 
 
 def decreasing(eta: float) -> StepRule:
     """eta / sqrt(t): no horizon needed."""
     check_positive("eta", eta)
-    _check_positive(eta=eta)
     return lambda t, variation: eta / np.sqrt(t)
 
 
 def adaptive(diameter: float, gradient_bound: float, smoothness: float = 1.0) -> StepRule:
     """D / sqrt(10 D^2 L^2 + 4 G^2 + sum_{s<t} |g_s - g_{s-1}|^2), the rule of the SEA analysis."""
-    _check_positive(diameter=diameter, gradient_bound=gradient_bound)
+    check_positive("diameter", diameter)
+    check_positive("gradient_bound", gradient_bound)
+    check_positive("smoothness", smoothness)
     base = 10.0 * diameter**2 * smoothness**2 + 4.0 * gradient_bound**2
     return lambda t, variation: diameter / np.sqrt(base + variation)
 
 
 def strongly_convex(modulus: float) -> StepRule:
     """2 / (lambda t) for lambda-strongly convex losses: logarithmic regret."""
-    _check_positive(modulus=modulus)
+    check_positive("modulus", modulus)
     return lambda t, variation: 2.0 / (modulus * t)
 
 
@@ -130,8 +130,8 @@ def hedge(losses: Array, eta: float | None = None, optimistic: bool = False) -> 
     at most 2 sqrt(T ln(n) / 2) + sqrt(ln(n) / 8). With eta = sqrt(8 ln n / T) it is at most
     sqrt(T ln(n) / 2).
     """
-    losses = np.asarray(losses, np.float64)
-    if losses.ndim < 2 or not np.isfinite(losses).all():
+    losses = as_reals("losses", losses)
+    if losses.ndim < 2:
         raise ValueError(f"losses must be finite, [T, ..., n], got shape {losses.shape}")
     steps = decreasing(np.sqrt(8.0 * np.log(max(losses.shape[-1], 2)))) if eta is None else (
         constant(eta))  # fmt: skip
@@ -152,7 +152,6 @@ def extragradient(
     """
     check_positive("eta", eta)
     rounds = check_count("rounds", rounds)
-    _check_positive(eta=eta)
     anchor = _begin(mirror, start, rounds)
     points, gradients = np.empty((2, rounds, *anchor.shape))
     for t in range(rounds):
@@ -172,7 +171,10 @@ def online_newton(
     b = min(1 / (4 G D), curvature) / 2; regret O(d log of the variation).
     """
     rounds = check_count("rounds", rounds)
-    _check_positive(radius=radius, curvature=curvature, gradient_bound=gradient_bound)
+    for name, value in (
+        ("radius", radius), ("curvature", curvature), ("gradient_bound", gradient_bound),
+    ):  # fmt: skip
+        check_positive(name, value)
     guess = _guess(hint)
     beta = 0.5 * min(1.0 / (8.0 * gradient_bound * radius), curvature)
     metric = np.eye(size) * (1.0 + 0.5 * beta * gradient_bound**2)
@@ -201,7 +203,6 @@ def dynamic_ensemble(
     etas = np.asarray(etas, np.float64)
     if etas.ndim != 1 or not (etas > 0).all():
         raise ValueError("etas must be a list of positive steps")
-    _check_positive(meta_eta=meta_eta)
     anchor = np.tile(mirror.start, (etas.size, 1))  # [k, d]
     score, last = np.zeros(etas.size), np.zeros(mirror.start.size)
     points, gradients = np.empty((2, rounds, mirror.start.size))
@@ -250,9 +251,8 @@ def quadratic_stream(
     means: Array, noise: float, seed: int, replicates: int | None = None
 ) -> QuadraticStream:
     """Gaussian noise of deviation `noise` a coordinate around means [T, d]."""
-    means = np.asarray(means, np.float64)
-    if means.ndim != 2 or noise < 0:
-        raise ValueError(f"means must be [T, d] and noise >= 0, got {means.shape}, {noise}")
+    means = as_reals("means", means, (None, None))
+    noise = check_positive("noise", noise, strict=False)
     shape = means.shape if replicates is None else (len(means), replicates, means.shape[1])
     lift = means if replicates is None else means[:, None]
     drawn = np.random.default_rng(seed).normal(size=shape)
@@ -289,9 +289,3 @@ def _begin(mirror: MirrorMap, start: Array | None, rounds: int) -> Array:
     if point.shape[-1] != mirror.start.size:
         raise ValueError(f"start has shape {point.shape}, the set has {mirror.start.size} axes")
     return point
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")

@@ -17,7 +17,7 @@ from scipy.special import expit, log_softmax
 from rlkit.theory.preferences.games import log_law, quantal_response, solve_zero_sum
 from rlkit.theory.preferences.mirror_maps import Array, entropy
 from rlkit.theory.preferences.online_learning import Hint, Play, constant, mirror_descent
-from rlkit.theory.validate import check_count, check_positive
+from rlkit.theory.validate import check_count, check_fraction, check_positive
 from rlkit.theory.words import named
 
 
@@ -71,7 +71,7 @@ def regularised_nash(P: Array, tau: float, reference: Array | None = None) -> Ar
 
     It solves the game P(pi beats pi') - tau KL(pi || ref) + tau KL(pi' || ref).
     """
-    P = check_preferences(P)
+    P, tau = check_preferences(P), check_positive("tau", tau)
     # Both players' logits solve the same equation, so the two-player solution is symmetric.
     return quantal_response(P, tau, reference, reference).row
 
@@ -106,6 +106,8 @@ def nash_md(
     it, at pi = ref exp(P m / tau).
     """
     check_positive("tau", tau)
+    if eta is not None:
+        check_positive("eta", eta)
     rounds = check_count("rounds", rounds)
     return _regularised_descent(
         P, tau, rounds, lambda t: 2.0 / (tau * (t + 2)) if eta is None else eta, reference, start,
@@ -139,7 +141,7 @@ def accelerated(
     """
     check_positive("eta", eta)
     rounds = check_count("rounds", rounds)
-    if not 0 <= alpha < 1:
+    if check_fraction("alpha", alpha) == 1.0:
         raise ValueError(f"alpha must lie in [0, 1), got {alpha}")
     if callable(payoff):
         score, n = payoff, size

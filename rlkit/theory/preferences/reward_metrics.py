@@ -20,7 +20,7 @@ from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import check_gamma
+from rlkit.theory.validate import as_reals, check_gamma, check_positive
 
 Canonical = Callable[[Array, Array, float], Array]  # (P, R, gamma) -> [S, A, S]
 TRIVIAL = 1e-10  # a canonical reward this small next to its reward counts as zero
@@ -109,7 +109,9 @@ STARC = ("val", "minimal")  # the canonicalisations that make a STARC metric
 def reward_norm(P: Array, R: Array, order: float = 2, weighted: bool = False) -> float:
     """l1, l2 or max norm of a reward table; `weighted` multiplies |R|^p by P (the max norm then
     looks at possible transitions only)."""
-    size = np.abs(R)
+    size = np.abs(as_reals("R", R))
+    if isinstance(order, bool):
+        raise ValueError(f"norm order must be 1, 2 or inf, got {order}")
     if order == np.inf:
         return float((size * (P > 0) if weighted else size).max())
     if order not in (1, 2):
@@ -127,7 +129,7 @@ def standardise(
     if canonical not in CANONICAL:
         raise ValueError(f"canonical must be one of {', '.join(CANONICAL)}, got {canonical!r}")
     image = CANONICAL[canonical](P, R, gamma)
-    if normaliser == 0:
+    if normaliser == 0 and not isinstance(normaliser, bool):
         return image
     size = reward_norm(P, image, normaliser, weighted)
     if size <= TRIVIAL * reward_norm(P, R, normaliser) or size == 0.0:
@@ -186,8 +188,7 @@ def equivalent_reward(
     `potential` [S]; `noise` [S, A, S] is redistributed over s', its mean taken off.
     """
     P, R = _tables(mdp, R, gamma)
-    if not scale > 0:
-        raise ValueError(f"scale must be positive, got {scale}")
+    scale = check_positive("scale", scale)
     phi = np.asarray(potential, np.float64)
     shaped = R + gamma * phi - phi[:, None, None]
     if noise is not None:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.validate import check_between
 
 SNAP = 1e-9  # a weight this close to 0 or 1 is rounding, not a split
 
@@ -262,8 +263,7 @@ def quantiles(values: Array, weights: Array, count: int) -> tuple[Array, Array]:
 
 def cvar(values: Array, weights: Array, tau: float) -> float:
     """Mean of the worst `tau` share of a law with atoms `values`, tau in (0, 1]."""
-    if not 0.0 < tau <= 1.0:
-        raise ValueError(f"tau must lie in (0, 1], got {tau}")
+    tau = check_between("tau", tau, 0.0, 1.0)
     order = np.argsort(values)
     share = np.asarray(weights, np.float64)[order]
     used = np.minimum(share, np.maximum(0.0, tau - np.r_[0.0, np.cumsum(share)[:-1]]))

@@ -22,7 +22,7 @@ from rlkit.theory.geometry.transport import sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.distributional import as_outcomes
 from rlkit.theory.returns.laws import Categorical, Outcomes, Plan, Quantile, make_plan
-from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.validate import check_between, check_count, check_gamma, check_positive
 from rlkit.theory.words import named
 
 UNKNOWN = 1e200  # an error bound that nothing is known about; finite, so that 0 times it is 0
@@ -44,8 +44,7 @@ QUADRATIC = Utility(lambda x: -(x**2), 2, None)
 
 def exponential(risk: float) -> Utility:
     """-exp(-risk x): entropic risk, finite horizons only."""
-    if not risk > 0:
-        raise ValueError(f"risk must be positive, got {risk}")
+    risk = check_positive("risk", risk)
     return Utility(lambda x: -np.exp(-risk * x), None, None)
 
 
@@ -123,15 +122,14 @@ def optimal_cvar(
     CVaR = max_b b + E min(G - b, 0) / tau, so one shortfall plan for all stocks c = -b serves
     every tau; the maximum is taken over the grid.
     """
-    if not 0.0 < tau <= 1.0:
-        raise ValueError(f"tau must lie in (0, 1], got {tau}")
+    tau = check_between("tau", tau, 0.0, 1.0)
     plan = solve_stock(model, gamma, SHORTFALL, stock, law, horizon, **options)  # type: ignore[arg-type]
     return *best_cvar(plan, tau), plan
 
 
 def best_cvar(plan: StockSolution, tau: float) -> tuple[float, float]:
     """CVaR_tau and starting stock read off a shortfall plan."""
-    levels = -plan.stock + plan.at_start() / tau
+    levels = -plan.stock + plan.at_start() / check_between("tau", tau, 0.0, 1.0)
     best = int(np.argmax(levels))
     return float(levels[best]), float(plan.stock[best])
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import check_positive
+from rlkit.theory.validate import as_reals, check_number, check_positive
 
 METHODS = ("r2pvi-tv", "r2pvi-kl", "r2pvi-chi2", "pevi", "drpvi-tv", "drvi-kl")
 
@@ -106,12 +106,20 @@ def fit(
     """
     check_positive("ridge", ridge)
     check_positive("beta", beta, strict=False)
+    if v_min is not None:
+        v_min = check_number("v_min", v_min)
     data = _checked(data)
     phi, r = data.phi, data.r
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
     horizon, n, d = phi.shape
-    force = np.broadcast_to(np.asarray(strength, np.float64), (horizon, d))
+    if np.ndim(strength) == 0:
+        strength = check_number("strength", strength)
+    given = as_reals("strength", strength)
+    try:
+        force = np.broadcast_to(given, (horizon, d))
+    except ValueError:
+        raise ValueError(f"strength must broadcast to {(horizon, d)}, got {given.shape}") from None
     constrained = method.startswith("dr")
     if not ((force >= 0).all() if constrained else (force > 0).all()):
         wanted = "non-negative" if constrained else "positive"
@@ -119,7 +127,7 @@ def fit(
     kind = penalty or ("elliptic" if method == "pevi" else "l1")
     if kind not in ("l1", "l2", "elliptic"):
         raise ValueError(f"penalty must be 'l1', 'l2' or 'elliptic', got {kind!r}")
-    spread = np.ones((horizon, n)) if variance is None else np.asarray(variance, np.float64)
+    spread = np.ones((horizon, n)) if variance is None else as_reals("variance", variance)
     if spread.shape != (horizon, n) or not (spread > 0).all():
         raise ValueError(f"variance must be positive, [{horizon}, {n}]")
     weights, inverse = np.zeros((horizon, d)), np.zeros((horizon, d, d))

@@ -17,6 +17,7 @@ import numpy as np
 
 from rlkit.theory.mdp import Array
 from rlkit.theory.robust.r2pvi import OfflineData, PessimisticPlan
+from rlkit.theory.validate import check_fraction, check_number
 
 FAIL, GOOD = 3, 4  # states x4 and x5 of the chain
 SLIP = 0.001  # nominal chance that the long way fails
@@ -64,8 +65,9 @@ def turning_chain(
     second stage on. e_1 and e_2 lead on along the chain (slipping into x4), e_4 leads to x5; in
     the first stage of a perturbed world it leads to x4 with probability `perturbation` instead.
     """
-    if perturbation is not None and not 0.0 <= perturbation <= 1.0:
-        raise ValueError(f"perturbation must lie in [0, 1], got {perturbation}")
+    if perturbation is not None:
+        perturbation = check_fraction("perturbation", perturbation)
+    delta, norm = check_fraction("delta", delta), check_number("norm", norm)
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=4)))
     x = signs.sum(1) * norm / 4.0
     phi = np.zeros((5, 16, 4))

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
-from rlkit.theory.validate import check_count, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_between, check_count, check_gamma, check_positive
 from rlkit.theory.words import named
 
 
@@ -56,8 +56,8 @@ def solve_regularised(
         raise ValueError(f"divergence must be 'chi2' or 'kl', got {divergence!r}")
     if not mdp.is_stochastic:
         raise ValueError("occupancies need a model without termination; see restarting()")
-    ref = np.asarray(reference, np.float64)
-    if ref.shape != (mdp.num_rows,) or (ref < 0).any() or not abs(ref.sum() - 1.0) < 1e-8:
+    ref = as_reals("reference", reference, (mdp.num_rows,))
+    if (ref < 0).any() or not abs(ref.sum() - 1.0) < 1e-8:
         raise ValueError(f"reference must be a law over the {mdp.num_rows} rows")
     start = (1.0 - gamma) * mdp.initial_law()
     uncovered = (start > 0) & (np.add.reduceat(ref, mdp.sa_ptr[:-1]) == 0)
@@ -170,9 +170,9 @@ def correlated_proxy_bound(r: Array, proxy: Array, reference: Array, d: Array) -
 
 def suggested_weight(r_correlation: float, proxy_deviation: float) -> float:
     """Weight sigma sqrt(1 / rho^2 - 1) of sqrt(chi2) that the bound suggests."""
-    if not 0 < r_correlation <= 1:
-        raise ValueError(f"the correlation must lie in (0, 1], got {r_correlation}")
-    return float(proxy_deviation * np.sqrt(1.0 / r_correlation**2 - 1.0))
+    r_correlation = check_between("r_correlation", r_correlation, 0.0, 1.0)
+    spread = check_positive("proxy_deviation", proxy_deviation, strict=False)
+    return float(spread * np.sqrt(1.0 / r_correlation**2 - 1.0))
 
 
 def _standardise(r: Array, proxy: Array, reference: Array) -> tuple[float, Array, Array]:
