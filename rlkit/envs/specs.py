@@ -167,8 +167,8 @@ def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _check_code(env_id: str, entry: Any, given: Mapping[str, Any]) -> None:
-    """Raises UsageError for arguments that the code does not take, and for those that stand where
-    it takes a function, which no file can hold."""
+    """Raises UsageError for arguments that the code does not take, for texts in place of numbers,
+    and for those that stand where it takes a function, which no file can hold."""
     code = _code(entry)
     try:
         signature = inspect.signature(code, eval_str=True) if code is not None else None
@@ -190,6 +190,11 @@ def _check_code(env_id: str, entry: Any, given: Mapping[str, Any]) -> None:
                 f"environment {env_id!r} has the argument {name} = {value!r}, where {label} takes "
                 "a function; a file holds none"
             )
+        elif isinstance(value, str | dict) and _is_number(takes[name]):
+            raise UsageError(
+                f"environment {env_id!r} has the argument {name} = {value!r}, where {label} takes "
+                "a number"
+            )
 
 
 def _code(entry: Any) -> Any:
@@ -201,6 +206,12 @@ def _code(entry: Any) -> Any:
         return getattr(importlib.import_module(module), name, None)
     except Exception:  # its maker will say so
         return None
+
+
+def _is_number(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is a number by its default, and by its hint if it has one."""
+    hints = (parameter.empty, bool, int, float)
+    return isinstance(parameter.default, int | float) and parameter.annotation in hints
 
 
 def _is_function(hint: Any, value: Any) -> bool:

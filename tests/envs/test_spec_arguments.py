@@ -127,3 +127,9 @@ def test_an_argument_that_is_not_taken_is_named() -> None:
 def test_what_an_environment_stumbles_over_is_one_line() -> None:
     with pytest.raises(UsageError, match=r"^file: environment 'Pendulum-v1' cannot be made"):
         make_described(text_of(kwargs={"render_mode": {"a": [1]}}), "file")
+
+
+@pytest.mark.parametrize("value", ["x", "9.81", {"a": 1}])
+def test_a_text_is_no_number(value: Any) -> None:
+    with pytest.raises(UsageError, match=r"^file: .* g = .*where PendulumEnv takes a number"):
+        make_described(text_of(kwargs={"g": value}), "file")

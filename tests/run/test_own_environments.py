@@ -142,8 +142,8 @@ def test_exported_policies_act_inside_the_space(
     box: spaces.Box, register: Callable[..., str], tmp_path: Path
 ) -> None:
     options = Options(
-        "sac", env=register(lambda: Halves(box)), steps=4, warmup=4, out=str(tmp_path / "run"),
-        engine="eager", eval_episodes=1, quiet=True, config=SMALL,
+        "sac", env=register(lambda: Halves(box)), steps=4, warmup=4, utd=0,
+        out=str(tmp_path / "run"), engine="eager", eval_episodes=1, quiet=True, config=SMALL,
     )  # fmt: skip
     train(options)
     file = export(tmp_path / "run").path
@@ -222,7 +222,7 @@ def test_arguments_of_an_id_travel_too(
     name = register(entry, g=8.0)
     train(
         Options(
-            "sac", env=name, steps=4, warmup=4, out=str(tmp_path / "run"), engine="eager",
+            "sac", env=name, steps=4, warmup=4, utd=0, out=str(tmp_path / "run"), engine="eager",
             eval_episodes=0, quiet=True, config=SMALL,
         )
     )  # fmt: skip
@@ -268,7 +268,7 @@ def test_other_actions_are_refused_by_name(
 ) -> None:
     train(
         Options(
-            "sac", env=register(Halves), steps=4, warmup=4, out=str(tmp_path / "run"),
+            "sac", env=register(Halves), steps=4, warmup=4, utd=0, out=str(tmp_path / "run"),
             engine="eager", eval_episodes=0, quiet=True, config=SMALL,
         )
     )  # fmt: skip
@@ -295,7 +295,8 @@ def test_other_numbering_and_other_observations_are_refused_by_name(
 
     train(
         Options(
-            "dqn", env=register(lambda: Counted(-1)), steps=4, warmup=4, out=str(tmp_path / "run"),
+            "dqn", env=register(lambda: Counted(-1)), steps=4, warmup=4, utd=0,
+            out=str(tmp_path / "run"),
             engine="eager", eval_episodes=0, quiet=True, config=SMALL,
         )
     )  # fmt: skip
