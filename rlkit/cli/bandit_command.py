@@ -147,7 +147,8 @@ def _run(
 
 def interval(one: Simulation, when: int) -> Interval:
     """Mean regret over runs at a recorded round; without bounds for a single run."""
-    from rlkit.eval.statistics import TooFewRunsWarning, bootstrap_interval, mean
+    from rlkit.eval.statistics import bootstrap_interval, mean
+    from rlkit.eval.tables import TooFewRunsWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TooFewRunsWarning)  # the table shows it

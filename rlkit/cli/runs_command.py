@@ -87,7 +87,8 @@ def _described(run: Run) -> str:
 
 def _told(a: Run, b: Run, at_a: int, at_b: int) -> str:
     from rlkit.eval.comparison import compare_means
-    from rlkit.eval.statistics import TooFewRunsWarning, bootstrap_interval, mean
+    from rlkit.eval.statistics import bootstrap_interval, mean
+    from rlkit.eval.tables import TooFewRunsWarning
 
     tables = [run.returns[:, run.steps == step] for run, step in ((a, at_a), (b, at_b))]
     with warnings.catch_warnings():

@@ -12,7 +12,8 @@ import numpy as np
 from rlkit.core.errors import RlkitError
 from rlkit.data.meta import Reference
 from rlkit.eval import records
-from rlkit.eval.statistics import Interval, TooFewRunsWarning, bootstrap_interval, mean
+from rlkit.eval.statistics import Interval, bootstrap_interval, mean
+from rlkit.eval.tables import TooFewRunsWarning
 from rlkit.run.options import Options
 
 _REPS = 10_000  # bootstrap replicates

@@ -6,13 +6,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from rlkit.eval.rounding import settled
-from rlkit.eval.statistics import (
-    Array,
-    Interval,
-    checked_level,
-    checked_pair,
-    warn_one_run,
-)
+from rlkit.eval.statistics import Array, Interval
+from rlkit.eval.tables import checked_level, checked_pair, warn_one_run
 
 MAX_SEEDS = 1000  # more is called "even 1000 would not do"
 

@@ -12,14 +12,14 @@ task: 0.92, 0.83, 0.76 and 0.50).  `rlkit.eval.comparison` uses Student's t, whi
 Scores that differ by rounding alone (`rlkit.eval.rounding`) are equal to every comparison.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rlkit.eval.rounding import ROUNDING, above, settled, tied
+from rlkit.eval.rounding import ROUNDING, above, settled
+from rlkit.eval.tables import checked, checked_level, checked_pair, warn_one_run
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rng = np.random.Generator | int
@@ -28,10 +28,6 @@ Rng = np.random.Generator | int
 CHUNK = 2**18
 # Up to this many pairs of runs are compared directly; beyond it, sorting is cheaper.
 PAIRS_AT_ONCE = 4096
-
-
-class TooFewRunsWarning(UserWarning):
-    """One run a task says nothing about the spread between runs: there is no interval."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +156,7 @@ def bootstrap_interval(
     run gives no interval and a `TooFewRunsWarning`.  Raises ValueError for scores that are not a
     finite `[runs, tasks]` table.
     """
-    table = _checked(scores, 2, "scores")
+    table = checked(scores, 2, "scores")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     return _interval(statistic(table), draws, level)
 
@@ -174,7 +170,7 @@ def bootstrap_intervals(
     rng: Rng = 0,
 ) -> dict[str, Interval]:
     """`bootstrap_interval` of several statistics on the same draws, which are made once."""
-    table = _checked(scores, 2, "scores")
+    table = checked(scores, 2, "scores")
 
     def every(tables: Array) -> Array:
         return np.stack([statistic(tables) for statistic in statistics.values()], -1)
@@ -256,7 +252,7 @@ def profile_band(
     rng: Rng = 0,
 ) -> Band:
     """`profile` of `scores [N, M]` at thresholds `taus [T]`, with pointwise intervals."""
-    table = _checked(scores, 2, "scores")
+    table = checked(scores, 2, "scores")
     taus = np.asarray(taus, float)
     if taus.ndim != 1 or not taus.size or np.isnan(taus).any():
         raise ValueError(f"taus must be a list of thresholds without NaN, got shape {taus.shape}")
@@ -274,7 +270,7 @@ def curve_band(
     rng: Rng = 0,
 ) -> Band:
     """`statistic` of `curves [N, M, T]` at every time, with pointwise intervals `[T]`."""
-    table = _checked(curves, 3, "curves")
+    table = checked(curves, 3, "curves")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     return _band(statistic(np.moveaxis(table, -1, 0)), draws, level)
 
@@ -294,7 +290,7 @@ def curve_interval(
     `over_time` maps `[..., T]` to `[...]`.  A replicate draws whole runs, one for all time points,
     because time points of one run are not independent.
     """
-    table = _checked(curves, 3, "curves")
+    table = checked(curves, 3, "curves")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     point = over_time(statistic(np.moveaxis(table, -1, 0)))
     return _interval(point, over_time(draws), level)
@@ -361,51 +357,3 @@ def _band(point: Array, draws: Array, level: float) -> Band:
     named = len(draws) > 1 and np.isnan(low).any()
     why = "the statistic is not a number on resampled runs" if named else "one run"
     return Band(np.asarray(point), low, high, level, why)
-
-
-def warn_one_run(stacklevel: int) -> None:
-    text = "one run a task allows no interval; it is reported as NaN (run more seeds)"
-    warnings.warn(text, TooFewRunsWarning, stacklevel=stacklevel)
-
-
-def _checked(scores: Array, rank: int, name: str) -> Array:
-    """`scores` as float64, or a ValueError that names what is wrong and where."""
-    axes = ("run", "task", "time")[:rank]
-    try:
-        given = np.asarray(scores)
-        texts = given.dtype.kind == "O" and any(isinstance(one, str | bytes) for one in given.flat)
-        if texts or given.dtype.kind in "US":
-            raise TypeError("it holds text")
-        table = np.asarray(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not a table of numbers: {error}") from None
-    if table.ndim != rank or not table.size:
-        hint = "; for one task pass scores[:, None]" if rank == table.ndim + 1 else ""
-        raise ValueError(f"{name} must be a non-empty {list(axes)} array, got {table.shape}{hint}")
-    bad = np.argwhere(~np.isfinite(table))
-    if len(bad):
-        where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, bad[0], strict=True))
-        raise ValueError(f"{name} has {table[tuple(bad[0])]} at {where} ({len(bad)} such entries)")
-    return table
-
-
-def checked_pair(x: Array, y: Array, paired: bool) -> list[Array]:
-    """Both tables as float64, or a ValueError. Scores that came as float32 are equal where float32
-    cannot tell them apart."""
-    a, b = _checked(x, 2, "x"), _checked(y, 2, "y")
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"x has {a.shape[1]} tasks but y has {b.shape[1]}; pass the same tasks")
-    if paired and len(a) != len(b):
-        raise ValueError(f"paired needs the same seeds: x has {len(a)} runs but y has {len(b)}")
-    kinds = [np.asarray(given).dtype for given in (x, y)]
-    unit = max(4 * float(np.finfo(kind).eps) if kind.kind == "f" else 0.0 for kind in kinds)
-    if unit > ROUNDING:
-        columns = [tied(a[:, k], b[:, k], unit=unit) for k in range(a.shape[1])]
-        a, b = (np.stack(side, -1) for side in zip(*columns, strict=True))
-    return [a, b]
-
-
-def checked_level(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level and power lie strictly between 0 and 1, got {level}")
-    return level

@@ -19,7 +19,8 @@ from scipy.special import ndtri, stdtrit
 from rlkit.eval import statistics
 from rlkit.eval.comparison import Comparison, compare_means
 from rlkit.eval.rounding import differ, tied
-from rlkit.eval.statistics import Array, Interval, TooFewRunsWarning
+from rlkit.eval.statistics import Array, Interval
+from rlkit.eval.tables import TooFewRunsWarning
 from rlkit.reports.cells import Cell, System
 from rlkit.reports.results import Results, scores
 

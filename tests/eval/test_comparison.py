@@ -7,7 +7,7 @@ from scipy import stats
 
 import rlkit
 from rlkit.eval.comparison import compare_means
-from rlkit.eval.statistics import TooFewRunsWarning
+from rlkit.eval.tables import TooFewRunsWarning
 
 RNG = np.random.default_rng(5)
 

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from rlkit.eval import statistics as st
+from rlkit.eval.tables import TooFewRunsWarning
 
 RNG = np.random.default_rng(20_240_607)
 SCORES = RNG.gamma(2.0, 0.4, size=(10, 7))
@@ -161,7 +162,7 @@ def test_several_statistics_share_their_draws():
     for name, estimate in estimates.items():
         alone = st.bootstrap_interval(SCORES, estimate, level=0.9, reps=9_000, rng=4)
         assert together[name] == alone
-    with pytest.warns(st.TooFewRunsWarning):
+    with pytest.warns(TooFewRunsWarning):
         one = st.bootstrap_intervals(SCORES[:1], estimates)
     assert one["iqm"].point == st.iqm(SCORES[:1])
     assert np.isnan([one["gap"].low, one["gap"].high]).all()
@@ -233,14 +234,14 @@ def test_large_tables_are_drawn_in_bounded_chunks():
 
 
 def test_one_run_warns_and_has_no_interval():
-    with pytest.warns(st.TooFewRunsWarning, match="one run"):
+    with pytest.warns(TooFewRunsWarning, match="one run"):
         interval = st.bootstrap_interval(np.array([[1.0, 2.0]]))
     assert interval.point == 1.5
     assert np.isnan([interval.low, interval.high]).all()
     assert str(interval) == "1.5 [no interval: one run]"
-    with pytest.warns(st.TooFewRunsWarning):
+    with pytest.warns(TooFewRunsWarning):
         assert np.isnan(st.curve_band(np.ones((1, 1, 4))).low).all()
-    with pytest.warns(st.TooFewRunsWarning):
+    with pytest.warns(TooFewRunsWarning):
         two = st.bootstrap_two_sample(SCORES, OTHER[:1])
     assert np.isnan(two.low)
 

@@ -58,7 +58,8 @@ def interval(
     knows: for ips with rewards in [0, 1], the largest weight that any row could have. Raises
     ValueError for values that are not finite, naming the row.
     """
-    from rlkit.eval.statistics import Interval, bootstrap_interval, checked_level, mean
+    from rlkit.eval.statistics import Interval, bootstrap_interval, mean
+    from rlkit.eval.tables import checked_level
 
     checked_level(level)
     reps = whole("reps", reps)
