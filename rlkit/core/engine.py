@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rlkit.core import state
 from rlkit.core.batch import Batch
+from rlkit.core.learner import bare_update
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 
@@ -78,7 +79,8 @@ class Engine:
         self._learned: Callable[[Tensor, Tensor], None] | None = getattr(source, "learned", None)
         if self.mode == "graph" and self._learned is not None:
             self.mode, self.reason = "eager", "minibatches that depend on the last update"
-        self._update: Callable[..., dict[str, Tensor]] = agent.update
+        self._plain = bare_update(agent)
+        self._update: Callable[..., dict[str, Tensor]] = self._plain
         self._graph: _Graph | None = None
         self._checked = self.mode == "eager"
 
@@ -148,13 +150,13 @@ class Engine:
         if self.mode == "graph":
             count = math.lcm(count, _GRAPH_UPDATES)
         inputs = self._inputs(step, count)
-        eager_metrics = self._loop(self.agent.update, step, *inputs)
+        eager_metrics = self._loop(self._plain, step, *inputs)
         eager_metrics = {name: m.clone() for name, m in eager_metrics.items()}
         eager = state.clone(self.agent)
         state.load(self.agent, before)
         try:
             if self.mode == "compile":
-                self._update = _compiled(self.agent.update)
+                self._update = _compiled(self._plain)
                 with warnings.catch_warnings():  # the compiler's own are not for our users
                     warnings.simplefilter("ignore")
                     metrics = self._loop(self._update, step, *inputs)
@@ -171,7 +173,7 @@ class Engine:
         if fault:
             self.reason = f"engine {self.mode!r} not used: {fault}"
             warnings.warn(f"{self.reason}; continuing eager", EngineWarning, stacklevel=3)
-            self.mode, self._update, self._graph = "eager", self.agent.update, None
+            self.mode, self._update, self._graph = "eager", self._plain, None
 
 
 def choose(mode: str, device: str, updates_ahead: int) -> str:
@@ -234,11 +236,11 @@ class _Graph:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # allocations and library handles must exist before
             for _ in range(3):
-                engine._loop(engine.agent.update, 0, self.index, self.noise)
+                engine._loop(engine._plain, 0, self.index, self.noise)
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.metrics = engine._loop(engine.agent.update, 0, self.index, self.noise)
+            self.metrics = engine._loop(engine._plain, 0, self.index, self.noise)
 
     def replay(self, index: Tensor, noise: dict[str, Tensor]) -> dict[str, Tensor]:
         self.index.copy_(index)

@@ -71,13 +71,21 @@ def _complete(update: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(update)
     def completed(self: Any, b: Any, config: Any, *args: Any, **kwargs: Any) -> Any:
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling():  # by a loop of one's own, with noise
             _check_resolved(config)
             if b.noise is None and self.noise:
                 b = b._replace(noise=_drawn(self, b.s.shape[1]))
         return update(self, b, config, *args, **kwargs)
 
+    completed.bare = update  # type: ignore[attr-defined]
     return completed
+
+
+def bare_update(agent: Any) -> Callable[..., dict[str, Tensor]]:
+    """`agent.update` as its file has it. What completes it is one function for all agents, which
+    the compiler would count as one that is compiled again and again, and give up."""
+    bare = getattr(getattr(agent.update, "__func__", None), "bare", None)
+    return agent.update if bare is None else bare.__get__(agent)
 
 
 def _drawn(agent: Any, batch: int) -> dict[str, Tensor]:
