@@ -118,7 +118,8 @@ def weights(y: Tensor, c: Config) -> Tensor:  # [S, 2, B] -> [S, B]
     """What (4) multiplies the likelihood by, from the heads' forward residuals."""
     y = y.mean(1, keepdim=True) if c.heads == "mean" else y
     w = ratio(y, c.f) if c.weight == "ratio" else y.clamp(min=0)
-    return w.clamp(max=c.clip).mean(1)
+    clip = torch.as_tensor(against(c.clip, w), dtype=w.dtype, device=w.device)
+    return w.minimum(clip).mean(1)
 
 
 def inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:

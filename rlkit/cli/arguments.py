@@ -35,19 +35,17 @@ def parse(form: type[Form], argv: Sequence[str], command: str, description: str)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(
-                form, args=argv, prog=command, description=description, registry=_NUMBERS
-            )
+            return tyro.cli(form, args=argv, prog=command, description=description, registry=_RULES)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UsageError(f"{command}: {_first_words(said.getvalue())}") from None
 
 
-_NUMBERS = tyro.constructors.ConstructorRegistry()
+_RULES = tyro.constructors.ConstructorRegistry()
 
 
-@_NUMBERS.primitive_rule
+@_RULES.primitive_rule
 def _numbers(info: Any) -> Any:
     """Whole numbers may be written as 1e5, and what is not finite is no number."""
     if info.type not in _READ:
@@ -58,6 +56,28 @@ def _numbers(info: Any) -> Any:
         instance_from_str=lambda words: _READ[info.type](words[0]),
         is_instance=lambda value: isinstance(value, info.type),
         str_from_instance=lambda value: [str(value)],
+    )
+
+
+@_RULES.primitive_rule
+def _choices(info: Any) -> Any:
+    """Of a few words one; another is answered with the nearest."""
+    words = get_args(info.type) if get_origin(info.type) is Literal else ()
+    if not words or not all(isinstance(word, str) for word in words):
+        return None
+
+    def read(given: list[str]) -> str:
+        if given[0] not in words:
+            near = suggestion(given[0], words)
+            raise ValueError(f"unknown {given[0]!r}{near} (one of {', '.join(words)})")
+        return given[0]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{" + ",".join(words) + "}",
+        instance_from_str=read,
+        is_instance=lambda value: value in words,
+        str_from_instance=lambda value: [value],
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rlkit.core.errors import RunError, UsageError
+from rlkit.core.errors import FileError, RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.eval.records import Array
 from rlkit.eval.rounding import alike
@@ -185,12 +185,20 @@ def _known(folder: Path, before: cache.Known | None, shared: Shared) -> cache.Kn
         if not (folder / CARD).exists() and all(map(_is_of_a_start, os.listdir(folder))):
             return None
         return cache.Known(key, None, read_run(folder, shared))
+    except FileError as error:
+        refused = isinstance(error.__cause__ or error.__context__, OSError)
+        return cache.Known(() if refused else key, _told(error, folder), [])
     except OSError as error:  # not remembered: it may pass without a trace in the files
         name = Path(os.fsdecode(error.filename or folder)).name
         return cache.Known((), f"{name} cannot be read: {error.strerror or error}", [])
     except _UNREADABLE as error:
-        text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
-        return cache.Known(key, text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …", [])
+        return cache.Known(key, _told(error, folder), [])
+
+
+def _told(error: Exception, folder: Path) -> str:
+    """What is wrong with a run folder, without the way there."""
+    text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _is_of_a_start(name: str) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
@@ -20,6 +20,7 @@ from rlkit.core.ranges import (
     OpenShare,
     Positive,
     checked,
+    declared,
 )
 from rlkit.core.reading import fit
 from rlkit.run.algorithms import algorithm
@@ -156,8 +157,16 @@ class Options:
                 inside = dataclasses.fields(algorithm(values["algo"]).Config)
                 near = suggestion(name, [*sorted(known), *(f"config.{f.name}" for f in inside)])
                 raise UsageError(f"unknown option {name!r}{near}")
+        values = {name: _whole(name, value) for name, value in values.items()}
         fit(values, Options, "options", UsageError)
         return resolve(Options(**values))
+
+
+def _whole(name: str, value: Any) -> Any:
+    """A count that TOML or JSON has as 1e5 as a whole number."""
+    if type(value) is not float or not value.is_integer():
+        return value
+    return int(value) if int in get_args(declared(Options)[name]) else value
 
 
 def resolve(options: Options) -> Options:

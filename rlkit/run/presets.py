@@ -87,6 +87,8 @@ def applied(given: Mapping[str, Any]) -> dict[str, Any]:
 def options(preset: str, algo: str, **given: Any) -> Options:
     """The options that begin from a preset; `given` outranks it, with `config` a dict. Raises what
     `applied` does."""
+    from rlkit.run.options import Options
+
     return Options(**applied({"algo": algo, "preset": preset, **given}))
 
 

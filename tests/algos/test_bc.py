@@ -55,5 +55,5 @@ def test_fraction_of_steps_and_of_episodes_differ_on_mixed_lengths() -> None:
 
 
 def test_unknown_policy_is_refused() -> None:
-    with pytest.raises(ValueError, match="policy 'linear' is unknown"):
+    with pytest.raises(ValueError, match="unknown policy 'linear'"):
         bc.Agent(Spec(3, 2), bc.Config(policy="linear"))  # type: ignore[arg-type]

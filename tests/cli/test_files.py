@@ -95,6 +95,7 @@ def test_a_clear_difference_is_told(tmp_path: Path, capsys: Output) -> None:
         folder.mkdir()
         options = Options("sac", env="Pendulum-v1", seeds=(0, 1, 2))
         config = {"format": 1, "hash": "", "options": options.to_json(), "task": {}, "groups": []}
+        config["engine"] = "eager"
         (folder / "config.json").write_text(json.dumps(config))
         episodes = [Episode(k, k, 100, 0, level + k / 10, 5, False) for k in range(3)]
         records.append_episodes(folder / "episodes.csv", episodes)

@@ -19,6 +19,7 @@ from rlkit.eval.records import read_episodes
 from rlkit.run import train as training
 from rlkit.run.fits import algorithms
 from rlkit.run.options import Options
+from rlkit.run.recorder import Recorder
 
 Output = pytest.CaptureFixture[str]
 SHORT = [
@@ -158,7 +159,7 @@ def test_a_failing_training_keeps_its_cause(
     def full(*_: object, **__: object) -> None:
         raise CheckpointError("the disk is full; free some space and resume")
 
-    monkeypatch.setattr(training, "_save", full)
+    monkeypatch.setattr(Recorder, "_save", full)
     line = ["train", "iql", "--dataset", dataset, f"--out={tmp_path / 'run'}", *SHORT]
     assert "the disk is full" in error_of(line, 1, capsys)
 
@@ -242,7 +243,7 @@ def test_lists(dataset: str, capsys: Output) -> None:
     assert main(["list"]) == 0
     said = capsys.readouterr().out
     for name in algorithms():
-        assert f"  {name} " in said
+        assert f"\n{name} " in said
     assert dataset in said
     assert "Implicit Q-Learning" in said
     assert main(["dataset", "show", dataset]) == 0

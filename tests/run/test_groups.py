@@ -6,6 +6,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
@@ -114,6 +115,7 @@ def outcome(*messages: Any) -> Any:
     """What is received from a process that sends these messages and ends with exit code 3."""
     worker = groups._Worker.__new__(groups._Worker)
     worker.line, theirs = Pipe()
+    worker.ahead, worker.at = deque(), -1.0
     for message in messages:
         theirs.send(message)
     theirs.close()

@@ -171,7 +171,7 @@ def test_a_corrupted_checkpoint_says_how_to_go_on(offline: Build) -> None:
     last = run_folder.step_folder(folder, 30)
     path = run_folder.group_folder(last, 0) / "agent.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(CheckpointError, match=r"step_000000030 to resume from step 20"):
+    with pytest.raises(CheckpointError, match=r"remove .*0030, which goes back to step 20"):
         resume(folder, steps=40, quiet=True)
 
 
@@ -180,7 +180,7 @@ def test_training_anew_leaves_no_policy_of_a_lost_future(offline: Build) -> None
     for step in run_folder.steps(folder):  # only what could continue is lost
         path = run_folder.group_folder(run_folder.step_folder(folder, step), 0)
         index = json.loads((path / "checkpoint.json").read_text())
-        del index["sha256"]
+        del index["sha256"], index["format"]  # as the first version wrote it, without a sum
         index["meta"]["dropped"] = ["replay"]
         (path / "checkpoint.json").write_text(json.dumps(index))
     assert run_folder.steps(folder, whole=True) == []

@@ -100,8 +100,8 @@ def test_regret_by_estimate(store, monkeypatch) -> None:
         ({"teacher": "oracel"}, "unknown teacher"),
         ({"pairs": 0}, "pairs is 0"),
         ({"length": 999}, "hold 0 segments of 999 steps"),
-        ({"preferences": "nowhere.npz"}, "no file nowhere.npz"),
-        ({"teacher": "regret", "advantages": "nowhere.npy"}, "nowhere.npy is not"),
+        ({"preferences": "nowhere.npz"}, "there is no nowhere.npz"),
+        ({"teacher": "regret", "advantages": "nowhere.npy"}, "there is no nowhere.npy"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_begins(store, config, message) -> None:

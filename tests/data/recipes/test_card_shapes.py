@@ -40,7 +40,7 @@ def test_a_card_may_give_its_environment_arguments(
     from rlkit.data import datasets
     from rlkit.envs.make import make
     from rlkit.run.options import Options, resolve
-    from rlkit.run.task import prepare
+    from rlkit.run.preparing import prepare
 
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     plain = cards.find("rlkit/pendulum/mixed-v0")

@@ -53,7 +53,7 @@ def test_shared_features_learn_what_they_can_express():
     features = np.repeat(np.eye(5), 2, 0)
     found = learn_linear(double, features, 4, 2000, scale=0.0, ridge=1e-6)
     assert found.planned[0, -1] == pytest.approx(found.optimal, abs=0.05)
-    with pytest.raises(ValueError, match=r"features must have shape \(10, d\)"):
+    with pytest.raises(ValueError, match=r"features must have shape \(10, k\)"):
         learn_linear(double, np.eye(5), 4, 10)
 
 
