@@ -154,8 +154,8 @@ class Options:
         known = {f.name for f in dataclasses.fields(Options)}
         for name in values:
             if name not in known:
-                inside = dataclasses.fields(algorithm(values["algo"]).Config)
-                near = suggestion(name, [*sorted(known), *(f"config.{f.name}" for f in inside)])
+                inside = [f"config.{f.name}" for f in dataclasses.fields(algorithm(algo).Config)]
+                near = suggestion(name, [*sorted(known), *inside])
                 raise UsageError(f"unknown option {name!r}{near}")
         values = {name: _whole(name, value) for name, value in values.items()}
         fit(values, Options, "options", UsageError)

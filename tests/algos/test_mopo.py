@@ -36,6 +36,7 @@ from rlkit.nets.dynamics import Dynamics
 from rlkit.run import loops
 from rlkit.run.events import Metrics, Note, Save
 from rlkit.run.options import Options
+from rlkit.run.options import resolve as resolve_options
 from rlkit.run.session import Session
 from rlkit.run.task import Task
 from rlkit.testing.cases import make_batch
@@ -334,18 +335,20 @@ def recorded() -> tuple[Task, EpisodeStore]:
 @pytest.mark.parametrize("algorithm", ["mopo", "ravl"])
 def test_a_run_fits_once_rolls_out_and_resumes_bit_for_bit(tmp_path: Path, algorithm: str) -> None:
     task, store = recorded()
-    options = Options(
-        algorithm,
-        dataset="tests/pendulum-v0",
-        seeds=(0, 3),
-        steps=50,
-        engine="eager",
-        eval_every=0,
-        eval_episodes=0,
-        log_every=10,
-        checkpoint_every=25,
-        out=str(tmp_path),
-        config={**SMALL, **({"n_critics": 3} if algorithm == "ravl" else {})},
+    options = resolve_options(
+        Options(
+            algorithm,
+            dataset="tests/pendulum-v0",
+            seeds=(0, 3),
+            steps=50,
+            engine="eager",
+            eval_every=0,
+            eval_episodes=0,
+            log_every=10,
+            checkpoint_every=25,
+            out=str(tmp_path),
+            config={**SMALL, **({"n_critics": 3} if algorithm == "ravl" else {})},
+        )
     )
     straight = Session(options, task, store)
     saved, seen, notes = tmp_path / "saved", list[dict[str, Any]](), list[str]()

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from rlkit.cli.main import main
+from rlkit.core.spec import Box
+from rlkit.data.transforms import Transforms
 from rlkit.eval import records
 from rlkit.eval.records import Episode, read_episodes
 from rlkit.run import train as training
 from rlkit.run.options import Options
+from rlkit.run.task import Task
 
 Output = pytest.CaptureFixture[str]
 
@@ -94,7 +97,14 @@ def test_a_clear_difference_is_told(tmp_path: Path, capsys: Output) -> None:
         folder = tmp_path / name
         folder.mkdir()
         options = Options("sac", env="Pendulum-v1", seeds=(0, 1, 2))
-        config = {"format": 1, "hash": "", "options": options.to_json(), "task": {}, "groups": []}
+        task = Task((3,), Box(1), Transforms(), "Pendulum-v1", None, (1,)).to_json()
+        config = {
+            "format": 1,
+            "hash": "",
+            "options": options.to_json(),
+            "task": task,
+            "groups": [[0, 1, 2]],
+        }
         config["engine"] = "eager"
         (folder / "config.json").write_text(json.dumps(config))
         episodes = [Episode(k, k, 100, 0, level + k / 10, 5, False) for k in range(3)]

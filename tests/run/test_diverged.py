@@ -38,12 +38,11 @@ class Config({base}.Config):
 class Agent({base}.Agent):
     def __init__(self, spec, c):
         super().__init__(spec, c)
-        self.seeds, self.count = spec.seeds, 0
+        self.seeds = spec.seeds
 
     def update(self, b, c, **due):
         metrics = super().update(b, c, **due)
-        self.count += 1
-        if self.count == c.at:
+        if int(self.step_q.steps) == c.at:  # kept in checkpoints: it comes again
             for lane, seed in enumerate(self.seeds):
                 if seed or c.all:
                     for p in self.pi.parameters():

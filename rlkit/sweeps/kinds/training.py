@@ -14,7 +14,6 @@ from rlkit.run.algorithms import algorithm
 from rlkit.run.fits import check_actions
 from rlkit.run.options import NOT_HASHED, Options
 from rlkit.run.train import train
-from rlkit.sweeps.kinds.whole import check_known
 
 TASK = ("dataset", "env")
 INCIDENTAL = frozenset({"checkpoint_every", "keep", "log_every"})
@@ -36,7 +35,6 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
         raise UsageError(
             f"{name} is not for a cell to say: {_SAID.get(name, 'a sweep sees to it')}"
         )
-    check_known(given, KNOWN)
     trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
     values = Options.from_json({**presets.applied(given), "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
