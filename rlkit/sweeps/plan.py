@@ -12,7 +12,7 @@ env = "Hopper-v5"
 reference = [18.0, 3234.0]          # returns of a random and of an expert policy
 
 [systems.sac]
-algo = "sac"                        # or sb3 = "SAC", learner = "q", solver = "vi", policy = "ucb1"
+algo = "sac"                        # or "sb3:ppo", or learner = "q", solver = "vi", policy = "ucb1"
 config = { lr = 3e-4 }
 grid = { alpha = [0.1, 0.2] }       # one configuration for each, of all combinations
 tasks = ["hopper"]                  # all by default
@@ -172,7 +172,10 @@ def _variants(values: dict[str, Any], path: Path, seed: int) -> Iterator[Variant
     for system, of_system in values["systems"].items():
         where = f"{path}: systems.{system}"
         if len(keys := KINDS.keys() & of_system.keys()) != 1:
-            raise UsageError(f"{where} must say one of {', '.join(KINDS)}")
+            theirs = (
+                f' (algo = "sb3:{str(of_system["sb3"]).lower()}")' if "sb3" in of_system else ""
+            )
+            raise UsageError(f"{where} must say one of {', '.join(KINDS)}{theirs}")
         kind, selector = KINDS[next(iter(keys))], next(iter(keys))
         of_system = dict(of_system)
         grid, tasks = of_system.pop("grid", {}), of_system.pop("tasks", list(values["tasks"]))

@@ -42,7 +42,7 @@ tasks = ["river"]
 solver = "vi"
 tasks = ["river"]
 [systems.ppo]
-sb3 = "PPO"
+algo = "sb3:ppo"
 steps = 64
 eval_every = 32
 eval_episodes = 1

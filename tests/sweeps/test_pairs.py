@@ -19,7 +19,7 @@ from .sweep_files import write
         ('env = "CartPole-v1"', 'algo = "sac"', "sac is for continuous actions"),
         ('env = "Pendulum-v1"', 'algo = "dqn"', "dqn is for discrete actions"),
         ('env = "CartPole-v1"', 'algo = "sb3:td3"', "sb3:td3 is for continuous actions"),
-        ('env = "Pendulum-v1"', 'sb3 = "DQN"', "sb3:dqn is for discrete actions"),
+        ('env = "Pendulum-v1"', 'algo = "sb3:dqn"', "sb3:dqn is for discrete actions"),
         ('dataset = "rlkit/pendulum/mixed-v0"', 'algo = "cql_discrete"', "for discrete actions"),
         ('env = "Pendulun-v1"', 'algo = "sac"', "did you mean 'Pendulum-v1'"),
     ],
@@ -39,7 +39,7 @@ def test_systems_that_fit_pass(tmp_path: Path) -> None:
 tasks.pendulum = { env = "Pendulum-v1" }
 systems.sac = { algo = "sac" }
 systems.ppo = { algo = "sb3:ppo" }
-systems.td3 = { sb3 = "TD3" }
+systems.td3 = { algo = "sb3:td3" }
 """
     assert len(plan.read(write(tmp_path, text)).variants) == 3
 

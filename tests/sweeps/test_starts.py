@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.numpy import load_file
 
 from rlkit.core.errors import UsageError
 from rlkit.run.progress import Silent
@@ -99,22 +97,3 @@ def test_what_starts_from_a_failed_run_waits_for_it(tmp_path: Path) -> None:
     assert (again.done, again.failed) == (3, {})
     with Store(folder) as store:
         assert store.counts() == {"done": 6}
-
-
-def test_a_cell_of_stable_baselines3_keeps_no_pickle(tmp_path: Path) -> None:
-    text = """
-    seeds = [3]
-    tasks.pendulum = { env = "Pendulum-v1" }
-    [systems.ppo]
-    sb3 = "PPO"
-    steps = 32
-    eval_every = 32
-    eval_episodes = 1
-    config = { n_steps = 32, batch_size = 32, n_epochs = 1 }
-    """
-    folder = tmp_path / "out"
-    assert run(write(tmp_path, text), folder).done == 1
-    (one,) = (folder / "runs").iterdir()
-    assert not [file for file in one.iterdir() if zipfile.is_zipfile(file)]
-    tensors = load_file(one / "policy-3.safetensors")
-    assert tensors["action_net.weight"].shape == (1, 64)

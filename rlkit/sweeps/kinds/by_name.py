@@ -12,7 +12,6 @@ _OWN_OR_WHOLE = ("INCIDENTAL", "alike", "stacked", "datasets", "check_pair")
 # what a system says of itself -> the module that runs it
 KINDS = {
     "algo": "training",
-    "sb3": "sb3",
     "learner": "tabular",
     "solver": "tabular",
     "policy": "bandit",
