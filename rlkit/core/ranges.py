@@ -50,11 +50,12 @@ class Range(NamedTuple):
     low: float = -math.inf
     high: float = math.inf
     excluded: Literal["", "low", "high", "both"] = ""
+    finite: bool = True  # infinity is outside, NaN always
 
     def holds(self, x: float) -> bool:
         above = x > self.low if self.excluded in ("low", "both") else x >= self.low
         below = x < self.high if self.excluded in ("high", "both") else x <= self.high
-        return above and below and math.isfinite(x)
+        return above and below and (math.isfinite(x) or not self.finite)
 
 
 Real = Annotated[float, Range("be a finite number")]

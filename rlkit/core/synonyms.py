@@ -27,8 +27,8 @@ _OURS = {  # ours -> theirs
     "from": "init_from load pretrained load_path",
     "from_run": "init_from load pretrained load_path",
     "gamma": "discount discount_factor discount_rate df",
-    "hidden": "net_arch policy_kwargs hidden_sizes hidden_size hidden_dims hidden_dim hidden_units layers "
-    "layer_sizes hidden_layers widths units",
+    "hidden": "net_arch policy_kwargs hidden_sizes hidden_size hidden_dims hidden_dim hidden_units "
+    "layers layer_sizes hidden_layers widths units",
     "high": "v_max vmax",
     "log_every": "log_interval log_freq",
     "low": "v_min vmin",

@@ -5,6 +5,7 @@ and changing sets of arms: an arm never pulled before comes first, and t counts 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -19,17 +20,19 @@ from rlkit.algos.bandits.interface import (
     play_largest,
     uniform,
 )
+from rlkit.core.ranges import NonNegative, Share, checked
 from rlkit.envs.bandits.counts import whole
 
-RULES = ("uniform", "eps_greedy", "ucb", "ts_beta", "ts_gauss", "exp3_ix")
+Rule = Literal["uniform", "eps_greedy", "ucb", "ts_beta", "ts_gauss", "exp3_ix"]
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
-    rule: str = "ucb"
-    eps: float = 0.1  # eps_greedy
-    alpha: float = 4.0  # ucb: mean + sqrt(alpha ln t / (2 N)); 4 is UCB1
-    sigma: float = 1.0  # ts_gauss: draw of N(S / (N + 1), sigma² / (N + 1))
+    rule: Rule = "ucb"
+    eps: Share = 0.1  # eps_greedy
+    alpha: NonNegative = 4.0  # ucb: mean + sqrt(alpha ln t / (2 N)); 4 is UCB1
+    sigma: NonNegative = 1.0  # ts_gauss: draw of N(S / (N + 1), sigma² / (N + 1))
 
 
 class ContextFreePolicy:
@@ -37,8 +40,6 @@ class ContextFreePolicy:
 
     def __init__(self, arms: int, config: Config | None = None) -> None:
         self.config = config or Config()
-        if self.config.rule not in RULES:
-            raise ValueError(f"rule is {self.config.rule!r}; choose one of {', '.join(RULES)}")
         arms = whole("arms", arms)
         self.pulls, self.total, self.loss = np.zeros(arms), np.zeros(arms), np.zeros(arms)
 

@@ -4,7 +4,7 @@ A new policy is one row in POLICIES.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def neural_gap_policy(rule: str) -> NeuralGapPolicy:
 
 def ee_net_policy(decision: str, per_arm: bool = False) -> EENet:
     config = ee_net.Config(
-        decision, (8,), (8,), (4,), pool=5, steps=2, decider_after=60, per_arm=per_arm
+        decision, (8,), (4,), hidden=(8,), pool=5, steps=2, decider_after=60, per_arm=per_arm
     )
     return EENet(ARMS, DIM, config)
 
@@ -64,18 +64,18 @@ def ee_net_policy(decision: str, per_arm: bool = False) -> EENet:
 POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
     **{
         f"context_free.{rule}": (lambda rule=rule: context_free_policy(rule), "none")
-        for rule in context_free.RULES
+        for rule in get_args(context_free.Rule)
     },
     **{
         f"linear.{rule}": (lambda rule=rule: linear_policy(rule=rule), "per_arm")
-        for rule in linear.RULES
+        for rule in get_args(linear.Rule)
     },
     **{
         f"linear.{rule}.disjoint": (
             lambda rule=rule: linear_policy(rule=rule, disjoint=True),
             "common",
         )
-        for rule in linear.RULES
+        for rule in get_args(linear.Rule)
     },
     "linear.linucb.disjoint.per_arm": (
         lambda: linear_policy(disjoint=True, per_arm=True),
@@ -86,7 +86,7 @@ POLICIES: dict[str, tuple[Callable[[], Any], str]] = {
             lambda rule=rule: oracle_policy(rule, RidgeOracle(ARMS, DIM)),
             "common",
         )
-        for rule in oracle_policies.RULES
+        for rule in get_args(oracle_policies.Rule)
     },
     "oracle.square_cb.shared": (
         lambda: oracle_policy("square_cb", RidgeOracle(ARMS, DIM, disjoint=False)),

@@ -194,7 +194,7 @@ def test_exploration_learns_what_exploitation_had_missed_before_training():
 
 
 def test_the_decider_takes_over_when_a_lane_has_its_rows():
-    config = ee_net.Config("net", (6,), (5,), (4,), decider_after=20, seeds=(0, 1))
+    config = ee_net.Config("net", (5,), (4,), hidden=(6,), decider_after=20, seeds=(0, 1))
     policy, rng = EENet(ARMS, DIM, config), np.random.default_rng(10)
     f = rows_for(rng, 20, lanes=2)
     policy.learn(f.rows(np.r_[0:20, 20:25]))  # 20 rows of lane 0, 5 of lane 1
@@ -321,9 +321,9 @@ def test_neural_policies_halve_the_regret_of_uniform_play_on_digits(name):
 
 
 def test_bad_neural_requests_are_refused():
-    with pytest.raises(ValueError, match="rule is 'greedy'"):
+    with pytest.raises(ValueError, match="unknown rule 'greedy'"):
         NeuralPolicy(2, 2, neural_ucb.Config("greedy"))
-    with pytest.raises(ValueError, match="rule is 'ucb'"):
+    with pytest.raises(ValueError, match="unknown rule 'ucb'"):
         NeuralGapPolicy(2, 2, neural_gap.Config("ucb"))
     with pytest.raises(ValueError, match="reward of row 1 is 2"):
         NeuralGapPolicy(2, 2).learn(
@@ -335,7 +335,7 @@ def test_bad_neural_requests_are_refused():
         NeuralGapPolicy(10, 62, neural_gap.Config(**few))
     NeuralGapPolicy(10, 62, neural_gap.Config(**few | {"draws": 16}))
     NeuralGapPolicy(10, 62, neural_gap.Config(**few | {"perturbation": 0.0}))
-    with pytest.raises(ValueError, match="decision is 'ucb'"):
+    with pytest.raises(ValueError, match="unknown decision 'ucb'"):
         EENet(2, 2, ee_net.Config("ucb"))
     with pytest.raises(ValueError, match="3 rows do not split"):
         NeuralPolicy(2, 2, neural_ucb.Config(seeds=(0, 1))).dist(Observation(np.zeros((3, 2))))

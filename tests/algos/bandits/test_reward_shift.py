@@ -5,6 +5,8 @@ FastCB), and those that shrink toward zero (Gaussian Thompson's prior, networks'
 ridge shrinks too; without it, and with a constant among the features, linear rules are exact.
 """
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from rlkit.envs.bandits.armed import Armed
 
 ARMS, DIM, SHIFT = 4, 3, 8.0
 NO_RIDGE = 1e-9
-GAP_RULES = [rule for rule in oracle_policies.RULES if rule != "fast_cb"]
+GAP_RULES = [rule for rule in get_args(oracle_policies.Rule) if rule != "fast_cb"]
 
 
 def gap_rule(rule, oracle):
@@ -45,7 +47,7 @@ POLICIES = {
             lambda rule=rule, disjoint=disjoint: linear_rule(rule, disjoint),
             "common" if disjoint else "per_arm",
         )
-        for rule in linear.RULES
+        for rule in get_args(linear.Rule)
         for disjoint in (False, True)
     },
     **{

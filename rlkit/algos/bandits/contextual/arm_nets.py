@@ -6,6 +6,7 @@ lane axis S of `rlkit.nets`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,8 +15,22 @@ from torch import Tensor
 
 from rlkit.algos.bandits.interface import Observation, check_context
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Positive, Widths
 from rlkit.core.spec import Spec
 from rlkit.nets.layers import MLP, Init
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetConfig:
+    """What every policy on a net of arms has to know of it."""
+
+    hidden: Widths = (100,)  # widths of the net
+    lr: Positive = 1e-3
+    batch: Count = 64  # rows of a minibatch of the history
+    per_arm: bool = False  # contexts [B, K, d] instead of [B, d]
+    seeds: tuple[int, ...] = (0,)  # one lane each
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
 
 
 def arm_inputs(context: Tensor, arms: int, per_arm: bool) -> Tensor:

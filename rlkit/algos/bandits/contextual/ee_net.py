@@ -15,6 +15,7 @@ reward with the squared error.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from rlkit.algos.bandits.contextual.arm_nets import (
     ArmNet,
+    NetConfig,
     arm_inputs,
     chosen_inputs,
     join_states,
@@ -42,30 +44,24 @@ from rlkit.algos.bandits.interface import (
     greedy,
 )
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Natural, Positive, Real, Widths, checked
 from rlkit.core.spec import Spec
-from rlkit.envs.bandits.counts import check_whole
 from rlkit.nets.layers import MLP, Init
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
-class Config:
-    decision: str = "linear"  # or net
-    hidden: tuple[int, ...] = (100,)  # of f1
-    explorer: tuple[int, ...] = (100,)  # hidden widths of f2
-    decider: tuple[int, ...] = (20,)  # hidden widths of f3
-    pool: int = 50  # entries of the gradient averaged to one input of f2
-    weight: float = 1.0  # of f2 in the linear decision
-    decider_after: int = 500  # rows of a lane before f3 decides
-    lr: float = 1e-3
-    lr_explorer: float = 1e-3
-    lr_decider: float = 1e-3
-    steps: int = 10  # Adam steps of each net at each training
-    batch: int = 64
-    train_every: int = 1  # learned tables between trainings
-    per_arm: bool = False  # contexts [B, K, d] instead of [B, d]
-    seeds: tuple[int, ...] = (0,)  # one lane each
-    device: str = "cpu"
-    dtype: torch.dtype = torch.float32
+class Config(NetConfig):
+    decision: Literal["linear", "net"] = "linear"
+    explorer: Widths = (100,)  # hidden widths of f2; `hidden` are those of f1
+    decider: Widths = (20,)  # hidden widths of f3
+    pool: Count = 50  # entries of the gradient averaged to one input of f2
+    weight: Real = 1.0  # of f2 in the linear decision
+    decider_after: Natural = 500  # rows of a lane before f3 decides
+    lr_explorer: Positive = 1e-3
+    lr_decider: Positive = 1e-3
+    steps: Count = 10  # Adam steps of each net at each training
+    train_every: Count = 1  # learned tables between trainings
 
 
 class EENet:
@@ -73,10 +69,6 @@ class EENet:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        if c.decision not in ("linear", "net"):
-            raise ValueError(f"decision is {c.decision!r}; choose linear or net")
-        check_whole(c, "pool", "steps", "batch", "train_every")
-        check_whole(c, "decider_after", least=0)
         self.arms, seeds = arms, tuple(c.seeds)
         self.net = ArmNet(arms, dim, c.hidden, seeds, c.per_arm, c.dtype, c.device)
         width = -(-self.net.first.shape[1] // c.pool)

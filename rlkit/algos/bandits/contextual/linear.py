@@ -10,6 +10,7 @@ The kernels of `simulate("linucb", ...)` are the fast form of the same policies.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -27,23 +28,25 @@ from rlkit.algos.bandits.interface import (
     play_largest,
     uniform,
 )
-from rlkit.envs.bandits.counts import check_at_least, whole
+from rlkit.core.ranges import NonNegative, Positive, PositiveShare, Share, checked
+from rlkit.envs.bandits.counts import whole
 
-RULES = ("linucb", "oful", "lints", "greedy", "eps_greedy")
+Rule = Literal["linucb", "oful", "lints", "greedy", "eps_greedy"]
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
-    rule: str = "linucb"
+    rule: Rule = "linucb"
     disjoint: bool = False
     per_arm: bool | None = None  # contexts [B, K, d]; None: exactly when shared
-    ridge: float = 1.0  # lambda
-    alpha: float = 1.0  # width of linucb; grid .1, .3, 1, 3
-    v: float = 0.2  # scale of lints; .05 to 1 in practice, R sqrt(9 d ln(t/delta)) in theory
-    eps: float = 0.1  # eps_greedy
-    noise_bound: float = 0.5  # R of oful: sub-Gaussian scale, 1/2 for rewards in [0, 1]
-    norm_bound: float = 1.0  # S of oful: bound on the norm of theta
-    delta: float = 0.01  # oful
+    ridge: Positive = 1.0  # lambda
+    alpha: NonNegative = 1.0  # width of linucb; grid .1, .3, 1, 3
+    v: NonNegative = 0.2  # scale of lints; .05 to 1 in practice, R sqrt(9 d ln(t/delta)) in theory
+    eps: Share = 0.1  # eps_greedy
+    noise_bound: NonNegative = 0.5  # R of oful: sub-Gaussian scale, 1/2 for rewards in [0, 1]
+    norm_bound: NonNegative = 1.0  # S of oful: bound on the norm of theta
+    delta: PositiveShare = 0.01  # oful
 
 
 class LinearPolicy:
@@ -51,13 +54,6 @@ class LinearPolicy:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        if c.rule not in RULES:
-            raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
-        check_at_least(c, "alpha", "v", "noise_bound", "norm_bound")
-        if not 0 <= c.eps <= 1:
-            raise ValueError(f"eps is {c.eps}; it must lie in [0, 1]")
-        if not 0 < c.delta <= 1:
-            raise ValueError(f"delta is {c.delta}; it must lie in (0, 1]")
         self.arms = whole("arms", arms)
         self.features = ArmFeatures(arms, dim, c.disjoint, c.per_arm)
         self.models = RidgeModels(arms if c.disjoint else 1, dim, c.ridge)

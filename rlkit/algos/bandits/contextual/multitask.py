@@ -44,25 +44,27 @@ from rlkit.algos.bandits.interface import (
     greedy,
 )
 from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Widths, checked
 from rlkit.core.spec import Spec
-from rlkit.envs.bandits.counts import check_at_least, check_whole, whole
+from rlkit.envs.bandits.counts import whole
 from rlkit.nets.layers import MLP, Init
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
-    tasks: int = 1  # M; the column `run` of a row is its task
-    hidden: tuple[int, ...] | None = (64,)  # of phi; None: phi(x) = x
-    width: int = 8  # k, outputs of phi
-    ridge: float = 0.1
-    explore: float = 0.1  # multiplier of the width; 1 is the theory's, too wide in practice
-    noise_bound: float = 0.5  # R, sub-Gaussian scale of rewards
-    norm_bound: float = 1.0  # S, bound on the norm of parameters
-    delta: float = 0.01
-    lr: float = 1e-2
-    refit: int = 50  # learned tables between trainings of phi
-    steps: int = 100  # Adam steps of a training
-    batch: int = 64  # rows of each task in a step
+    tasks: Count = 1  # M; the column `run` of a row is its task
+    hidden: Widths | None = (64,)  # of phi; None: phi(x) = x
+    width: Count = 8  # k, outputs of phi
+    ridge: Positive = 0.1
+    explore: NonNegative = 0.1  # multiplier of the width; 1 is the theory's, too wide in practice
+    noise_bound: NonNegative = 0.5  # R, sub-Gaussian scale of rewards
+    norm_bound: NonNegative = 1.0  # S, bound on the norm of parameters
+    delta: PositiveShare = 0.01
+    lr: Positive = 1e-2
+    refit: Count = 50  # learned tables between trainings of phi
+    steps: Count = 100  # Adam steps of a training
+    batch: Count = 64  # rows of each task in a step
     seed: int = 0
 
 
@@ -117,10 +119,6 @@ class GFUCB:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        check_whole(c, "tasks", "width", "refit", "steps", "batch")
-        check_at_least(c, "explore", "noise_bound", "norm_bound")
-        if not 0 < c.delta <= 1:
-            raise ValueError(f"delta is {c.delta}; it must lie in (0, 1]")
         self.arms, self.dim = whole("arms", arms), whole("dim", dim)
         self.phi = None if c.hidden is None else Representation(dim, c.hidden, c.width, c.seed)
         k = dim if self.phi is None else c.width

@@ -11,14 +11,15 @@ net. From the paper's abstract and its definitions as remembered; constants are 
 steps on rows of the past to each online step; 0 is the paper's single pass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rlkit.algos.bandits.contextual.arm_nets import ArmNet, join_states, part_of
+from rlkit.algos.bandits.contextual.arm_nets import ArmNet, NetConfig, join_states, part_of
 from rlkit.algos.bandits.contextual.oracle_policies import (
     fast_cb,
     first_order_gamma,
@@ -34,31 +35,28 @@ from rlkit.algos.bandits.interface import (
     check_feedback,
     draw,
 )
+from rlkit.core.ranges import Count, Natural, NonNegative, Positive, checked
 from rlkit.core.streams import generator
-from rlkit.envs.bandits.counts import check_at_least, check_whole
+
+Rule = Literal["square", "fast"]
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
-class Config:
-    rule: str = "square"  # or fast
-    hidden: tuple[int, ...] = (100,)  # m is the last width
+class Config(NetConfig):
+    rule: Rule = "square"
     # gamma_n = gamma n^exponent with n the learned rows of a lane; fast: of their loss, and at
     # least 10 K (`oracle_policies.first_order_gamma`)
-    gamma: float = 10.0
-    exponent: float = 0.5
-    perturbation: float = 0.1  # c_p
-    draws: int = 10  # S; the theory asks for O(log m)
-    radius: float = 100.0  # rho of the projection around theta_0
-    lr: float = 0.1
-    replays: int = 0  # more steps on minibatches of past rows after each table
-    batch: int = 64  # of a replay
-    per_arm: bool = False  # contexts [B, K, d] instead of [B, d]
-    seeds: tuple[int, ...] = (0,)  # one lane each
-    device: str = "cpu"
-    dtype: torch.dtype = torch.float32
+    gamma: NonNegative = 10.0
+    exponent: NonNegative = 0.5
+    perturbation: NonNegative = 0.1  # c_p
+    draws: Count = 10  # S; the theory asks for O(log m)
+    radius: Positive = 100.0  # rho of the projection around theta_0
+    lr: Positive = field(default=0.1, kw_only=True)
+    replays: Natural = 0  # more steps on minibatches of past rows after each table
 
 
-def losses(outputs: Tensor, target: Tensor, rule: str) -> Tensor:
+def losses(outputs: Tensor, target: Tensor, rule: Rule) -> Tensor:
     """Loss of outputs [S, draws, B] against target losses [S, B]: squared, or KL of logits."""
     target = target[:, None].expand_as(outputs)
     if rule == "square":
@@ -71,13 +69,6 @@ class NeuralGapPolicy:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        if c.rule not in ("square", "fast"):
-            raise ValueError(f"rule is {c.rule!r}; choose square or fast")
-        check_whole(c, "draws", "batch")
-        check_whole(c, "replays", least=0)
-        check_at_least(c, "gamma", "exponent", "perturbation")
-        if not c.radius > 0:
-            raise ValueError(f"radius is {c.radius}; it must be positive")
         self.arms = arms
         self.net = ArmNet(arms, dim, c.hidden, c.seeds, c.per_arm, c.dtype, c.device)
         size = self.net.first.shape[1]

@@ -12,6 +12,7 @@ gradient at the time a row is learned, before training on it.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from rlkit.algos.bandits.contextual.arm_nets import (
     ArmNet,
+    NetConfig,
     arm_inputs,
     chosen_inputs,
     join_states,
@@ -39,24 +41,18 @@ from rlkit.algos.bandits.interface import (
     play_largest,
 )
 from rlkit.core.optim import Adam
-from rlkit.envs.bandits.counts import check_whole
+from rlkit.core.ranges import Count, NonNegative, Positive, checked
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
-class Config:
-    rule: str = "ucb"  # or ts
-    hidden: tuple[int, ...] = (100,)
-    ridge: float = 0.001  # lambda
-    nu: float = 1.0  # exploration; inside the root
+class Config(NetConfig):
+    rule: Literal["ucb", "ts"] = "ucb"
+    ridge: Positive = 0.001  # lambda
+    nu: NonNegative = 1.0  # exploration; inside the root
     full: bool = False  # U as a full matrix: for small nets
-    lr: float = 1e-3
-    steps: int = 10  # Adam steps at each training
-    batch: int = 64
-    train_every: int = 1  # learned tables between trainings
-    per_arm: bool = False  # contexts [B, K, d] instead of [B, d]
-    seeds: tuple[int, ...] = (0,)  # one lane each
-    device: str = "cpu"
-    dtype: torch.dtype = torch.float32
+    steps: Count = 10  # Adam steps at each training
+    train_every: Count = 1  # learned tables between trainings
 
 
 class NeuralPolicy:
@@ -64,11 +60,6 @@ class NeuralPolicy:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        if c.rule not in ("ucb", "ts"):
-            raise ValueError(f"rule is {c.rule!r}; choose ucb or ts")
-        check_whole(c, "steps", "batch", "train_every")
-        if not c.ridge > 0 or not c.nu >= 0:
-            raise ValueError(f"need ridge {c.ridge} > 0 and nu {c.nu} >= 0")
         self.arms = arms
         self.net = ArmNet(arms, dim, c.hidden, c.seeds, c.per_arm, c.dtype, c.device)
         lanes, size = self.net.first.shape

@@ -21,6 +21,7 @@ Ties for b are broken at random; `dist` holds the exact average over the choices
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -36,10 +37,10 @@ from rlkit.algos.bandits.interface import (
     greedy,
     uniform,
 )
-from rlkit.envs.bandits.counts import check_at_least
+from rlkit.core.ranges import NonNegative, Share, checked
 
-INTERVAL_RULES = ("reg_cb", "reg_cb_elim", "square_cb_elim", "ada_cb")
-RULES = ("square_cb", "fast_cb", *INTERVAL_RULES, "greedy", "eps_greedy")
+IntervalRule = Literal["reg_cb", "reg_cb_elim", "square_cb_elim", "ada_cb"]
+Rule = Literal["square_cb", "fast_cb", IntervalRule, "greedy", "eps_greedy"]
 
 
 def _give_best_the_rest(p: np.ndarray, best: np.ndarray) -> np.ndarray:
@@ -97,14 +98,15 @@ def survivors(center: np.ndarray, width: np.ndarray, mask: np.ndarray) -> np.nda
     return mask & (center + width >= lower)
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
-    rule: str = "square_cb"
-    gamma: float = 10.0  # of gamma_n, see the module's text
-    exponent: float = 0.5
-    radius: float = 1.0  # multiplier of the oracle's deviation
+    rule: Rule = "square_cb"
+    gamma: NonNegative = 10.0  # of gamma_n, see the module's text
+    exponent: NonNegative = 0.5
+    radius: NonNegative = 1.0  # multiplier of the oracle's deviation
     log_radius: bool = False  # radius sqrt(ln(K (n + 1))) instead
-    eps: float = 0.0  # share of uniform play: eps_greedy's eps, and a floor eps / K elsewhere
+    eps: Share = 0.0  # share of uniform play: eps_greedy's eps, and a floor eps / K elsewhere
 
 
 class OraclePolicy:
@@ -112,12 +114,7 @@ class OraclePolicy:
 
     def __init__(self, oracle: Oracle, config: Config | None = None) -> None:
         c = self.config = config or Config()
-        if c.rule not in RULES:
-            raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
-        check_at_least(c, "gamma", "exponent", "radius")
-        if not 0 <= c.eps <= 1:
-            raise ValueError(f"eps is {c.eps}; it must lie in [0, 1]")
-        if c.rule in INTERVAL_RULES and not oracle.intervals:
+        if c.rule in get_args(IntervalRule) and not oracle.intervals:
             raise ValueError(f"rule {c.rule!r} needs an oracle with deviations")
         self.oracle, self.arms = oracle, oracle.arms
         self.rows = 0

@@ -14,7 +14,7 @@ oscillates over the generations. `oscillation` measures it.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -32,9 +32,9 @@ from rlkit.algos.bandits.interface import (
     join,
     uniform,
 )
-from rlkit.envs.bandits.counts import check_at_least, check_whole
+from rlkit.core.ranges import Count, NonNegative, Share, checked
 
-RULES = ("uniform", "greedy", "eps_greedy", "square_cb", "fast_cb")
+Rule = Literal["uniform", "greedy", "eps_greedy", "square_cb", "fast_cb"]
 
 
 class World(Protocol):
@@ -67,18 +67,19 @@ class Model(Protocol):
     ) -> Any: ...
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
-    rule: str = "square_cb"
-    gamma: float = 100.0
+    rule: Rule = "square_cb"
+    gamma: NonNegative = 100.0
     scaled: bool = False  # gamma grows with size, see the module's text
-    eps: float = 0.05  # of eps_greedy
-    slice: float = 0.0  # share of rows decided uniformly whatever the rule
+    eps: Share = 0.05  # of eps_greedy
+    slice: Share = 0.0  # share of rows decided uniformly whatever the rule
     weighted: bool = False  # fit with weights 1 / prob, as for uniform logs
-    window: int | None = 1  # generations an answer is remembered; None for all
-    generations: int = 20
-    size: int = 20_000
-    held_out: int = 10_000  # uniformly decided rows that models are measured on
+    window: Count | None = 1  # generations an answer is remembered; None for all
+    generations: Count = 20
+    size: Count = 20_000
+    held_out: Count = 10_000  # uniformly decided rows that models are measured on
     seed: int = 0
 
 
@@ -155,17 +156,6 @@ def calibration_error(predicted: np.ndarray, reward: np.ndarray, bins: int = 10)
     return float(np.sum(gaps) / len(predicted))
 
 
-def _check(c: Config) -> None:
-    if c.rule not in RULES:
-        raise ValueError(f"rule is {c.rule!r}; choose one of {', '.join(RULES)}")
-    if c.window is not None:
-        check_whole(c, "window")
-    check_whole(c, "generations", "size", "held_out")
-    check_at_least(c, "gamma")
-    if not (0 <= c.eps <= 1 and 0 <= c.slice <= 1):
-        raise ValueError(f"eps {c.eps} and slice {c.slice} must lie in [0, 1]")
-
-
 def run_generations(env: World, model: Model, config: Config | None = None) -> Generations:
     """The `Generations` of a model in an environment.
 
@@ -173,7 +163,6 @@ def run_generations(env: World, model: Model, config: Config | None = None) -> G
     one seed see the same transactions.
     """
     c = config or Config()
-    _check(c)
     if env.arms != model.arms:
         raise ValueError(f"the model has {model.arms} arms, the environment {env.arms}")
     world, own, late, test = (

@@ -19,16 +19,18 @@ which needs no sampling; the poorest quarter of each pool is drawn anew from tim
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlkit.core.errors import UsageError
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Positive, Several, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
-from rlkit.envs.bandits.counts import check_whole
 from rlkit.nets.layers import MLP, Init
 
 # (pulls [S, n, K], sums [S, n, K], round) -> logits of the next pull and of the recommendation
@@ -37,20 +39,21 @@ _INPUTS = 6
 _REFRESH = 50  # iterations between fresh draws of the poorest problems
 
 
+@checked("arms <= budget", lanes=False)
 @dataclass(frozen=True)
 class Config:
-    arms: int = 5  # K
-    budget: int = 20  # T
-    classes: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # r
-    span: float = 4.0  # largest gap, in standard deviations of a reward
-    loss: str = "error"  # or regret
-    problems: int = 16  # in the pool of a class
-    rollouts: int = 32  # of each problem in an iteration
-    iterations: int = 600  # of each of the two trainings
-    hidden: int = 32
-    lr: float = 3e-3
-    lr_problems: float = 0.05  # a problem's step, as a share of its largest gap
-    temperature: float = 0.03  # of the softmax over problems and over classes, in units of loss
+    arms: Several = 5  # K
+    budget: Count = 20  # T
+    classes: tuple[Positive, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # r
+    span: Positive = 4.0  # largest gap, in standard deviations of a reward
+    loss: Literal["error", "regret"] = "error"
+    problems: Count = 16  # in the pool of a class
+    rollouts: Count = 32  # of each problem in an iteration
+    iterations: Count = 600  # of each of the two trainings
+    hidden: Count = 32
+    lr: Positive = 3e-3
+    lr_problems: Positive = 0.05  # a problem's step, as a share of its largest gap
+    temperature: Positive = 0.03  # of the softmax over problems and over classes, in units of loss
     seed: int = 0
 
 
@@ -285,14 +288,9 @@ class Learned:
 def learn(config: Config | None = None) -> Learned:
     """Train the specialists and then the robust policy; see the module's text."""
     c = config or Config()
-    if c.loss not in ("error", "regret"):
-        raise ValueError(f"loss is {c.loss!r}; choose error or regret")
-    check_whole(c, "arms", least=2)
-    check_whole(c, "budget", least=c.arms)
-    check_whole(c, "problems", "rollouts", "iterations", "hidden")
     least = (c.arms - 1) / c.span**2  # all gaps as large as they may be
-    if not c.classes or min(c.classes) <= least or not c.temperature > 0:
-        raise ValueError(f"classes must exceed {least:.3g} = (K - 1) / span², temperature 0")
+    if not c.classes or min(c.classes) <= least:
+        raise UsageError(f"classes are {c.classes}; they must exceed {least:.3g} = (K - 1) / span²")
     seeds = tuple(c.seed + k for k in range(len(c.classes)))
     specialists = ActivePolicy(c.arms, c.budget, c.hidden, seeds)
     _train(specialists, len(seeds), c, None)

@@ -14,7 +14,7 @@ its best epoch on held-out rows and stops to matter when it has not improved for
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -25,27 +25,31 @@ from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.core.flat import flatten
 from rlkit.core.lanes import resolve
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, NonNegative, OpenShare, Positive, Range, Real, Widths, checked
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import generator
-from rlkit.envs.bandits.counts import check_at_least, check_whole, whole
+from rlkit.envs.bandits.counts import whole
 from rlkit.nets.layers import MLP, Init
 
-OBJECTIVES = ("ips", "dm", "dr")
+Objective = Literal["ips", "dm", "dr"]
 
 
+@checked()
 @dataclass(frozen=True)
 class Config:
-    objective: str = "dr"
-    cap: float = float("inf")  # of the weights
-    translation: float = 0.0  # b, subtracted from rewards of ips
-    variance: float = 0.0  # weight of the standard error
-    imitation: float = 0.0  # weight of the distance from the logging policy
-    hidden: tuple[int, ...] = (100,)
-    lr: float = 1e-3
-    batch: int = 200
-    epochs: int = 100
-    patience: int = 10  # epochs without a better held-out value after which a lane is done
-    held_out: float = 0.1  # share of rows that choose the epoch
+    objective: Objective = "dr"
+    cap: Annotated[float, Range("not be negative", 0, finite=False)] = float(
+        "inf"
+    )  # of the weights
+    translation: Real = 0.0  # b, subtracted from rewards of ips
+    variance: NonNegative = 0.0  # weight of the standard error
+    imitation: NonNegative = 0.0  # weight of the distance from the logging policy
+    hidden: Widths = (100,)
+    lr: Positive = 1e-3
+    batch: Count = 200
+    epochs: Count = 100
+    patience: Count = 10  # epochs without a better held-out value after which a lane is done
+    held_out: OpenShare = 0.1  # share of rows that choose the epoch
     per_arm: bool = False  # contexts [n, K, d] instead of [n, d]
     seeds: tuple[int, ...] = (0,)  # one lane each
     device: str = "cpu"
@@ -72,12 +76,6 @@ class OffPolicyLearner:
 
     def __init__(self, arms: int, dim: int, config: Config | None = None) -> None:
         c = config or Config()
-        if c.objective not in OBJECTIVES:
-            raise ValueError(f"objective is {c.objective!r}; choose one of {', '.join(OBJECTIVES)}")
-        check_whole(c, "batch", "epochs", "patience")
-        check_at_least(c, "cap", "variance", "imitation")
-        if not 0 < c.held_out < 1:
-            raise ValueError(f"held_out is {c.held_out}; it must lie strictly in (0, 1)")
         self.arms, self.dim = whole("arms", arms), whole("dim", dim)
         self.spec = Spec(dim, Discrete(arms), c.seeds, c.dtype, c.device)
         self.config = resolve(c, self.spec)

@@ -18,6 +18,7 @@ improves; Adam's usual decay rates instead of (0.1, 0.1); users without clicks a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,30 +26,32 @@ from torch import Tensor
 
 from rlkit.algos.bandits.slates.model import Sessions, SlateModel, gaussian_kl
 from rlkit.core.optim import Adam
+from rlkit.core.ranges import Count, Natural, NonNegative, Positive, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams, generator
-from rlkit.envs.bandits.counts import check_at_least, check_whole, whole
+from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.slates import SlateWorld
 from rlkit.nets.layers import Init
 
-POLICIES = ("random", "greedy", "ts", "in_slate")
+Policy = Literal["random", "greedy", "ts", "in_slate"]
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
-    policy: str = "in_slate"
-    dim: int = 25  # of items and of users
-    particles: int = 4  # posterior draws an update
-    batch: int = 256  # B, users an update
-    lr: float = 0.01
-    clip: float = 100.0
-    item_steps: int = 50  # updates before the recurrent unit learns
-    likelihood_weight: float = 1.0  # above one, the posterior is sharper than Bayes'
+    policy: Policy = "in_slate"
+    dim: Count = 25  # of items and of users
+    particles: Count = 4  # posterior draws an update
+    batch: Count = 256  # B, users an update
+    lr: Positive = 0.01
+    clip: Positive = 100.0
+    item_steps: Natural = 50  # updates before the recurrent unit learns
+    likelihood_weight: Positive = 1.0  # above one, the posterior is sharper than Bayes'
     universal: bool = False  # likelihood over the whole catalogue instead of the slate
-    temperature: float = 1.0  # scale of the posterior in acting; 0 makes all policies greedy
-    group_prior: float = 5.0
-    start_prior: float = 0.5
-    first_scale: float = 0.1  # of every posterior
+    temperature: NonNegative = 1.0  # scale of the posterior in acting; 0 makes all policies greedy
+    group_prior: Positive = 5.0
+    start_prior: Positive = 0.5
+    first_scale: Positive = 0.1  # of every posterior
     seeds: tuple[int, ...] = (0,)  # one lane each
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
@@ -73,15 +76,8 @@ class SlateRecommender:
         self, items: int, slots: int, config: Config | None = None, groups: np.ndarray | None = None
     ) -> None:
         c = self.config = config or Config()
-        if c.policy not in POLICIES:
-            raise ValueError(f"policy is {c.policy!r}; choose one of {', '.join(POLICIES)}")
         if not 1 <= whole("slots", slots) <= whole("items", items):
             raise ValueError(f"slots is {slots}; it must lie between 1 and the {items} items")
-        check_whole(c, "particles", "batch", "dim")
-        check_whole(c, "item_steps", least=0)
-        check_at_least(c, "temperature")
-        if not c.likelihood_weight > 0:
-            raise ValueError(f"likelihood_weight is {c.likelihood_weight}; it must be positive")
         self.items, self.slots = items, slots
         self.spec = Spec(c.dim, items, c.seeds, c.dtype, c.device)
         self.model = SlateModel(

@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.off_policy.densities import GaussianMixture, fit_mixture
+from rlkit.core.errors import UsageError
+from rlkit.core.ranges import Count, Natural, Share, checked
 from rlkit.core.streams import generator
-from rlkit.envs.bandits.counts import check_whole
 
 WARM_UP = 5  # tasks whose alp is 0, for want of neighbours
 
@@ -105,13 +106,14 @@ class RandomTeacher:
         self.samples = int(state["samples"])
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
     returns: tuple[float, float] = (0.0, 1.0)  # returns of the worst and the best student
-    fit_rate: int = 250  # episodes between fits, and points in a fit
-    random_share: float = 0.2
-    components: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 9, 10)
-    history: int = 0  # tasks among which the nearest is sought; 0: all (ALP-GMM)
+    fit_rate: Count = 250  # episodes between fits, and points in a fit
+    random_share: Share = 0.2
+    components: tuple[Count, ...] = (2, 3, 4, 5, 6, 7, 8, 9, 10)
+    history: Natural = 0  # tasks among which the nearest is sought; 0: all (ALP-GMM)
     absolute: bool = False  # unlearning counts as much as learning (Covar-GMM)
 
 
@@ -128,12 +130,8 @@ class _MixtureTeacher:
         self, low: ArrayLike, high: ArrayLike, config: Config | None = None, *, seed: int = 0
     ) -> None:
         c = self.config = config or Config()
-        check_whole(c, "fit_rate")
-        check_whole(c, "history", least=0)
-        if c.fit_rate <= max(c.components, default=0) or not c.components or min(c.components) < 1:
-            raise ValueError(f"fit_rate {c.fit_rate} must exceed components {c.components}, >= 1")
-        if not 0 <= c.random_share <= 1:
-            raise ValueError(f"random_share is {c.random_share}; it must lie in [0, 1]")
+        if not c.components or c.fit_rate <= max(c.components):
+            raise UsageError(f"fit_rate is {c.fit_rate}; it must exceed components {c.components}")
         self.box, self.seed = Box(low, high, c.returns), seed
         self.samples, self.episodes = 0, 0
         self.points: list[np.ndarray] = []  # of the window: (place, ...)

@@ -16,23 +16,29 @@ their own points, not of the last cut tried.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.teachers.mixtures import Box
+from rlkit.core.ranges import Count, NonNegative, Range, checked
 from rlkit.core.streams import generator
-from rlkit.envs.bandits.counts import check_at_least, check_whole
+
+Half = Annotated[float, Range("lie in [0, 0.5]", 0, 0.5)]
 
 
+@checked(lanes=False)
 @dataclass(frozen=True)
 class Config:
     returns: tuple[float, float] = (0.0, 1.0)  # returns of the worst and the best student
-    points: int = 200  # a leaf is cut when it holds more; the newest of them make its alp
-    proposals: int = 50  # random cuts tried
-    least_points: float = 0.05  # of a side of a cut, as a share of `points`
-    least_width: float = 1.0 / 15.0  # of a side of a cut, as a share of the whole box
-    mutation: float = 0.1  # standard deviation of the Gaussian, as a share of the whole box
+    points: Annotated[int, Range("be at least 4", 4)] = (
+        200  # a leaf is cut when it holds more; the newest of them make its alp
+    )
+    proposals: Count = 50  # random cuts tried
+    least_points: Half = 0.05  # of a side of a cut, as a share of `points`
+    least_width: Half = 1.0 / 15.0  # of a side of a cut, as a share of the whole box
+    mutation: NonNegative = 0.1  # standard deviation of the Gaussian, as a share of the whole box
     leaves_only: bool = False
     sizes: bool = True  # the sizes of the sides count in the choice of a cut
 
@@ -64,11 +70,6 @@ class Riac:
         self, low: ArrayLike, high: ArrayLike, config: Config | None = None, *, seed: int = 0
     ) -> None:
         c = self.config = config or Config()
-        check_whole(c, "points", least=4)
-        check_whole(c, "proposals")
-        check_at_least(c, "mutation")
-        if not 0 <= c.least_points <= 0.5 or not 0 <= c.least_width <= 0.5:
-            raise ValueError("least_points and least_width are shares of at most 1/2")
         self.box, self.seed = Box(low, high, c.returns), seed
         self.samples, self.episodes = 0, 0
         dim = len(self.box.low)

@@ -66,7 +66,7 @@ def test_a_lane_is_the_same_in_any_company():
     reward = np.repeat([1.0, 0.0], 6)  # the first lane without loss, the second with nothing else
     for make in (
         lambda seeds: NeuralGapPolicy(
-            K, 3, neural_gap.Config("fast", (8,), gamma=80.0, seeds=seeds)
+            K, 3, neural_gap.Config("fast", hidden=(8,), gamma=80.0, seeds=seeds)
         ),
         lambda seeds: OraclePolicy(
             NetworkOracle(K, 3, hidden=(8,), seeds=seeds),

@@ -222,10 +222,10 @@ def test_oscillation_of_known_series():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rule": "best"}, "rule is 'best'"),
+        ({"rule": "best"}, "unknown rule 'best'"),
         ({"window": 0}, "window is 0"),
         ({"size": 0}, "size is 0"),
-        ({"eps": 1.5}, "eps 1.5 and slice"),
+        ({"eps": 1.5}, "eps is 1.5"),
     ],
 )
 def test_bad_configurations_are_refused(options, message):

@@ -137,9 +137,9 @@ def test_training_is_reproducible():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "risk"}, "loss is 'risk'"),
+        ({"loss": "risk"}, "unknown loss 'risk'"),
         ({"arms": 1}, "arms is 1"),
-        ({"budget": 3}, "budget is 3"),
+        ({"budget": 3}, "arms is 5; it must not exceed budget, which is 3"),
         ({"classes": (0.1,)}, "must exceed 0.25"),
         ({"temperature": 0.0}, "temperature"),
     ],

@@ -143,7 +143,7 @@ def test_a_weighted_classifier_learns_too():
 @pytest.mark.parametrize(
     ("config", "q", "message"),
     [
-        ({"objective": "best"}, None, "objective is 'best'"),
+        ({"objective": "best"}, None, "unknown objective 'best'"),
         ({"objective": "dr"}, None, "dr needs predicted rewards q"),
         (
             {"objective": "dm"},

@@ -228,7 +228,7 @@ def test_wrong_sessions_are_named():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"policy": "best"}, "policy is 'best'"),
+        ({"policy": "best"}, "unknown policy 'best'"),
         ({"slots": 13}, "slots is 13"),
         ({"particles": 0}, "particles is 0"),
         ({"groups": np.zeros(3, int)}, "groups must be 12 whole numbers"),
