@@ -88,6 +88,17 @@ def beta_variate(rng, a, b):
 
 
 @njit(cache=True, nogil=True)
+def drawn(rng, law):
+    """The next index of a law [n] of all the mass."""
+    u, mass = uniform(rng), 0.0
+    for k in range(law.size):
+        mass += law[k]
+        if u < mass:
+            return k
+    return law.size - 1
+
+
+@njit(cache=True, nogil=True)
 def categorical(rng, col, val, start, end):
     """The next successor of the row start..end, or -1 where its missing mass (the end) falls."""
     u, total = uniform(rng), 0.0

@@ -32,7 +32,7 @@ from rlkit.theory.learning.episodic_plans import (
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
-from rlkit.theory.streams import categorical, integer, stream, uniform
+from rlkit.theory.streams import categorical, drawn, integer, stream, uniform
 from rlkit.theory.validate import check_cap, check_counts, check_fraction, check_positive
 from rlkit.theory.words import named
 
@@ -182,12 +182,7 @@ def _run(
                     policy[h, s] = best
         value[episode] = exact_value(sa_ptr, row_ptr, col, val, r, policy, explore, law, true_v)
         planned[episode] = np.dot(law, v[0])
-        u, s, mass = uniform(world), states - 1, 0.0
-        for t in range(states):
-            mass += law[t]
-            if u < mass:
-                s = t
-                break
+        s = drawn(world, law)
         collected = 0.0
         for h in range(horizon):
             i = policy[h, s]

@@ -12,7 +12,7 @@ from rlkit.theory.learning.episodic import EpisodicRun, exact_value
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
-from rlkit.theory.streams import categorical, stream, uniform
+from rlkit.theory.streams import categorical, drawn, stream
 from rlkit.theory.validate import as_reals, check_cap, check_counts, check_fraction, check_positive
 from rlkit.theory.words import named
 
@@ -122,12 +122,7 @@ def _run(
         )  # fmt: skip
         value[episode] = exact_value(sa_ptr, row_ptr, col, val, r, policy, 0.0, law, true_v)
         planned[episode] = np.dot(law, v[0])
-        u, s, mass = uniform(rng), states - 1, 0.0
-        for t in range(states):
-            mass += law[t]
-            if u < mass:
-                s = t
-                break
+        s = drawn(rng, law)
         collected = 0.0
         for h in range(horizon):
             i = policy[h, s]

@@ -17,7 +17,7 @@ from rlkit.theory.brief import brief
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
-from rlkit.theory.streams import categorical, stream, uniform
+from rlkit.theory.streams import categorical, drawn, stream, uniform
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
 from rlkit.theory.words import named
 
@@ -94,12 +94,7 @@ def _run(
     q, count = np.full(r.size, horizon), np.zeros(r.size)
     best_q[:] = horizon
     v[:] = horizon
-    u, s, mass = uniform(world), law.size - 1, 0.0
-    for t in range(law.size):
-        mass += law[t]
-        if u < mass:
-            s = t
-            break
+    s = drawn(world, law)
     total, mark = 0.0, 0
     for t in range(1, marks[-1] + 1):
         i = sa_ptr[s]
