@@ -34,7 +34,9 @@ import torch
 from torch import Tensor
 
 from rlkit.algos import mopo, ravl
-from rlkit.algos.imagination.rollout import Hooks, LaneNoise, Proposal, Step, never
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.proposals import Proposal
+from rlkit.algos.imagination.rollout import Hooks, Step, never
 from rlkit.algos.imagination.source import minibatches
 from rlkit.core.engine import Engine
 from rlkit.core.spec import Spec

@@ -43,7 +43,7 @@ from rlkit.algos.bandits.contextual.neural_ucb import NeuralPolicy
 from rlkit.algos.bandits.contextual.oracle_policies import OraclePolicy
 from rlkit.algos.bandits.contextual.oracles import RidgeOracle, TreesOracle
 from rlkit.algos.bandits.driver import play
-from rlkit.algos.bandits.identification import active_learning
+from rlkit.algos.bandits.identification import active_learning, active_policy
 from rlkit.envs.bandits.contextual import Classification
 from rlkit.envs.bandits.multitask import SharedRepresentation
 from rlkit.eval.comparison import compare_means
@@ -180,7 +180,7 @@ def explorer(name: str, kept: Kept, out: Path | None) -> dict[str, Any]:
 
     def run() -> np.ndarray:
         learned = active_learning.learn(c)
-        rules = (learned.policy, active_learning.uniform_rule, active_learning.lucb_rule)
+        rules = (learned.policy, active_policy.uniform_rule, active_policy.lucb_rule)
         cases = [active_learning.worst_case(rule, c) for rule in rules]
         alone = np.stack([learned.specialist_loss, np.zeros(len(c.classes))])
         return np.stack([alone, *[np.stack([case.loss, case.error]) for case in cases]])

@@ -36,14 +36,8 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos import sac
-from rlkit.algos.imagination.rollout import (
-    Hooks,
-    Proposal,
-    Reward,
-    Step,
-    all_members,
-    environment_end,
-)
+from rlkit.algos.imagination.proposals import Proposal, all_members
+from rlkit.algos.imagination.rollout import Hooks, Reward, Step, environment_end
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent

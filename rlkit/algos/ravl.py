@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from rlkit import nets
 from rlkit.algos import sac
-from rlkit.algos.imagination.rollout import Hooks, environment_end, one_elite
+from rlkit.algos.imagination.proposals import one_elite
+from rlkit.algos.imagination.rollout import Hooks, environment_end
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent

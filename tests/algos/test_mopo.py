@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from rlkit.algos import mbpo, mopo, ravl
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.proposals import Proposal, all_members
 from rlkit.algos.imagination.rollout import (
     Hooks,
-    LaneNoise,
-    Proposal,
     Step,
-    all_members,
     environment_end,
     predicted,
     roll_out,

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from rlkit.algos import mbpo, ravl, sac
-from rlkit.algos.imagination.rollout import Hooks, Imagined, LaneNoise, Proposal, Step, roll_out
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.proposals import Proposal
+from rlkit.algos.imagination.rollout import Hooks, Imagined, Step, roll_out
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.lanes import resolve

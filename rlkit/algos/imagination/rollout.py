@@ -27,68 +27,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.proposals import Proposal, Propose
 from rlkit.core.spec import Spec
-from rlkit.core.streams import Kind, generator
 from rlkit.data.transforms import Transforms
 from rlkit.envs.terminations import termination
-from rlkit.nets.dynamics import Dynamics, Prediction
-
-
-class LaneNoise:
-    """Random numbers of one round of rollouts, from one generator a lane.
-
-    The generators are made anew for each `(name, block)`, so nothing needs saving; a lane's
-    numbers depend on its seed, the name, the block, and the order and shapes of the draws.
-    """
-
-    def __init__(self, spec: Spec, name: str, block: int) -> None:
-        self.spec = spec
-        self._lanes = [generator(seed, name, block) for seed in spec.seeds]
-
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal `[S, *shape]`."""
-        return self._tensor([rng.standard_normal(shape, np.float32) for rng in self._lanes])
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform on [0, 1) `[S, *shape]`."""
-        return self._tensor([rng.random(shape, np.float32) for rng in self._lanes])
-
-    def gumbel(self, *shape: int) -> Tensor:
-        """Standard Gumbel `[S, *shape]`: the argmax of logits plus these draws by softmax."""
-        return self._tensor([rng.gumbel(size=shape) for rng in self._lanes])
-
-    def of_kind(self, kind: Kind, *shape: int) -> Tensor:
-        """Noise of a `core.streams.Draw`'s kind `[S, *shape]`."""
-        draw: Callable[..., Tensor] = getattr(self, kind)
-        return draw(*shape)
-
-    def integers(self, high: int, *shape: int) -> Tensor:
-        """Whole numbers 0 .. high - 1, int64 `[S, *shape]`."""
-        drawn = np.stack([rng.integers(high, size=shape) for rng in self._lanes])
-        return torch.from_numpy(drawn).to(self.spec.device)
-
-    def permutation(self, n: int) -> Tensor:
-        """An order of 0 .. n - 1 for every lane, int64 `[S, n]`."""
-        orders = np.stack([rng.permutation(n) for rng in self._lanes])
-        return torch.from_numpy(orders).to(self.spec.device)
-
-    def _tensor(self, lanes: list[np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.stack(lanes)).to(self.spec.device, self.spec.dtype)
-
-
-class Proposal(NamedTuple):
-    """K candidates for what follows (s, a), and what all members think where `propose` asked."""
-
-    s: Tensor  # [S, B, D]
-    a: Tensor  # [S, B, A]
-    s2: Tensor  # [S, K, B, D]
-    r: Tensor  # [S, K, B]
-    mean: Tensor | None = None  # [S, n, B, D + 1] of (Δs, r), all n members
-    std: Tensor | None = None  # [S, n, B, D + 1]
 
 
 class Step(NamedTuple):
@@ -114,8 +60,6 @@ class Imagined(NamedTuple):
     kept: Tensor  # [S, B] bool: the rollout had not ended before and the prediction is finite
 
 
-Propose = Callable[[Tensor, Tensor, Tensor, LaneNoise], Proposal]
-"""(s, a, alive [S, B] bool, noise) -> candidates; rows that are not alive may hold anything."""
 Select = Callable[[Proposal, LaneNoise], tuple[Tensor, Tensor | None]]
 """(candidates, noise) -> (which [S, B] int64, score [S, B] or None)."""
 Reward = Callable[[Step], Tensor]
@@ -149,89 +93,6 @@ class Hooks(NamedTuple):
     select: Select = first
     reward: Reward = predicted
     terminate: Terminate = never
-
-
-def one_elite(model: Dynamics) -> Propose:
-    """`propose`: one draw from an elite chosen at random for every row (TS1 of PETS).
-
-    Each elite gets an equal share of the rows by a random permutation, so a row costs one
-    member's pass instead of all members'. Rows that are dead are not computed.
-    """
-
-    def propose(s: Tensor, a: Tensor, alive: Tensor, noise: LaneNoise) -> Proposal:
-        rows = s.shape[1]
-        which = noise.permutation(rows) % model.elites.shape[1]
-        eps = noise.normal(rows, s.shape[-1] + 1)
-        return _proposal(s, a, _by_elite(model, s, a, which, alive, eps).unsqueeze(1))
-
-    return propose
-
-
-def all_members(model: Dynamics) -> Propose:
-    """`propose`: as `one_elite`, but all n members predict and are reported in `mean` and `std`."""
-
-    def propose(s: Tensor, a: Tensor, alive: Tensor, noise: LaneNoise) -> Proposal:
-        rows = s.shape[1]
-        which = noise.permutation(rows) % model.elites.shape[1]
-        eps = noise.normal(rows, s.shape[-1] + 1)
-        every = model(s, a)
-        member = model.elites.gather(1, which)[:, None, :, None]  # [S, 1, B, 1]
-        member = member.expand(-1, -1, -1, s.shape[-1] + 1)
-        drawn = every.mean.gather(1, member) + every.std.gather(1, member) * eps.unsqueeze(1)
-        return _proposal(s, a, drawn, every)
-
-    return propose
-
-
-def every_elite(model: Dynamics, resamples: int = 1, with_std: bool = False) -> Propose:
-    """`propose`: `resamples` draws from each elite, K = elites x resamples candidates.
-
-    With `with_std` all n members predict and are reported in `mean` and `std`.
-    """
-
-    def propose(s: Tensor, a: Tensor, alive: Tensor, noise: LaneNoise) -> Proposal:
-        every = model(s, a) if with_std else None
-        elite = _chosen(every, model.elites) if every else model(s, a, model.elites)
-        mean, std = (x.repeat_interleave(resamples, 1) for x in (elite.mean, elite.std))
-        return _proposal(s, a, mean + std * noise.normal(*mean.shape[1:]), every)
-
-    return propose
-
-
-def _proposal(s: Tensor, a: Tensor, drawn: Tensor, every: Prediction | None = None) -> Proposal:
-    """Candidates from draws `[S, K, B, D + 1]` of (Δs, r)."""
-    s2, r = s.unsqueeze(1) + drawn[..., :-1], drawn[..., -1]
-    if every is None:
-        return Proposal(s, a, s2, r)
-    return Proposal(s, a, s2, r, every.mean, every.std)
-
-
-def _chosen(every: Prediction, members: Tensor) -> Prediction:
-    lanes = torch.arange(members.shape[0], device=members.device).unsqueeze(-1)
-    log_var = None if every.log_var is None else every.log_var[lanes, members]
-    return Prediction(every.mean[lanes, members], log_var)
-
-
-def _by_elite(
-    model: Dynamics, s: Tensor, a: Tensor, which: Tensor, alive: Tensor, eps: Tensor
-) -> Tensor:
-    """Draws `[S, B, D + 1]`, row b of a lane by its elite number `which[b]`; 0 where dead."""
-    m = model.elites.shape[1]
-    owner = torch.where(alive, which, m)  # the dead behind all others
-    order = owner.argsort(dim=1, stable=True)
-    counts = (owner.unsqueeze(1) == torch.arange(m, device=s.device).view(1, m, 1)).sum(-1)
-    places = torch.arange(int(counts.max()), device=s.device)
-    begin = counts.cumsum(1) - counts  # [S, m], where an elite's rows begin in `order`
-    real = places < counts.unsqueeze(-1)  # [S, m, M]; elites with fewer rows repeat any
-    at = (begin.unsqueeze(-1) + places).clamp(max=s.shape[1] - 1)
-    rows = order.gather(1, at.flatten(1)).view_as(at)
-    lanes = torch.arange(s.shape[0], device=s.device).view(-1, 1, 1).expand_as(rows)
-    x = torch.cat([s, a], -1)[lanes, rows]  # [S, m, M, D + A]
-    prediction = model.predict(x, model.elites)
-    drawn = prediction.mean + prediction.std * eps[lanes, rows]
-    out = torch.zeros_like(eps)
-    out[lanes[real], rows[real]] = drawn[real]
-    return out
 
 
 def environment_end(env_id: str | None, transforms: Transforms, spec: Spec) -> Terminate:

@@ -22,7 +22,8 @@ from torch import Tensor
 from rlkit.algos.imagination.buffer import ImaginedRows
 from rlkit.algos.imagination.diagnostics import local_lipschitz, value_error, value_of
 from rlkit.algos.imagination.fitting import LaneAdam, fit
-from rlkit.algos.imagination.rollout import Hooks, LaneNoise, roll_out, sampled
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.rollout import Hooks, roll_out, sampled
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source

@@ -6,19 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rlkit.algos.imagination.rollout import (
-    Hooks,
-    LaneNoise,
-    Proposal,
-    Step,
-    all_members,
-    environment_end,
-    every_elite,
-    never,
-    one_elite,
-    roll_out,
-    sampled,
-)
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.proposals import Proposal, all_members, every_elite, one_elite
+from rlkit.algos.imagination.rollout import Hooks, Step, environment_end, never, roll_out, sampled
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.data.transforms import Transforms

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from rlkit.algos.imagination.fitting import LaneAdam
-from rlkit.algos.imagination.rollout import Hooks, LaneNoise, Proposal, Step, one_elite
+from rlkit.algos.imagination.noise import LaneNoise
+from rlkit.algos.imagination.proposals import Proposal, one_elite
+from rlkit.algos.imagination.rollout import Hooks, Step
 from rlkit.algos.imagination.source import Offline, Online, minibatches, rollout_length
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Spec

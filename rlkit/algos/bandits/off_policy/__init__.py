@@ -8,8 +8,9 @@
 `importance` is adaptive importance sampling with control variates.
 """
 
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, from_table
+from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.algos.bandits.off_policy.evaluation import Estimate, evaluate
 from rlkit.algos.bandits.off_policy.overlap import Overlap, overlap
+from rlkit.algos.bandits.off_policy.tables import from_table
 
 __all__ = ["DecisionLog", "Estimate", "Overlap", "evaluate", "from_table", "overlap"]

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, one_hot
+from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
+from rlkit.algos.bandits.off_policy.tables import one_hot
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import reading
 

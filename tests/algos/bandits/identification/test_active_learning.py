@@ -7,17 +7,19 @@ import pytest
 import torch
 
 from rlkit.algos.bandits.identification.active_learning import (
-    ActivePolicy,
     Adversary,
     Config,
     complexity,
     into_class,
     learn,
+    worst_case,
+)
+from rlkit.algos.bandits.identification.active_policy import (
+    ActivePolicy,
     losses,
     lucb_rule,
     roll_out,
     uniform_rule,
-    worst_case,
 )
 from rlkit.core.streams import Streams
 
