@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 BIN := $(VENV)/bin
+DOCS ?= .venv-docs
 DATASET := rlkit/hopper/medium-v0
 DEMO := runs/demo
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
@@ -10,10 +11,10 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow fuzz lint evidence format clean
+.PHONY: help install demo test slow fuzz lint docs docs-serve evidence format clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed  ## Make .venv with rlkit in it
 
@@ -38,6 +39,13 @@ lint: $(VENV)/installed-test  ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(DOCS)/installed  ## Build the documents into site/, every warning an error
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "documents built: site/index.html"
+
+docs-serve: $(DOCS)/installed  ## Show the documents at 127.0.0.1:8000
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs serve --no-strict
+
 evidence: $(VENV)/installed  ## Say which claims are shown, running or missing
 	@$(BIN)/python benchmarks/evidence/state.py
 
@@ -45,8 +53,8 @@ format: $(VENV)/installed-test  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove .venv and caches; runs and datasets stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build *.egg-info
+clean:  ## Remove environments, the built site and caches; runs and datasets stay
+	rm -rf $(VENV) $(DOCS) site .pytest_cache .ruff_cache .mypy_cache build *.egg-info
 
 $(BIN)/python:
 	@echo "making $(VENV)"
@@ -63,3 +71,12 @@ $(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing rlkit and the test tools into $(VENV) (minutes, the first time)"
 	@$(INSTALL) -e '.[test,onnx]'
 	@touch $@ $(VENV)/installed
+
+# The documents read the sources without importing them: an environment without torch will do.
+$(DOCS)/installed: pyproject.toml constraints.txt
+	@echo "installing what builds the documents into $(DOCS)"
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS) \
+	    $$($(DOCS)/bin/python -c 'import tomllib; \
+	    print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@

@@ -31,6 +31,7 @@ def pinned() -> dict[str, str]:
 def test_every_requirement_is_pinned_within_its_bounds() -> None:
     extras = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"], *extras["test"], *extras["onnx"], *extras["tensorboard"]]
+    wanted += extras["docs"]
     versions = pinned()
     for text in wanted:
         requirement = Requirement(text)
@@ -79,11 +80,15 @@ def test_make_help_explains_every_target() -> None:
     phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
     assert phony is not None
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
-    shown = dict(re.findall(r"^  make (\w+) +(.+)$", done.stdout, re.MULTILINE))
+    shown = dict(re.findall(r"^  make ([\w-]+) +(.+)$", done.stdout, re.MULTILINE))
     assert shown.keys() == set(phony.group(1).split())
 
 
-def test_ci_runs_tests_and_lint() -> None:
+def test_ci_runs_tests_lint_and_documents() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == ["test", "lint"]
+    assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == [
+        "test",
+        "lint",
+        "docs",
+    ]

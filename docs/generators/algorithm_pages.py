@@ -1,0 +1,168 @@
+"""A page for each algorithm: what is written by hand about it, and what its file says."""
+
+from __future__ import annotations
+
+import re
+
+import sources
+
+WHERE = {
+    "offline": "a dataset",
+    "online": "an environment",
+    "then-online": "a dataset, then an environment",
+}
+FAMILIES = {  # heading -> algorithms; what is not named here is listed under the last
+    "Offline": ("bc", "iql", "td3_bc", "rebrac", "cql", "cql_discrete", "cal_ql", "odice"),
+    "Online": ("sac", "td3", "dqn", "wsrl"),
+    "With a model": ("mbpo", "lipschitz_model", "mopo", "ravl"),
+    "From preferences or an expert": ("pebble", "p_iql", "cpl", "gail"),
+    "Others": (),
+}
+_GOLDEN = sources.ROOT / "tests/golden/README.md"
+
+
+def index() -> str:
+    """The table of all algorithms, family by family."""
+    lines = [
+        "# Algorithms",
+        "",
+        "One file each, in the notation of its paper. Every page has the equations, the settings "
+        "with their ranges, the differences from the paper and the command. `rlkit list` prints "
+        "the same table. For bandits and tabular problems see "
+        "[the bandit guide](../how-to/bandits.md) and [solving a model](../how-to/own-mdp.md).",
+        "",
+    ]
+    named = {name for names in FAMILIES.values() for name in names}
+    for family, names in FAMILIES.items():
+        present = [name for name in names if name in sources.algorithms()]
+        if family == "Others":
+            present = [name for name in sources.algorithms() if name not in named]
+        if not present:
+            continue
+        lines += [f"## {family}", "", "| | learns from | actions | |", "|---|---|---|---|"]
+        for name in present:
+            fits = sources.constant(sources.ALGOS / f"{name}.py", "FITS") or ()
+            where = "; ".join(text for word, text in WHERE.items() if word in fits)
+            actions = ", ".join(word for word in ("continuous", "discrete") if word in fits)
+            said = sources.title(name)
+            lines.append(f"| [`{name}`]({name}.md) | {where} | {actions} | {said} |")
+        lines.append("")
+    lines += [
+        "Agents of stable-baselines3 (`sb3:ppo`, `sb3:a2c`, `sb3:sac`, `sb3:td3`, `sb3:ddpg`, "
+        "`sb3:dqn`) run in the same kind of run folder; see "
+        "[coming from stable-baselines3](../coming-from.md#stable-baselines3).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def page(name: str) -> str:
+    """The page of one algorithm."""
+    path = sources.ALGOS / f"{name}.py"
+    written = sources.ROOT / f"docs/algorithms/{name}.md"
+    head = written.read_text(encoding="utf-8") if written.exists() else f"# `{name}`\n"
+    fits = sources.constant(path, "FITS") or ()
+    parts = [head.rstrip(), "", *_commands(name, fits), *_settings(name)]
+    parts += [*_run(path), *_presets(name, path), *_parity(name)]
+    text = sources.docstring(path)
+    parts += ["## What the file says", "", "```text", text, "```", ""]
+    parts += [
+        f'??? note "rlkit/algos/{name}.py, whole"',
+        "",
+        '    ```python title="' + name + '.py"',
+    ]
+    parts += [f"    {line}".rstrip() for line in sources.source(path).splitlines()]
+    parts += ["    ```", ""]
+    return "\n".join(parts)
+
+
+def _commands(name: str, fits: tuple[str, ...]) -> list[str]:
+    discrete = "continuous" not in fits
+    data = "rlkit/minigrid/doorkey-5x5-mixed-v0" if discrete else "rlkit/pendulum/medium-v0"
+    env = "CartPole-v1" if discrete else "Pendulum-v1"
+    data_env = "MiniGrid-DoorKey-5x5-v0" if discrete else "Pendulum-v1"
+    start = sources.constant(sources.ALGOS / f"{name}.py", "NEEDS_START")
+    lines = []
+    if start:
+        lines.append(f"rlkit train {name} --from runs/NAME --env {env}")
+    elif "offline" in fits:
+        lines.append(f"rlkit train {name} --dataset {data}")
+    if "online" in fits and not start:
+        lines.append(f"rlkit train {name} --env {env}")
+    if "then-online" in fits and not start:
+        lines.append(f"rlkit train {name} --dataset {data} --env {data_env} --online")
+    if not lines:
+        lines.append(f"rlkit train {name} --help")
+    return ["## Command", "", "```bash", *lines, "```", ""]
+
+
+def _settings(name: str) -> list[str]:
+    out = [
+        "## Settings",
+        "",
+        "Fields of `Config`: `--config.NAME VALUE` on the command line (with `-` for `_`), "
+        '`config={"NAME": value}` in Python, `config = { NAME = value }` in a sweep. A number '
+        "that is not whole may be given once for each seed. A value outside its range is refused "
+        "before anything is written.",
+        "",
+        "| field | default | takes | |",
+        "|---|---|---|---|",
+    ]
+    for one in sources.settings(sources.ALGOS / f"{name}.py"):
+        remark = one.remark.replace("|", "\\|")
+        out.append(f"| `{one.name}` | `{one.default}` | {one.allowed} | {remark} |")
+    return [*out, ""]
+
+
+def _run(path: sources.Path) -> list[str]:
+    own = sources.constant(path, "RUN")
+    if not own:
+        return []
+    said = ", ".join(f"`--{key.replace('_', '-')} {value}`" for key, value in own.items())
+    return [f"Unless the command says otherwise, a run of it has {said}.", ""]
+
+
+def _presets(name: str, path: sources.Path) -> list[str]:
+    own = sources.constant(path, "PRESETS")
+    if not own:
+        return []
+    out = ["## Presets", "", "| `--preset` | settings |", "|---|---|"]
+    for preset, (config, run) in own.items():
+        said = [f"`config.{key} = {value!r}`" for key, value in config.items()]
+        said += [f"`{key} = {value!r}`" for key, value in run.items()]
+        out.append(f"| `{preset}` | {', '.join(said)} |")
+    return [*out, "", "Whatever is given beside a preset outranks it.", ""]
+
+
+def _parity(name: str) -> list[str]:
+    """What the golden files hold for an algorithm: the difference from published code."""
+    table = re.findall(r"^\| (\w+)\.npz \| (.+?) \| (.+?) \| (\d+) \| (.+?) \|", *_golden())
+    also = {"sac": ("sac", "edac"), "cql": ("cql",), "dqn": ("dqn",)}.get(name, (name,))
+    rows = [row for row in table if any(_is_of(row[0], prefix) for prefix in also)]
+    if not rows:
+        return []
+    out = [
+        "## Beside published code",
+        "",
+        "Parameters after so many updates from the same weights, rows and noise, in float64; the "
+        "codes, their versions and what was adapted are in `tests/golden/README.md`, and the test "
+        "suite holds the tolerances.",
+        "",
+        "| system | variant | updates | largest difference seen |",
+        "|---|---|---|---|",
+    ]
+    return [
+        *out,
+        *(f"| {system} | {variant} | {k} | {seen} |" for _, system, variant, k, seen in rows),
+        "",
+    ]
+
+
+def _golden() -> tuple[str, re.RegexFlag]:
+    return sources.source(_GOLDEN), re.M
+
+
+def _is_of(file: str, name: str) -> bool:
+    longer = [other for other in sources.algorithms() if other.startswith(f"{name}_")]
+    own = file == name or file.startswith(f"{name}_")
+    return own and not any(file == o or file.startswith(f"{o}_") for o in longer)
