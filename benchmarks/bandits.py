@@ -36,7 +36,7 @@ from rlkit.envs.bandits.memory import LastSwitch, Tallying, hidden_arm, rechargi
 from rlkit.eval.plots import save
 from rlkit.eval.regret_plot import regret_plot
 from rlkit.eval.statistics import Interval, bootstrap_interval, mean
-from rlkit.run import versions
+from rlkit.run.records import versions
 
 Array = np.ndarray
 FIVE = [0.5, 0.4, 0.4, 0.4, 0.4]

@@ -27,9 +27,9 @@ from rlkit.eval.comparison import compare_means
 from rlkit.eval.rollout import Evaluator
 from rlkit.eval.statistics import bootstrap_interval, mean
 from rlkit.policy import sb3
-from rlkit.run import folder as run_folder
-from rlkit.run import versions
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records import versions
+from rlkit.run.settings.options import Options
 from rlkit.run.task import actor
 from rlkit.run.train import train
 

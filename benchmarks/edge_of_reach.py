@@ -49,7 +49,7 @@ from rlkit.envs import edge_of_reach
 from rlkit.eval.comparison import compare_means
 from rlkit.eval.rollout import Evaluator
 from rlkit.eval.statistics import bootstrap_interval, mean
-from rlkit.run import versions
+from rlkit.run.records import versions
 
 SEEDS = (5, 6, 7, 8, 9)  # numbers of critics and weights were chosen on 0 to 4
 GAMMA = 0.99

@@ -30,7 +30,7 @@ from gymnasium.spaces import Box
 from safetensors.numpy import save
 
 from rlkit.core.streams import generator
-from rlkit.data.d4rl import REFERENCES
+from rlkit.data.formats.d4rl import REFERENCES
 from rlkit.data.recipes.behaviour import SquashedGaussian, from_bytes
 from rlkit.data.statistics import near_the_mean
 from rlkit.envs.make import make

@@ -27,8 +27,8 @@ from rlkit.eval.comparison import compare_means
 from rlkit.eval.plots import learning_curve, save
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import bootstrap_interval, mean
-from rlkit.run import folder as run_folder
-from rlkit.run import versions
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records import versions
 from rlkit.run.train import train
 
 CLAIMS: dict[str, Claim] = {

@@ -50,7 +50,7 @@ from rlkit.eval.comparison import compare_means
 from rlkit.eval.plots import save
 from rlkit.eval.regret_plot import regret_plot
 from rlkit.eval.statistics import bootstrap_interval, mean
-from rlkit.run import versions
+from rlkit.run.records import versions
 
 LANES = tuple(range(10))
 ROUNDS = {"digits": 2000, "wine": 1000, "breast_cancer": 1000}

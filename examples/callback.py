@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 import rlkit
-from rlkit.run.events import Evaluated, Event, Metrics
+from rlkit.run.records.events import Evaluated, Event, Metrics
 
 QUICK = "--quick" in sys.argv
 

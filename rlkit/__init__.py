@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from rlkit.front import sweep as sweep
     from rlkit.front import train as train
     from rlkit.policy.policy import Policy as Policy
-    from rlkit.run.export import export as export
-    from rlkit.run.options import Options as Options
+    from rlkit.run.policies.export import export as export
+    from rlkit.run.settings.options import Options as Options
     from rlkit.run.train import resume as resume
     from rlkit.theory.mdp import FiniteMDP as FiniteMDP
     from rlkit.theory.planning.solvers import solve as solve

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rlkit.eval.records import Episode
     from rlkit.policy.policy import Policy
     from rlkit.reports.report import Written
-    from rlkit.run.events import Callback
-    from rlkit.run.options import Options
-    from rlkit.run.progress import Reporter
+    from rlkit.run.records.events import Callback
+    from rlkit.run.records.progress import Reporter
+    from rlkit.run.settings.options import Options
     from rlkit.run.train import Result
     from rlkit.sweeps.runner import Finished
 
@@ -34,15 +34,16 @@ def train(
         rlkit.train("iql", dataset="rlkit/hopper/medium-v0", preset="recommended")
 
     `options` are the fields of `rlkit.Options`, which may be given instead; with a `preset` they
-    begin from settings by name (`rlkit.run.presets`), and `config` is a dict of what to change.
-    `report` may be a function: it is called with every event (`rlkit.run.events`) and stops the
-    training with False, see `rlkit.run.train.train`. A run that stands in the folder is continued,
-    or reused when it is finished. Raises UsageError for options that are not valid, ValueError for
-    bad data (both before anything is written), RunError where the folder holds another run.
+    begin from settings by name (`rlkit.run.settings.presets`), and `config` is a dict of what to
+    change. `report` may be a function: it is called with every event (`rlkit.run.records.events`)
+    and stops the training with False, see `rlkit.run.train.train`. A run that stands in the folder
+    is continued, or reused when it is finished. Raises UsageError for options that are not valid,
+    ValueError for bad data (both before anything is written), RunError where the folder holds
+    another run.
     """
-    from rlkit.run import presets
     from rlkit.run import train as training
-    from rlkit.run.options import Options
+    from rlkit.run.settings import presets
+    from rlkit.run.settings.options import Options
 
     if isinstance(algo, Options):
         if options or preset:
@@ -62,7 +63,7 @@ def evaluate(path: str | Path, episodes: int = 100, **options: Any) -> list[Epis
     `checkpoint` ("best", "last" or a step) and `lanes`. Raises UsageError for an environment that
     does not fit.
     """
-    from rlkit.run.evaluation import evaluate_file, evaluate_run
+    from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 
     if Path(path).is_dir():
         return evaluate_run(path, episodes, **options)[0]
@@ -79,7 +80,7 @@ def load(path: str | Path, *, lane: int | None = None, checkpoint: str | int = "
     from rlkit.policy.policy import Policy
 
     if Path(path).is_dir():
-        from rlkit.run.export import from_run
+        from rlkit.run.policies.export import from_run
 
         return from_run(path, lane=lane, checkpoint=checkpoint)
     return Policy.load(path)

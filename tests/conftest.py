@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rlkit.data import minari_io
+from rlkit.data.formats import minari_io
 from rlkit.data.recorder import record_episode
 from rlkit.envs.make import make
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 
 ENV = "InvertedPendulum-v5"
 DATASET = "tests/pendulum/random-v0"

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 
 FIVE = (0, 1, 2, 3, 4)
 

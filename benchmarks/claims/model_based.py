@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from claims.claim import Claim, online
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 
 _SMALL = {"hidden": (64, 64), "lr": 1e-3, "lr_q": 1e-3, "lr_alpha": 1e-3}
 _MODEL = {

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from claims.claim import Claim, offline
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 
 HOPPER, WALKER = "rlkit/hopper/medium-v0", "rlkit/walker2d/medium-v0"
 DOORKEY = "rlkit/minigrid/doorkey-5x5-mixed-v0"

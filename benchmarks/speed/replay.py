@@ -26,7 +26,7 @@ from updates import processor
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 
 OBS, ACT, ROWS = 17, 6, 1_000_000
 Run = Callable[[int], object]

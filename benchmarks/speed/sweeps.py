@@ -24,7 +24,7 @@ from updates import processor
 
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.eval.statistics import bootstrap_interval, iqm, mean, median, optimality_gap
-from rlkit.run import versions
+from rlkit.run.records import versions
 from rlkit.sweeps import plan
 from rlkit.sweeps.runner import describe
 from rlkit.sweeps.store import Store

@@ -34,7 +34,7 @@ def contestants(algorithm: str) -> dict[str, Callable[[], object]]:
     from rlkit.core.spec import Spec
     from rlkit.core.streams import Streams
     from rlkit.data.replay import Replay
-    from rlkit.data.samplers import Uniform
+    from rlkit.data.sampling.samplers import Uniform
 
     module = {"bc": bc, "iql": iql, "sac": sac}[algorithm]
     plain = {"bc": peers.PlainBC, "iql": peers.PlainIQL, "sac": peers.PlainSAC}[algorithm](OBS, ACT)

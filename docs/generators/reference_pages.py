@@ -96,7 +96,7 @@ def _is_module(full: str) -> bool:
 
 def options() -> str:
     """The table of `rlkit.Options`."""
-    path = sources.ROOT / "rlkit/run/options.py"
+    path = sources.ROOT / "rlkit/run/settings/options.py"
     lines = [
         "# Options of a run",
         "",

@@ -39,8 +39,8 @@ from rlkit.core.ranges import (
     checked,
 )
 from rlkit.core.spec import Spec
-from rlkit.data.monte_carlo import Finished, Recorded
-from rlkit.data.samplers import Mixed, shares
+from rlkit.data.sampling.monte_carlo import Finished, Recorded
+from rlkit.data.sampling.samplers import Mixed, shares
 from rlkit.data.stock import Stock
 
 FITS = ("offline", "then-online", "continuous")

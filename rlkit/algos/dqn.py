@@ -45,7 +45,7 @@ from rlkit.nets.value_heads import of_action
 if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
     from rlkit.core.engine import Source
     from rlkit.data.replay import Replay
-    from rlkit.data.samplers import NStep, Uniform
+    from rlkit.data.sampling.samplers import NStep, Uniform
     from rlkit.data.stock import Stock
 
 RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
@@ -143,8 +143,8 @@ class Agent(Learner):
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Minibatches of n-step transitions, by priority if wanted; of both kinds of rows where there
     are a dataset and an environment. Raises ValueError for priorities over two sets of rows."""
-    from rlkit.data.prioritised import Prioritised
-    from rlkit.data.samplers import Mixed, NStep, Uniform, shares
+    from rlkit.data.sampling.prioritised import Prioritised
+    from rlkit.data.sampling.samplers import Mixed, NStep, Uniform, shares
 
     def rows(replay: Replay, batch: int, name: str) -> Uniform | NStep:
         if c.n_step == 1:

@@ -50,7 +50,7 @@ from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
-from rlkit.data.samplers import Paired, Uniform
+from rlkit.data.sampling.samplers import Paired, Uniform
 from rlkit.data.stock import Stock
 
 _CLIP = 40.0  # largest norm of the policy's and the critics' gradients

@@ -46,7 +46,7 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "Source", "source"]

@@ -110,7 +110,7 @@ class Agent(Learner):
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Rows of the dataset whose next action is known, with equal chance."""
-    from rlkit.data.samplers import Weighted
+    from rlkit.data.sampling.samplers import Weighted
 
     if stock.data is None or stock.replay is not None:
         raise UsageError("rebrac compares with a dataset's next actions: give a dataset, no env")

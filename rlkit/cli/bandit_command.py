@@ -221,7 +221,7 @@ def _write(folder: Path, name: str, config: dict[str, Any], results: dict[str, S
     from rlkit.core.replacing import replacing
     from rlkit.eval.plots import save
     from rlkit.eval.regret_plot import regret_plot
-    from rlkit.run import versions
+    from rlkit.run.records import versions
 
     table = {}
     for label, one in results.items():

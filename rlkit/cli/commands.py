@@ -18,10 +18,10 @@ from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import DivergedError, UsageError
 from rlkit.core.replacing import replacing
 from rlkit.core.trust import trusting
-from rlkit.run import presets
-from rlkit.run.algorithms import algorithm
-from rlkit.run.fits import SB3, WHERE, algorithms, shipped, title
-from rlkit.run.options import Options, run_defaults
+from rlkit.run.settings import presets
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.fits import SB3, WHERE, algorithms, shipped, title
+from rlkit.run.settings.options import Options, run_defaults
 
 if TYPE_CHECKING:
     from rlkit.eval.records import Episode
@@ -139,7 +139,7 @@ def report(folder: Path) -> None:
     """Print what a run has come to, and draw its learning curve."""
     from rlkit.cli.summary import learning_curve, summarise
     from rlkit.eval import records
-    from rlkit.run import folder as run_folder
+    from rlkit.run.records import folder as run_folder
 
     config = run_folder.read_config(folder)
     options = Options.from_json(config["options"])
@@ -177,7 +177,7 @@ def evaluate(argv: Sequence[str]) -> None:
         raise UsageError(f"rlkit eval: --out {form.out} must be a new file that ends in .csv")
     from rlkit.cli.summary import summarise
     from rlkit.eval import records
-    from rlkit.run.evaluation import evaluate_file, evaluate_run
+    from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 
     path, dataset = Path(form.policy), None
     with trusting(form.trust):
@@ -218,7 +218,7 @@ class Export:
 def export(argv: Sequence[str]) -> None:
     """`rlkit export DIR`."""
     form = parse(Export, argv, "rlkit export", "Write one lane's policy to one file.")
-    from rlkit.run.export import export as export_policy
+    from rlkit.run.policies.export import export as export_policy
 
     with trusting(form.trust):
         made = export_policy(

@@ -110,7 +110,7 @@ def build(argv: Sequence[str]) -> None:
     form = parse(Build, argv, "rlkit dataset build", "Roll out a shipped recipe.")
     from rlkit.data import datasets
     from rlkit.data.recipes import cards
-    from rlkit.run.progress import reporter
+    from rlkit.run.records.progress import reporter
 
     if form.name not in cards.all_recipes():
         near = suggestion(form.name, cards.all_recipes())
@@ -235,8 +235,8 @@ def record(argv: Sequence[str]) -> None:
     form = parse(Record, argv, "rlkit dataset record", "Make a dataset of a policy.")
     if form.policy is None or form.out is None:
         raise UsageError("rlkit dataset record: give --policy DIR|FILE|ZIP and --out ID")
-    from rlkit.run.progress import reporter
-    from rlkit.run.recording import record as record_policy
+    from rlkit.run.policies.recording import record as record_policy
+    from rlkit.run.records.progress import reporter
 
     progress = reporter(form.quiet)
     progress.start(f"recording {form.out}", form.episodes)
@@ -261,7 +261,7 @@ def record(argv: Sequence[str]) -> None:
 
 def download(argv: Sequence[str]) -> None:
     form = parse(Download, argv, "rlkit dataset download", "Fetch a dataset of a Minari remote.")
-    from rlkit.data.download import download as fetch
+    from rlkit.data.formats.download import download as fetch
 
     path = fetch(form.dataset, remote=form.remote, overwrite=form.force)
     print(f"dataset {form.dataset} downloaded: {_shown(path)}")

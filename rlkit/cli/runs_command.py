@@ -16,7 +16,7 @@ from rlkit.core.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from rlkit.run.options import Options
+    from rlkit.run.settings.options import Options
 
 _PICTURES = (".png", ".svg", ".pdf")
 
@@ -43,7 +43,7 @@ class Run:
 def read_run(folder: str | Path) -> Run:
     """A run with at least one evaluation; RunError or UsageError for anything else."""
     from rlkit.eval import records
-    from rlkit.run import folder as run_folder
+    from rlkit.run.records import folder as run_folder
 
     options = run_folder.options(folder)
     rows = records.read_episodes(Path(folder) / run_folder.EPISODES)
@@ -54,7 +54,7 @@ def read_run(folder: str | Path) -> Run:
 
 def is_run(where: str) -> bool:
     """Whether this is the folder of a run, rather than that of a sweep."""
-    from rlkit.run import folder as run_folder
+    from rlkit.run.records import folder as run_folder
 
     return (Path(where) / run_folder.CONFIG).is_file()
 
@@ -119,7 +119,7 @@ def _show(interval: Any) -> str:
 
 def _settings(a: Run, b: Run) -> list[str]:
     """Options that decide results and differ, as `name: in the first, in the second`."""
-    from rlkit.run.options import NOT_HASHED
+    from rlkit.run.settings.options import NOT_HASHED
 
     first, second = (_flat(run.options.to_json()) for run in (a, b))
     names = sorted((first.keys() | second.keys()) - NOT_HASHED - {"seeds"})

@@ -22,7 +22,7 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 
 if TYPE_CHECKING:
-    from rlkit.run.progress import Reporter
+    from rlkit.run.records.progress import Reporter
     from rlkit.theory.mdp import FiniteMDP
     from rlkit.theory.planning.iterations import Progress
     from rlkit.theory.planning.solvers import Solution
@@ -59,7 +59,7 @@ def solve(argv: Sequence[str]) -> None:
     if form.out is not None and (Path(form.out).suffix != ".npz" or Path(form.out).exists()):
         raise UsageError(f"rlkit solve: --out {form.out} must be a new file that ends in .npz")
     from rlkit.envs.tabular.families import find_model
-    from rlkit.run.progress import reporter
+    from rlkit.run.records.progress import reporter
 
     mdp = find_model(form.model)
     print(f"model   {form.model}: {mdp}")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.errors import RlkitError
-from rlkit.data.meta import Reference
+from rlkit.data.formats.meta import Reference
 from rlkit.eval import records
 from rlkit.eval.statistics import Interval, bootstrap_interval, mean
 from rlkit.eval.tables import TooFewRunsWarning
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 
 _REPS = 10_000  # bootstrap replicates
 

@@ -15,9 +15,10 @@ import rlkit
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import fit
-from rlkit.data import d4rl, minari_io, minari_local, statistics
+from rlkit.data import statistics
 from rlkit.data.fitting import check_fit
-from rlkit.data.meta import Meta, check_learnable
+from rlkit.data.formats import d4rl, minari_io, minari_local
+from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
 from rlkit.data.recipes.cards import Recipe
 from rlkit.data.recipes.episodes import roll_out

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rlkit.data.meta import Meta
+from rlkit.data.formats.meta import Meta
 from rlkit.data.store import EpisodeStore
 
 _SLACK = 1e-3  # of the range: room for rounding, not for another scale

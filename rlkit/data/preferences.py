@@ -15,7 +15,7 @@ import numpy as np
 
 from rlkit.core.reading import read_npz, reading
 from rlkit.core.replacing import replacing
-from rlkit.data.segments import Segments
+from rlkit.data.sampling.segments import Segments
 
 _FORMAT = 1  # of the file
 _META = ("y", "weight", "user", "origin", "format")

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from rlkit.lazy import lazily
 
 if TYPE_CHECKING:
-    from rlkit.run.evaluation import evaluate_file as evaluate_file
-    from rlkit.run.evaluation import evaluate_run as evaluate_run
-    from rlkit.run.options import Options as Options
+    from rlkit.run.policies.evaluation import evaluate_file as evaluate_file
+    from rlkit.run.policies.evaluation import evaluate_run as evaluate_run
+    from rlkit.run.settings.options import Options as Options
     from rlkit.run.train import Result as Result
     from rlkit.run.train import resume as resume
 

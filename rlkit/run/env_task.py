@@ -16,7 +16,7 @@ from rlkit.envs.checking import check_environment, check_observations
 from rlkit.envs.make import make, unflattened
 from rlkit.envs.minigrid import is_view
 from rlkit.envs.specs import to_text
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
 

@@ -10,13 +10,13 @@ from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
-from rlkit.data import weighting
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Mixed, Uniform, Weighted, shares
+from rlkit.data.sampling import weighting
+from rlkit.data.sampling.samplers import Mixed, Uniform, Weighted, shares
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
-from rlkit.run.algorithms import algorithm
-from rlkit.run.options import Options
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
 

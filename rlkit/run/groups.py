@@ -25,12 +25,12 @@ import torch
 from rlkit.core import errors
 from rlkit.core.errors import RunError
 from rlkit.run import child, loops
-from rlkit.run import folder as run_folder
-from rlkit.run.events import Diverged, Event, Note, Save, merge
 from rlkit.run.halt import Halt
-from rlkit.run.options import Options
 from rlkit.run.preparing import rows
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import Diverged, Event, Note, Save, merge
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options
 
 
 def grouped(

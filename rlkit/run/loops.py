@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rlkit.core import state
 from rlkit.core.engine import Engine
-from rlkit.run.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
+from rlkit.run.records.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.session import Session, fetch
 from rlkit.run.transfer import transfer
 

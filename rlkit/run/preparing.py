@@ -13,16 +13,16 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete
-from rlkit.data import d4rl, minari_io, minari_local
 from rlkit.data.fitting import check_fit
-from rlkit.data.meta import Meta, check_learnable
+from rlkit.data.formats import d4rl, minari_io, minari_local
+from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
-from rlkit.run.algorithms import algorithm
 from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
-from rlkit.run.options import Options
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
 from rlkit.nets.plasticity import active_share
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 
 _EPISODES = 50  # between checks
 _CHANGE = 0.001  # of the active share, at most, for it to have settled

@@ -19,9 +19,9 @@ from rlkit.eval.rollout import Evaluator
 from rlkit.run.collector import Collector
 from rlkit.run.feeding import feeding
 from rlkit.run.halt import Halt
-from rlkit.run.options import Options
-from rlkit.run.plan import settled
 from rlkit.run.replay_ratio import ReplayRatio
+from rlkit.run.settings.options import Options
+from rlkit.run.settings.plan import settled
 from rlkit.run.task import Task, actor, make_agent
 
 _LONGEST = 10_000  # steps of an evaluation episode where the environment sets no limit

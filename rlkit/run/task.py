@@ -18,9 +18,9 @@ from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make, make_described
 from rlkit.envs.specs import from_text, vouch_name
-from rlkit.run.algorithms import algorithm
-from rlkit.run.fits import check_actions
-from rlkit.run.options import Options
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.fits import check_actions
+from rlkit.run.settings.options import Options
 
 if TYPE_CHECKING:
     from rlkit.eval.rollout import Slots

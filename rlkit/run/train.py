@@ -15,17 +15,20 @@ import torch
 
 from rlkit.core.errors import DivergedError, Interrupted, RunError
 from rlkit.eval import records
-from rlkit.run import folder as run_folder
-from rlkit.run import loops, opening, sb3_loop, versions
-from rlkit.run.events import Callback, Event
+from rlkit.run import loops
 from rlkit.run.groups import grouped, resumed
 from rlkit.run.halt import Halt, on_signal
-from rlkit.run.options import Options
-from rlkit.run.plan import Plan, settle, settle_on
 from rlkit.run.preparing import rows
-from rlkit.run.progress import Reporter, reporter
-from rlkit.run.recorder import Recorder
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records import versions
+from rlkit.run.records.events import Callback, Event
+from rlkit.run.records.progress import Reporter, reporter
+from rlkit.run.records.recorder import Recorder
+from rlkit.run.sb3 import loop as sb3_loop
 from rlkit.run.session import Session
+from rlkit.run.settings import opening
+from rlkit.run.settings.options import Options
+from rlkit.run.settings.plan import Plan, settle, settle_on
 
 Status = Literal["trained", "resumed", "reused", "stopped"]
 

@@ -19,9 +19,9 @@ from torch import Tensor
 from rlkit.core import state
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Discrete
-from rlkit.run import folder as run_folder
-from rlkit.run.algorithms import algorithm
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
 

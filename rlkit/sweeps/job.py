@@ -14,7 +14,7 @@ from typing import Any
 from rlkit.core.errors import RunError
 from rlkit.core.replacing import replacing
 from rlkit.run import child
-from rlkit.run import folder as run_folder
+from rlkit.run.records import folder as run_folder
 from rlkit.sweeps.kinds.by_name import kind_of
 
 _WAIT = 30.0  # seconds for a killed predecessor to let go of the folder

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rlkit.core.errors import RunError
 from rlkit.core.replacing import replacing
-from rlkit.run.progress import Reporter, reporter
+from rlkit.run.records.progress import Reporter, reporter
 from rlkit.sweeps.engines import Engine, Local, Outcome
 from rlkit.sweeps.job import step_of
 from rlkit.sweeps.kinds.by_name import kind_of

@@ -34,7 +34,7 @@ from rlkit.core.reading import inside, reading
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import Interval, bootstrap_interval, mean
 from rlkit.eval.tables import TooFewRunsWarning
-from rlkit.run import folder as run_folder
+from rlkit.run.records import folder as run_folder
 from rlkit.sweeps.engines import Engine
 from rlkit.sweeps.kinds.by_name import kind_of
 from rlkit.sweeps.plan import Sweep, Variant, merged

@@ -21,7 +21,7 @@ from rlkit.sweeps.database import FILE, RUNS, Run
 from rlkit.sweeps.kinds.by_name import kind_of
 from rlkit.sweeps.plan import Sweep, Variant
 
-_CARD = "cell.json"  # `rlkit.run.folder` has the name too, and torch with it
+_CARD = "cell.json"  # `rlkit.run.records.folder` has the name too, and torch with it
 
 
 class Planned(NamedTuple):

@@ -9,8 +9,8 @@ from rlkit.algos import cal_ql, cql
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
-from rlkit.data import monte_carlo
 from rlkit.data.replay import Replay
+from rlkit.data.sampling import monte_carlo
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms

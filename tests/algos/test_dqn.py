@@ -17,9 +17,9 @@ from rlkit.core.engine import Engine
 from rlkit.core.lanes import resolve
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
-from rlkit.data.prioritised import EPSILON, Prioritised
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Mixed, NStep, Uniform
+from rlkit.data.sampling.prioritised import EPSILON, Prioritised
+from rlkit.data.sampling.samplers import Mixed, NStep, Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.garnet import garnet

@@ -15,13 +15,13 @@ from rlkit.core.lanes import resolve
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 from rlkit.run import loops
-from rlkit.run.events import Metrics, Save
-from rlkit.run.options import Options
+from rlkit.run.records.events import Metrics, Save
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options
 from rlkit.testing.cases import make_batch
 
 SMALL: dict[str, Any] = {

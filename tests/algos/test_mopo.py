@@ -26,17 +26,17 @@ from rlkit.core.spec import Box, Spec
 from rlkit.core.streams import Streams
 from rlkit.data.recorder import record_episode
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs import edge_of_reach
 from rlkit.nets.dynamics import Dynamics
 from rlkit.run import loops
-from rlkit.run.events import Metrics, Note, Save
-from rlkit.run.options import Options
-from rlkit.run.options import resolve as resolve_options
+from rlkit.run.records.events import Metrics, Note, Save
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options
+from rlkit.run.settings.options import resolve as resolve_options
 from rlkit.run.task import Task
 from rlkit.testing.cases import make_batch
 

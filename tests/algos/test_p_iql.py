@@ -17,7 +17,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms

@@ -16,7 +16,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams, generator
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 

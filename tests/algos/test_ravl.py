@@ -17,7 +17,7 @@ from rlkit.core.lanes import resolve
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 from rlkit.testing.cases import Case, make_batch

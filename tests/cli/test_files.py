@@ -14,7 +14,7 @@ from rlkit.data.transforms import Transforms
 from rlkit.eval import records
 from rlkit.eval.records import Episode, read_episodes
 from rlkit.run import train as training
-from rlkit.run.options import Options
+from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
 Output = pytest.CaptureFixture[str]

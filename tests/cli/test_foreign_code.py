@@ -16,9 +16,9 @@ import pytest
 
 from rlkit.cli.main import main
 from rlkit.core import trust
-from rlkit.data import minari_io
+from rlkit.data.formats import minari_io
 from rlkit.envs.make import make
-from rlkit.run import folder as run_folder
+from rlkit.run.records import folder as run_folder
 
 MODULE, PACKAGE = "rlkit_test_foreign", "rlkit_test_package"
 ENVIRONMENT = """

@@ -17,9 +17,9 @@ from rlkit.core.errors import CheckpointError
 from rlkit.data.recipes import cards
 from rlkit.eval.records import read_episodes
 from rlkit.run import train as training
-from rlkit.run.fits import algorithms
-from rlkit.run.options import Options
-from rlkit.run.recorder import Recorder
+from rlkit.run.records.recorder import Recorder
+from rlkit.run.settings.fits import algorithms
+from rlkit.run.settings.options import Options
 
 Output = pytest.CaptureFixture[str]
 SHORT = [

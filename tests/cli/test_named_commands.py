@@ -19,7 +19,7 @@ from rlkit.cli.dataset_commands import dataset
 from rlkit.cli.main import COMMANDS, run
 from rlkit.core.errors import UsageError
 from rlkit.data.recipes import cards
-from rlkit.run.fits import algorithms
+from rlkit.run.settings.fits import algorithms
 
 from .named_commands import ROOT, Line, Text, lines, texts
 

@@ -12,8 +12,8 @@ from rlkit.cli import commands
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
 from rlkit.data.recipes import cards
-from rlkit.run import presets
-from rlkit.run.options import Options, resolve
+from rlkit.run.settings import presets
+from rlkit.run.settings.options import Options, resolve
 from rlkit.sweeps import plan
 
 NAME = "rlkit/hopper/medium-v0"

@@ -9,7 +9,7 @@ from rlkit.cli import solve_command
 from rlkit.cli.main import main
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.envs.tabular.grids import frozen_lake
-from rlkit.run.progress import Lines
+from rlkit.run.records.progress import Lines
 from rlkit.theory import solve
 from rlkit.theory.planning.iterations import Progress
 from rlkit.theory.planning.solvers import METHODS

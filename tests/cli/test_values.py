@@ -9,8 +9,8 @@ import pytest
 from rlkit.algos import sac
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
-from rlkit.run.fits import algorithms
-from rlkit.run.options import Options, resolve
+from rlkit.run.settings.fits import algorithms
+from rlkit.run.settings.options import Options, resolve
 from rlkit.sweeps import plan
 
 Output = pytest.CaptureFixture[str]

@@ -10,7 +10,8 @@ import minari
 import numpy as np
 import pytest
 
-from rlkit.data import datasets, minari_io, minari_local
+from rlkit.data import datasets
+from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recipes import cards
 
 GRID, HOPPER = "rlkit/minigrid/doorkey-5x5-mixed-v0", "rlkit/hopper/medium-v0"
@@ -258,7 +259,7 @@ def test_replacing_a_dataset_never_loses_the_old_one(tmp_path: Path) -> None:
     code = f"""
 import os, shutil, sys
 from rlkit.core import replacing
-from rlkit.data import minari_io
+from rlkit.data.formats import minari_io
 replacing.remove = lambda path: os._exit(9)
 store, meta = minari_io.read({GRID!r})
 minari_io.write(store.select([0]), {GRID!r}, observation_space=meta.observation_space,

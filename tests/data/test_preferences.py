@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rlkit.data.preferences import PairDataset
-from rlkit.data.segments import choose, cut_from_store, places_in_store
+from rlkit.data.sampling.segments import choose, cut_from_store, places_in_store
 
 
 def make(store, n=5, length=3, **kw) -> PairDataset:

@@ -14,8 +14,8 @@ import reference_pages
 import sources
 
 from rlkit.core.ranges import declared, range_of
-from rlkit.run import fits
-from rlkit.run.options import Options
+from rlkit.run.settings import fits
+from rlkit.run.settings.options import Options
 
 from . import pages
 

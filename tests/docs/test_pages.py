@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rlkit.data import minari_local
+from rlkit.data.formats import minari_local
 from rlkit.sweeps import plan
 
 from .pages import DOCS, ROOT, anchors, blocks, links, pages, written

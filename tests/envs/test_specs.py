@@ -31,7 +31,7 @@ def spec_of(entry_point: str, env_id: str = "Pendulum-v1", **given: Any) -> EnvS
         "gymnasium.envs.registration:load_env_creator",
         "gymnasium.wrappers:TimeLimit",  # no environment
         "rlkit.core.replacing:os",
-        "rlkit.data.minari_io:shutil",
+        "rlkit.data.formats.minari_io:shutil",
         "rlkit.envs.specs:EnvSpec",
         "gymnasium.absent:Env",
         "nonsense",

@@ -17,10 +17,11 @@ from rlkit.algos.bandits.off_policy import open_bandit
 from rlkit.algos.preference import advantages
 from rlkit.core import checkpoint
 from rlkit.core.errors import RlkitError
-from rlkit.data import d4rl, datasets, minari_io
+from rlkit.data import datasets
+from rlkit.data.formats import d4rl, minari_io
 from rlkit.data.preferences import PairDataset
 from rlkit.data.recipes import cards
-from rlkit.data.segments import Segments
+from rlkit.data.sampling.segments import Segments
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.classics import forest
 from rlkit.eval import records

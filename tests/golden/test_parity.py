@@ -23,7 +23,7 @@ from rlkit.core.lanes import resolve
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import NStep
+from rlkit.data.sampling.samplers import NStep
 
 TOLERANCE = 1e-10  # absolute, on any entry: Adam enlarges rounding where gradients are tiny
 HERE = Path(__file__).parent

@@ -21,11 +21,11 @@ from rlkit.core.errors import CheckpointError, RlkitError, UsageError
 from rlkit.eval.records import Episode, append_episodes, read_episodes
 from rlkit.policy import program
 from rlkit.policy.policy import Policy, draw
-from rlkit.run import export as export_module
-from rlkit.run import folder as run_folder
-from rlkit.run.evaluation import evaluate_file, evaluate_run
-from rlkit.run.export import best_lane, export
-from rlkit.run.options import Options
+from rlkit.run.policies import export as export_module
+from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
+from rlkit.run.policies.export import best_lane, export
+from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.options import Options
 from rlkit.run.task import actor
 from rlkit.run.train import train
 

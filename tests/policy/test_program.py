@@ -20,8 +20,8 @@ from rlkit.data.transforms import Transforms
 from rlkit.policy.onnx_graph import model
 from rlkit.policy.program import Operation, Program
 from rlkit.policy.trace import trace
-from rlkit.run.algorithms import algorithm
-from rlkit.run.fits import algorithms
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.fits import algorithms
 
 OBS, GRID = (5,), (7, 7, 3)
 

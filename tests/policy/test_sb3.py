@@ -19,8 +19,8 @@ from rlkit.envs.make import make
 from rlkit.eval.rollout import Slots, episode_seed, rollout
 from rlkit.policy.policy import Policy
 from rlkit.policy.sb3 import Predictor, actor
-from rlkit.run.export import export
-from rlkit.run.options import Options
+from rlkit.run.policies.export import export
+from rlkit.run.settings.options import Options
 from rlkit.run.train import train
 
 PENDULUM = "InvertedPendulum-v5"

@@ -20,9 +20,9 @@ from rlkit.cli import main as cli
 from rlkit.core import checkpoint
 from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError
 from rlkit.eval import records
-from rlkit.run import folder as run_folder
 from rlkit.run import train
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.options import Options
 
 ROOT = Path(rlkit.__file__).parent
 

@@ -15,8 +15,8 @@ SCRIPT = """
 import builtins, hashlib, io, json, os, shutil, signal, sys, traceback
 from pathlib import Path
 
-from rlkit.run.options import Options
-from rlkit.run.progress import Silent
+from rlkit.run.settings.options import Options
+from rlkit.run.records.progress import Silent
 from rlkit.run.train import train
 
 given, root, stride = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

@@ -18,9 +18,9 @@ from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.eval.records import read_episodes
 from rlkit.nets import Init, Value
-from rlkit.run import folder as run_folder
-from rlkit.run.events import Diverged, Event
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import Diverged, Event
+from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]

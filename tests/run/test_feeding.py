@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from rlkit.core.errors import UsageError
-from rlkit.run import folder as run_folder
 from rlkit.run import loops
 from rlkit.run.feeding import row_weights
-from rlkit.run.options import Options, resolve
 from rlkit.run.preparing import prepare
+from rlkit.run.records import folder as run_folder
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options, resolve
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]
@@ -25,7 +25,7 @@ Build = Callable[..., Options]
 WRITE = 'self.replay.rows("count")[:] = self.total.item()'
 FED = f"""
 from rlkit.algos.sac import Agent as Sac, Config
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 import torch
 
 RUN = {{"utd": 0.5, "warmup": 20}}

@@ -18,10 +18,11 @@ import torch
 from rlkit.core import state
 from rlkit.core.errors import CheckpointError, RunError
 from rlkit.eval.records import read_episodes, read_progress
-from rlkit.run import folder as run_folder
-from rlkit.run import groups, plan
-from rlkit.run.events import Progress
-from rlkit.run.options import Options, resolve
+from rlkit.run import groups
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import Progress
+from rlkit.run.settings import plan
+from rlkit.run.settings.options import Options, resolve
 from rlkit.run.train import train
 
 Build = Callable[..., Options]

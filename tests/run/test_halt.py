@@ -17,11 +17,11 @@ import pytest
 from rlkit.cli.main import main
 from rlkit.core.errors import Interrupted
 from rlkit.eval.records import read_progress
-from rlkit.run import folder as run_folder
 from rlkit.run import groups
-from rlkit.run.events import Evaluated, Event, Metrics, Progress, Save, Saved
 from rlkit.run.halt import Halt, on_signal
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import Evaluated, Event, Metrics, Progress, Save, Saved
+from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]
@@ -199,7 +199,7 @@ def test_a_thread_trains_without_signals() -> None:
 def test_the_command_line_ends_as_a_signal_does(
     online: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
-    from rlkit.run.recorder import Recorder
+    from rlkit.run.records.recorder import Recorder
 
     take, sent = Recorder.take, []
 

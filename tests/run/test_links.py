@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rlkit.core.errors import RunError
-from rlkit.run import folder as run_folder
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from rlkit.core import checkpoint, state
-from rlkit.data.samplers import Mixed, Uniform
+from rlkit.data.sampling.samplers import Mixed, Uniform
 from rlkit.run import loops
-from rlkit.run.events import Evaluated, Metrics, Note, Progress, Save, merge
-from rlkit.run.options import Options
+from rlkit.run.records.events import Evaluated, Metrics, Note, Progress, Save, merge
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options
 
 Build = Callable[..., Options]
 

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from rlkit.core.errors import RunError, UsageError
-from rlkit.data import minari_io
+from rlkit.data.formats import minari_io
 from rlkit.data.recorder import record, record_episode
 from rlkit.envs.checking import check_environment, check_observations
 from rlkit.envs.make import make
@@ -24,12 +24,12 @@ from rlkit.envs.minigrid import is_view, spec_is_view
 from rlkit.eval.rollout import rollout
 from rlkit.policy.policy import Policy, read
 from rlkit.policy.sb3 import actor
-from rlkit.run import folder as run_folder
 from rlkit.run.collector import Collector
-from rlkit.run.evaluation import evaluate_file, evaluate_run
-from rlkit.run.export import export
-from rlkit.run.options import Options, resolve
+from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
+from rlkit.run.policies.export import export
 from rlkit.run.preparing import prepare
+from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.options import Options, resolve
 from rlkit.run.task import Task
 from rlkit.run.train import train
 
@@ -229,7 +229,7 @@ def test_arguments_of_an_id_travel_too(
     file = export(tmp_path / "run", checkpoint="last").path
     del gymnasium.registry[name]  # as in a process that never heard of it
     gravity = made(monkeypatch)
-    monkeypatch.setattr("rlkit.run.evaluation._LONGEST", 5)
+    monkeypatch.setattr("rlkit.run.policies.evaluation._LONGEST", 5)
     evaluate_file(file, 1)
     evaluate_run(tmp_path / "run", 1, "last")
     assert set(gravity) == {8.0}

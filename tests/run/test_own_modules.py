@@ -13,9 +13,9 @@ import pytest
 from rlkit.cli.main import main
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
-from rlkit.run import folder as run_folder
-from rlkit.run.options import resolve
-from rlkit.run.plan import split
+from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.options import resolve
+from rlkit.run.settings.plan import split
 from rlkit.run.train import resume
 
 MODULE = "rlkit_test_module"
@@ -78,7 +78,7 @@ def test_a_module_that_fails_says_so(here: Path, capsys: pytest.CaptureFixture[s
 def test_what_only_the_script_knows_is_trained_in_one_process(
     online: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rlkit.run.plan._cores", lambda: 4)
+    monkeypatch.setattr("rlkit.run.settings.plan._cores", lambda: 4)
     maker: Any = lambda: None  # noqa: E731
     maker.__module__ = "__main__"
     gymnasium.register("rlkit-test/Script-v0", maker)

@@ -8,8 +8,8 @@ import torch
 
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
-from rlkit.run.options import Options, resolve
 from rlkit.run.replay_ratio import ReplayRatio
+from rlkit.run.settings.options import Options, resolve
 
 
 class Critics:

@@ -17,12 +17,12 @@ import pytest
 
 from rlkit.data.replay import Replay
 from rlkit.eval.records import Episode, append_episodes, read_episodes, read_progress
-from rlkit.run import folder as run_folder
 from rlkit.run import loops
-from rlkit.run.events import Evaluated
-from rlkit.run.options import Options
-from rlkit.run.progress import Silent
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import Evaluated
+from rlkit.run.records.progress import Silent
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]
@@ -31,8 +31,8 @@ Digests = Callable[[Path], dict[str, str]]
 # Killed from inside, at a known step: the moment is the same in every run of the test.
 KILLED = """
 import json, os, signal, sys
-from rlkit.run.options import Options
-from rlkit.run.progress import Silent
+from rlkit.run.settings.options import Options
+from rlkit.run.records.progress import Silent
 from rlkit.run.train import train
 
 class Killer(Silent):

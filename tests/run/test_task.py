@@ -14,11 +14,11 @@ from gymnasium import spaces
 
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Box, Discrete
-from rlkit.data import minari_io
+from rlkit.data.formats import minari_io
 from rlkit.data.store import EpisodeStore
 from rlkit.run import env_task, preparing
-from rlkit.run.options import Options, resolve
 from rlkit.run.preparing import prepare
+from rlkit.run.settings.options import Options, resolve
 from rlkit.run.task import Task, actor, make_agent
 
 Build = Callable[..., Options]

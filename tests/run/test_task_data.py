@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from rlkit.core.errors import UsageError
-from rlkit.data import minari_io
+from rlkit.data.formats import minari_io
 from rlkit.envs.make import make
-from rlkit.run.options import Options
 from rlkit.run.preparing import prepare
+from rlkit.run.settings.options import Options
 
 Build = Callable[..., Options]
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from rlkit.core.errors import CheckpointError, RunError, UsageError
-from rlkit.data import minari_io, minari_local
+from rlkit.data.formats import minari_io, minari_local
 from rlkit.eval.records import read_episodes, read_progress
-from rlkit.run import folder as run_folder
-from rlkit.run.options import Options
-from rlkit.run.progress import Silent
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.progress import Silent
+from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]

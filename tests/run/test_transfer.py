@@ -11,11 +11,11 @@ import torch
 
 from rlkit.core import state
 from rlkit.core.errors import RunError, UsageError
-from rlkit.run import folder as run_folder
 from rlkit.run import loops
-from rlkit.run.events import Note, Save
-from rlkit.run.options import Options
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import Note, Save
 from rlkit.run.session import Session
+from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
 
 Build = Callable[..., Options]

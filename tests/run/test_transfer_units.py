@@ -12,8 +12,9 @@ import pytest
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Box, Discrete
 from rlkit.data.transforms import Transforms
-from rlkit.run import folder, transfer
-from rlkit.run.options import Options
+from rlkit.run import transfer
+from rlkit.run.records import folder
+from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
 OPTIONS = Options("sac", env="Pendulum-v1", from_run="runs/x")

@@ -11,7 +11,7 @@ import pytest
 
 from rlkit.core.errors import RunError, UsageError
 from rlkit.reports.results import read
-from rlkit.run.progress import Silent
+from rlkit.run.records.progress import Silent
 from rlkit.sweeps import job as jobs
 from rlkit.sweeps import owners, plan
 from rlkit.sweeps.engines import Outcome

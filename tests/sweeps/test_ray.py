@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster as TwoNodes
 
 from rlkit.core.errors import RlkitError
 from rlkit.run import child
-from rlkit.run.progress import Silent
+from rlkit.run.records.progress import Silent
 from rlkit.sweeps import plan
 from rlkit.sweeps.ray_engine import Cluster, work
 from rlkit.sweeps.runner import sweep

@@ -15,7 +15,7 @@ import pytest
 
 from rlkit.core.errors import UsageError
 from rlkit.eval.records import read_episodes
-from rlkit.run.progress import Silent
+from rlkit.run.records.progress import Silent
 from rlkit.sweeps import plan
 from rlkit.sweeps.engines import Engine, Local
 from rlkit.sweeps.runner import Finished, failures, sweep

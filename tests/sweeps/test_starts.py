@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rlkit.core.errors import UsageError
-from rlkit.run.progress import Silent
+from rlkit.run.records.progress import Silent
 from rlkit.sweeps import plan, probe
 from rlkit.sweeps.engines import Outcome
 from rlkit.sweeps.runner import Finished, sweep

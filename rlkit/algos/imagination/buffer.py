@@ -12,7 +12,7 @@ from rlkit.core.errors import RunError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 
 
 class ImaginedRows:

@@ -28,7 +28,7 @@ from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
-from rlkit.data.samplers import Mixed, Uniform, shares
+from rlkit.data.sampling.samplers import Mixed, Uniform, shares
 from rlkit.data.stock import Stock
 from rlkit.nets.dynamics import Dynamics
 

@@ -22,7 +22,7 @@ from rlkit.core.engine import Engine
 from rlkit.core.reading import read_npy
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 

@@ -16,7 +16,7 @@ from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.preferences import PairDataset
 from rlkit.data.replay import Replay
-from rlkit.data.segments import (
+from rlkit.data.sampling.segments import (
     Segments,
     by_time,
     choose,

@@ -19,7 +19,7 @@ from rlkit.algos.preference.selectors import Selector, select
 from rlkit.algos.preference.teachers import parse
 from rlkit.core.errors import UsageError
 from rlkit.data.replay import Replay
-from rlkit.data.segments import Segments
+from rlkit.data.sampling.segments import Segments
 from rlkit.data.stock import Stock
 
 _CANDIDATES = 10  # pairs looked at for each that is asked

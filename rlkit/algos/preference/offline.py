@@ -19,7 +19,7 @@ from rlkit.algos.preference.feedback import (
 from rlkit.algos.preference.teachers import parse
 from rlkit.core.errors import UsageError
 from rlkit.data.preferences import PairDataset
-from rlkit.data.segments import Segments, places_in_replay
+from rlkit.data.sampling.segments import Segments, places_in_replay
 from rlkit.data.stock import Stock
 
 

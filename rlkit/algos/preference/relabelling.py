@@ -10,7 +10,7 @@ from torch import Tensor
 from rlkit.core.batch import Batch
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 
 REWARD, VERSION = "learned_reward", "reward_version"
 _CHUNK = 1024  # rows looked at and labelled at once

@@ -18,7 +18,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from rlkit.core.errors import FileError
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import inside, read_json
-from rlkit.data.meta import RLKIT_SCORE, Reference
+from rlkit.data.formats.meta import RLKIT_SCORE, Reference
 
 # Tables of settings an entry may have: those measured on its rows, and those that others print for
 # the task it stands for.

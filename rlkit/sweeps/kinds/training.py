@@ -9,10 +9,10 @@ from typing import Any, get_type_hints
 
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
-from rlkit.run import presets
-from rlkit.run.algorithms import algorithm
-from rlkit.run.fits import check_actions
-from rlkit.run.options import NOT_HASHED, Options
+from rlkit.run.settings import presets
+from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.fits import check_actions
+from rlkit.run.settings.options import NOT_HASHED, Options
 from rlkit.run.train import train
 
 TASK = ("dataset", "env")
@@ -47,7 +47,7 @@ def check_pair(options: dict[str, Any]) -> None:
 def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bool = False) -> None:
     """Raises UsageError for an agent that does not take the actions of a dataset or environment;
     one that cannot be looked into here is the cell's affair."""
-    from rlkit.data import minari_io, minari_local
+    from rlkit.data.formats import minari_io, minari_local
     from rlkit.data.recipes import cards
     from rlkit.envs.make import make
 

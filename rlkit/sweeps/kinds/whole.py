@@ -11,8 +11,8 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.ranges import count
 from rlkit.core.replacing import replacing
 from rlkit.eval.records import Episode, append_episodes
-from rlkit.run import folder as run_folder
-from rlkit.run import versions
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records import versions
 
 
 def check_known(given: Iterable[str], known: Set[str], what: str = "option") -> None:

@@ -17,7 +17,7 @@ from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw, Streams
 from rlkit.data.replay import Replay
-from rlkit.data.samplers import Uniform
+from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 from rlkit.nets.dynamics import Dynamics

@@ -39,8 +39,8 @@ def test_a_card_may_give_its_environment_arguments(
     """Dataset, task and exported policies have them from there."""
     from rlkit.data import datasets
     from rlkit.envs.make import make
-    from rlkit.run.options import Options, resolve
     from rlkit.run.preparing import prepare
+    from rlkit.run.settings.options import Options, resolve
 
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     plain = cards.find("rlkit/pendulum/mixed-v0")

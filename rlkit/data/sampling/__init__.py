@@ -1,0 +1,1 @@
+"""Which rows, sequences or segments a minibatch holds."""

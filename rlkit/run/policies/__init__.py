@@ -1,0 +1,1 @@
+"""Policies of finished runs: evaluated, exported, recorded into datasets."""

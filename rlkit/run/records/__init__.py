@@ -1,0 +1,1 @@
+"""What a training leaves: events, the run folder, versions, TensorBoard, and what it tells."""

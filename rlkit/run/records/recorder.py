@@ -1,0 +1,137 @@
+"""Events of a training into its run folder: records, checkpoints, TensorBoard, and what is told."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import numpy as np
+
+from rlkit.core import checkpoint
+from rlkit.core.errors import CheckpointError, DivergedError
+from rlkit.eval import records
+from rlkit.run.groups import share
+from rlkit.run.records import folder as run_folder
+from rlkit.run.records.events import (
+    Callback,
+    Diverged,
+    Evaluated,
+    Event,
+    Metrics,
+    Note,
+    Progress,
+    Save,
+    Saved,
+)
+from rlkit.run.records.progress import Reporter
+from rlkit.run.records.tensorboard import Board
+from rlkit.run.settings.plan import Plan
+
+
+class Recorder:
+    """Writes what the events tell, and passes it on to a reporter and a callback.
+
+    `step` is the last one, `notes` grows with the events.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        start: int,
+        told: Reporter,
+        hear: Callback | None,
+        notes: list[str],
+        tag: str,
+    ) -> None:
+        self.plan, self.folder, self.tag = plan, plan.folder, tag
+        self.told, self.hear, self.notes = told, hear, notes
+        self.step, self.text, self.began = start, "", time.monotonic()
+        self.lost = set(run_folder.diverged(plan.folder))
+        self.board: Board | None = None
+        if plan.options.tensorboard:
+            self.board = Board(plan.folder, plan.options.seeds, plan.options, start)
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+
+    def take(self, event: Event) -> bool:
+        """Record an event. Whether to go on: not when the callback says False.
+
+        Raises CheckpointError and RunError when the system refuses, DivergedError when no lane is
+        finite any more.
+        """
+        if isinstance(event, Note):
+            if event.text in self.notes:  # every group of lanes tells it
+                return True
+            self._note(event.text)
+        else:
+            self.step = event.step
+        if isinstance(event, Progress):
+            self.told.update(event.step, self.text)
+        elif isinstance(event, Metrics):
+            self._metrics(event)
+        elif isinstance(event, Evaluated):
+            self._evaluated(event)
+        elif isinstance(event, Diverged):
+            self._diverged(event)
+        elif isinstance(event, Save):
+            self._save(event)
+            event = Saved(event.step, self.folder)
+        return self.hear is None or self.hear(event) is not False
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self.told.note(text)
+
+    def _metrics(self, event: Metrics) -> None:
+        record = {"step": event.step, "updates": event.updates, "engine": event.engine}
+        record |= {"seconds": round(time.monotonic() - self.began, 3)}
+        path = self.folder / run_folder.PROGRESS
+        with run_folder.writing(path):
+            records.append_progress(path, record | event.values)
+        if self.board is not None:
+            self.board.metrics(event.step, event.values)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        path = self.folder / run_folder.EPISODES
+        with run_folder.writing(path):
+            records.append_episodes(path, event.episodes)
+        if self.board is not None:
+            self.board.episodes(event.step, event.episodes)
+        lanes = len(self.plan.options.seeds)
+        returns = [
+            np.mean([e.return_ for e in event.episodes if e.lane == lane])
+            for lane in range(min(4, lanes))
+        ]
+        shown = " ".join(f"{value:.1f}" for value in returns)
+        self.text = f"return {shown}{' ...' if lanes > 4 else ''}"
+        self.told.update(event.step, self.text)
+
+    def _diverged(self, event: Diverged) -> None:
+        self.lost |= event.lanes.keys()
+        seeds = self.plan.options.seeds
+        which = "; ".join(f"seed {seeds[k]}: {what}" for k, what in event.lanes.items())
+        found = f"no longer finite at step {event.step:,} ({which})"
+        if len(self.lost) == len(seeds):
+            raise DivergedError(
+                f"{self.folder}: {found}, and no lane is left; the checkpoints before that stand. "
+                "Lower the learning rate",
+                self.folder,
+                tuple(sorted(self.lost)),
+            )
+        self._note(f"{found}: left out from now on, the other lanes go on")
+
+    def _save(self, event: Save) -> None:
+        final = run_folder.step_folder(self.folder, event.step)
+        written = share(self.folder, event.step, 0, self.tag)
+        try:
+            if event.write is not None:
+                event.write(written)
+            checkpoint.publish(written.parent, final)
+        except OSError as error:
+            cause = error.strerror or error
+            raise CheckpointError(f"{final} could not be written: {cause}") from error
+        finally:
+            shutil.rmtree(written.parent, ignore_errors=True)
+        run_folder.prune(self.folder, self.plan.options.keep)

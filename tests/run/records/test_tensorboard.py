@@ -1,0 +1,68 @@
+"""TensorBoard events beside the records."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlkit.core.errors import UsageError
+from rlkit.eval.records import mean_returns, read_episodes
+from rlkit.run.records.tensorboard import Board
+from rlkit.run.settings.options import Options, resolve
+from rlkit.run.train import train
+
+
+def test_events_tell_what_the_records_tell(offline: Callable[..., Options]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorBoard's own deprecations
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        result = train(offline(seeds=(0, 3), eval_episodes=2, tensorboard=True))
+        _, steps, returns = mean_returns(read_episodes(result.folder / "episodes.csv"))
+        for lane, seed in enumerate(result.seeds):
+            events = EventAccumulator(str(result.folder / "tensorboard" / f"seed_{seed}"))
+            events.Reload()
+            scalars = events.Scalars("evaluation_episodes/return_mean")
+            assert [event.step for event in scalars] == steps.tolist()
+            np.testing.assert_allclose([e.value for e in scalars], returns[lane], rtol=1e-6)
+            assert "latest_update/q_loss" in events.Tags()["scalars"]
+            found = events.summary_metadata["_hparams_/session_start_info"]
+            assert b"config.tau" in found.plugin_data.content
+
+
+def test_lanes_of_one_seed_have_a_folder_each(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        config = {"tau": (0.6, 0.9), "hidden": (8, 8)}
+        options = resolve(Options("iql", dataset="x", seeds=(4, 4), config=config))
+        board = Board(tmp_path, options.seeds, options, start=0)
+        board.metrics(5, {"q_loss": np.array([1.0, 2.0]), "train_return": np.array([3.0, np.nan])})
+        board.close()
+        for lane, tau in enumerate((0.6, 0.9)):
+            from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+            place = tmp_path / "tensorboard" / f"lane_{lane}_seed_4"
+            events = EventAccumulator(str(place))
+            events.Reload()
+            assert [e.value for e in events.Scalars("latest_update/q_loss")] == [lane + 1.0]
+            found = events.summary_metadata["_hparams_/session_start_info"].plugin_data
+            values = HParamsPluginData.FromString(found.content).session_start_info.hparams
+            assert values["config.tau"].number_value == tau
+            assert values["seed"].number_value == 4
+        tags = events.Tags()["scalars"]
+        assert "finished_training_episodes/return_mean" not in tags  # there was none
+
+
+def test_a_missing_package_is_named(
+    offline: Callable[..., Options], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match=r"\[tensorboard\]"):
+        train(offline(tensorboard=True))
