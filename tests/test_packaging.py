@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -92,3 +93,25 @@ def test_ci_runs_tests_lint_and_documents() -> None:
         "lint",
         "docs",
     ]
+
+
+def test_files_for_forges_and_containers_name_what_there_is() -> None:
+    """Versions agree, chores exist, and what the image copies is there."""
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    chores = [step["run"] for step in steps if step.get("run", "").startswith("make ")]
+    assert sorted(chores) == ["make docs", "make lint", "make test"]
+    for python in workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]:
+        assert tuple(map(int, python.split("."))) >= (3, 11)
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert {hook["entry"].split()[0] for hook in hooks} == {".venv/bin/ruff", ".venv/bin/mypy"}
+    image = (ROOT / "Dockerfile").read_text()
+    for line in re.findall(r"^COPY (.+) \S+$", image, re.MULTILINE):
+        assert all((ROOT / name).exists() for name in line.split()), line
+    (extras_of_image,) = re.findall(r"^ARG EXTRAS=(\S+)$", image, re.MULTILINE)
+    assert set(extras_of_image.split(",")) <= set(PROJECT["optional-dependencies"])
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).exists()

@@ -68,7 +68,8 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Pictures of the records lie in the site."""
     if page.file.src_uri == "results.md":
-        return re.sub(rf"\]\({re.escape(_PICTURES)}", "](assets/results/", markdown)
+        text = re.sub(rf"\]\({re.escape(_PICTURES)}", "](assets/results/", markdown)
+        return f'<div class="records" markdown>\n\n{text}\n\n</div>\n'
     return markdown
 
 

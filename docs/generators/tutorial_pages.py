@@ -54,9 +54,8 @@ def page(name: str) -> str:
     lines = []
     for number, cell in enumerate(cells(name)):
         if not cell.code:
-            lines += [cell.text, ""]
-            if number == 0:
-                lines += [f"The file: `docs/tutorials/{name}.py`, to run as it stands.", ""]
+            where = f"\n\n*The file: `docs/tutorials/{name}.py`, to run as it stands.*\n\n## "
+            lines += [cell.text.replace("\n\n## ", where, 1) if number == 0 else cell.text, ""]
             continue
         lines += ["```python", cell.text, "```", ""]
         if text := next(printed, "").rstrip():
