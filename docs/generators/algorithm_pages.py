@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import sources
 
@@ -19,6 +21,7 @@ FAMILIES = {  # heading -> algorithms; what is not named here is listed under th
     "Others": (),
 }
 _GOLDEN = sources.ROOT / "tests/golden/README.md"
+_RESULTS = sources.ROOT / "benchmarks/results"
 
 
 def index() -> str:
@@ -28,8 +31,7 @@ def index() -> str:
         "",
         "One file each, in the notation of its paper. Every page has the equations, the settings "
         "with their ranges, the differences from the paper and the command. `rlkit list` prints "
-        "the same table. For bandits and tabular problems see "
-        "[the bandit guide](../how-to/bandits.md) and [solving a model](../how-to/own-mdp.md).",
+        "the same table. [Bandits](bandits.md) and [tabular methods](tabular.md) have a page each.",
         "",
     ]
     named = {name for names in FAMILIES.values() for name in names}
@@ -62,8 +64,8 @@ def page(name: str) -> str:
     written = sources.ROOT / f"docs/algorithms/{name}.md"
     head = written.read_text(encoding="utf-8") if written.exists() else f"# `{name}`\n"
     fits = sources.constant(path, "FITS") or ()
-    parts = [head.rstrip(), "", *_commands(name, fits), *_settings(name)]
-    parts += [*_run(path), *_presets(name, path), *_parity(name)]
+    parts = [head.rstrip(), "", *_fits(fits), *_commands(name, fits), *_settings(name)]
+    parts += [*_run(path), *_presets(name, path), *_parity(name), *_measured(name)]
     text = sources.docstring(path)
     parts += ["## What the file says", "", "```text", text, "```", ""]
     parts += [
@@ -74,6 +76,12 @@ def page(name: str) -> str:
     parts += [f"    {line}".rstrip() for line in sources.source(path).splitlines()]
     parts += ["    ```", ""]
     return "\n".join(parts)
+
+
+def _fits(fits: tuple[str, ...]) -> list[str]:
+    where = "; or ".join(text for word, text in WHERE.items() if word in fits)
+    actions = " or ".join(word for word in ("continuous", "discrete") if word in fits)
+    return [f"Learns from {where}. Actions: {actions}.", ""] if fits else []
 
 
 def _commands(name: str, fits: tuple[str, ...]) -> list[str]:
@@ -156,6 +164,30 @@ def _parity(name: str) -> list[str]:
         *(f"| {system} | {variant} | {k} | {seen} |" for _, system, variant, k, seen in rows),
         "",
     ]
+
+
+def _measured(name: str) -> list[str]:
+    """The records of `benchmarks/results` in which an algorithm takes part."""
+    lines = []
+    for path in sorted(_RESULTS.glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if name in path.stem.split("-") or name in _keys(record.get("results")):
+            said = record.get("claim", "")
+            withdrawn = " (withdrawn; the page says why)" if record.get("withdrawn") else ""
+            told = f": {said}" if said else ""
+            lines.append(f"- [{path.stem}](../results.md#{path.stem}){told}{withdrawn}")
+            if not withdrawn and path.with_suffix(".png").exists():
+                lines += ["", f"    ![{path.stem}](../assets/results/{path.stem}.png)", ""]
+    return ["## Measured", "", *lines, ""] if lines else []
+
+
+def _keys(value: Any) -> set[str]:
+    """Names of the tables within a record."""
+    if isinstance(value, list):
+        return set().union(*map(_keys, value))
+    if isinstance(value, dict):
+        return set(value).union(*map(_keys, value.values()))
+    return set()
 
 
 def _golden() -> tuple[str, re.RegexFlag]:

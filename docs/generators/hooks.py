@@ -10,6 +10,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import algorithm_pages
+import family_pages
 import outside
 import reference_pages
 import sources
@@ -24,7 +25,12 @@ def on_config(config: Any) -> Any:
     """The menu gets an entry for each page that is made."""
     titled = {name: f"algorithms/{name}.md" for name in sources.algorithms()}
     sections = {
-        "Algorithms": ["algorithms/index.md", *({name: path} for name, path in titled.items())],
+        "Algorithms": [
+            "algorithms/index.md",
+            {"Bandits": family_pages.BANDITS},
+            {"Tabular methods": family_pages.TABULAR},
+            *({name: path} for name, path in titled.items()),
+        ],
         "Reference": [
             "reference/index.md",
             {"Command line": "reference/command-line.md"},
@@ -47,6 +53,8 @@ def on_files(files: Files, config: Any) -> Files:
     """Pages that are made take the place of what they are made of."""
     pages = {"algorithms/index.md": algorithm_pages.index()}
     pages |= {f"algorithms/{n}.md": algorithm_pages.page(n) for n in sources.algorithms()}
+    pages |= {family_pages.BANDITS: family_pages.bandits()}
+    pages |= {family_pages.TABULAR: family_pages.tabular()}
     pages |= {"reference/index.md": reference_pages.index()}
     pages |= {
         reference_pages.file_of(package): reference_pages.page(package)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import algorithm_pages
+import family_pages
 import reference_pages
 import sources
 import tutorial_pages
@@ -43,6 +44,8 @@ def pages() -> dict[str, str]:
     """Every page of the site."""
     made = {"algorithms/index.md": algorithm_pages.index()}
     made |= {f"algorithms/{name}.md": algorithm_pages.page(name) for name in sources.algorithms()}
+    made |= {family_pages.BANDITS: family_pages.bandits()}
+    made |= {family_pages.TABULAR: family_pages.tabular()}
     made |= {"reference/index.md": reference_pages.index()}
     made |= {reference_pages.file_of(p): reference_pages.page(p) for p in reference_pages.PACKAGES}
     made |= {"reference/options.md": reference_pages.options()}
