@@ -78,7 +78,7 @@ CLAIM = {"task": "t", "better": "a", "than": ["b", "data"], "text": "a is better
 
 def scores(state: ModuleType, a: list[float], b: list[float], data: float, done: float = 1.0):
     seeds = {("a", "t"): dict(enumerate(a)), ("b", "t"): dict(enumerate(b))}
-    return state.Scores(seeds, {"t": data}, done, {})
+    return state.Scores(seeds, {"t": data}, {}, done)
 
 
 def test_a_claim_is_shown_when_every_difference_is(state: ModuleType) -> None:
@@ -99,21 +99,35 @@ def test_a_claim_waits_for_seeds(state: ModuleType) -> None:
     assert waiting.detail == "25% of the sweep; waits for a"
 
 
-def test_a_record_is_read_back(
+def test_a_record_is_read_back_and_what_it_lacks_is_asked_for(
     state: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "RECORDED", tmp_path / "evidence")
     monkeypatch.setenv("RLKIT_EVIDENCE", str(tmp_path / "nothing"))
-    before = scores(state, [1.5, 2.5], [0.0, 1.0], 7.0)
-    path = state.record("pointmaze", "short", before)
-    assert json.loads(path.read_text())["data"] == {"t": 7.0}
-    assert state.read("pointmaze", "short") == before
+    whole, begun = ("bc", "umaze"), ("td3_bc", "umaze")
+    seeds = {whole: {k: 1.5 * k for k in range(5)}, begun: {0: 3.0}}
+    made = {whole: {"commit": "abc"}}
+    path = state.record("pointmaze", "short", state.Scores(seeds, {"umaze": 7.0}, made, 0.5))
+    assert json.loads(path.read_text())["data"] == {"umaze": 7.0}
+    found = state.read("pointmaze", "short")
+    assert found.seeds == {whole: seeds[whole]}, "systems with every seed are recorded"
+    assert found.versions == made
+    variants = read(HERE / "pointmaze.toml", "short").variants
+    assert found.done == pytest.approx(1 / len(variants))
+    command = state.command("pointmaze", "short", found)
+    assert "--systems" in command
+    assert "bc-10" in command
+    every = {(v.label, v.task): dict.fromkeys(range(5), 0.0) for v in variants}
+    every.pop(("iql", "medium"))
+    left = state.Scores(every, {}, {}, 0.9)
+    assert "--systems iql --out" in state.command("pointmaze", "short", left)
 
 
 def test_a_sweep_on_its_way_counts_what_is_finished(
     state: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run folders as a sweep leaves them: one system is finished, the other is not."""
+    monkeypatch.setattr(state, "RECORDED", tmp_path / "nothing")
     monkeypatch.setenv("RLKIT_EVIDENCE", str(tmp_path))
     steps = {"bc": 40_000, "td3_bc": 20_000}
     for system, reached in steps.items():

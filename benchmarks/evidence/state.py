@@ -6,7 +6,8 @@
 
 Sweeps stand in $RLKIT_EVIDENCE, by default ~/.cache/rlkit/evidence, one folder each:
     rlkit sweep benchmarks/evidence/NAME.toml --budget short --out $RLKIT_EVIDENCE/NAME-short
-A sweep that is not there counts with what benchmarks/results/evidence/NAME-BUDGET.json recorded.
+What benchmarks/results/evidence/NAME-BUDGET.json recorded counts where the folder has no such run,
+so that a sweep can go on on another machine: the command that is printed leaves it out.
 
 The score of a seed is the mean return of its last ten evaluations.
 """
@@ -29,6 +30,7 @@ from rlkit.eval.comparison import compare_means
 from rlkit.reports import results
 from rlkit.reports.cells import Cell
 from rlkit.reports.findings import mean_interval, quietly
+from rlkit.sweeps import plan
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parent / "results" / "evidence"
@@ -41,8 +43,8 @@ class Scores(NamedTuple):
 
     seeds: dict[tuple[str, str], dict[int, float]]  # (system, task) -> score by seed, finished ones
     data: dict[str, float]  # mean return of each task's dataset
+    versions: dict[tuple[str, str], dict[str, Any]]  # what each was made with
     done: float  # share of all steps
-    versions: dict[str, Any]
 
 
 class Verdict(NamedTuple):
@@ -62,10 +64,10 @@ def main() -> None:
     verdicts = {name: judged(claim, found[claim["sweep"]]) for name, claim in claims.items()}
     print("\n".join(lines(claims, verdicts)))
     for name, scores in sorted(found.items()):
-        if scores is None or scores.done < 1:
-            print(f"\nto go on with {name}:\n  {command(name, args.budget)}")
-        elif args.record:
+        if scores is not None and args.record:
             print(f"\nrecorded {record(name, args.budget, scores)}")
+        if scores is None or scores.done < 1:
+            print(f"\nto go on with {name}:\n  {command(name, args.budget, scores)}")
 
 
 def folder(name: str, budget: str) -> Path:
@@ -75,28 +77,39 @@ def folder(name: str, budget: str) -> Path:
     return (Path(given) if given else cache / "rlkit" / "evidence") / f"{name}-{budget}"
 
 
-def command(name: str, budget: str) -> str:
-    """What works a sweep off, from wherever it stands."""
+def command(name: str, budget: str, scores: Scores | None) -> str:
+    """What works off what is missing of a sweep, from wherever it stands."""
+    known = {} if scores is None else scores.seeds
+    asked = plan.read(HERE / f"{name}.toml", budget)
+    left = [v for v in asked.variants if len(known.get((v.label, v.task), {})) < len(asked.seeds)]
+    systems = ",".join(sorted({v.system for v in left}))
+    only = f" --systems {systems}" if len(left) < len(asked.variants) else ""
     where = folder(name, budget)
-    return f"rlkit sweep benchmarks/evidence/{name}.toml --budget {budget} --out {where}"
+    return f"rlkit sweep benchmarks/evidence/{name}.toml --budget {budget}{only} --out {where}"
 
 
 def read(name: str, budget: str) -> Scores | None:
     """The scores of a sweep; None where it has neither begun nor been recorded."""
+    path = RECORDED / f"{name}-{budget}.json"
+    known = from_json(json.loads(path.read_text())) if path.is_file() else None
     try:
         found = results.read(folder(name, budget))
     except RlkitError:
-        path = RECORDED / f"{name}-{budget}.json"
-        return from_json(json.loads(path.read_text())) if path.is_file() else None
-    seeds: dict[tuple[str, str], dict[int, float]] = {}
-    data: dict[str, float] = {}
+        if known is None:
+            return None
+        return known._replace(done=share(name, budget, known.seeds, []))
+    seeds = {} if known is None else dict(known.seeds)
+    versions = {} if known is None else dict(known.versions)
+    data = {} if known is None else dict(known.data)
+    own: dict[tuple[str, str], dict[int, float]] = {}
     for cell in found.cells:
+        pair = (cell.run.system.label, cell.run.task)
         if cell.finished:
-            scores = seeds.setdefault((cell.run.system.label, cell.run.task), {})
-            scores[cell.seed] = score(cell)
+            own.setdefault(pair, {})[cell.seed] = score(cell)
+            versions[pair] = dict(cell.run.versions)
         data |= behaviour(found.folder, cell)
-    versions = dict(found.cells[0].run.versions) if found.cells else {}
-    return Scores(seeds, data, share(name, budget, list(found.cells)), versions)
+    seeds |= own
+    return Scores(seeds, data, versions, share(name, budget, seeds, list(found.cells)))
 
 
 def score(cell: Cell) -> float:
@@ -104,14 +117,24 @@ def score(cell: Cell) -> float:
     return float(np.mean(cell.returns[-LAST:]))
 
 
-def share(name: str, budget: str, cells: list[Cell]) -> float:
+def share(
+    name: str,
+    budget: str,
+    finished: dict[tuple[str, str], dict[int, float]],
+    cells: list[Cell],
+) -> float:
     """How much of all steps that the sweep file asks for is done."""
-    from rlkit.sweeps import plan
-
     asked = plan.read(HERE / f"{name}.toml", budget)
-    wanted = sum(variant.steps for variant in asked.variants) * len(asked.seeds)
-    reached = sum(min(int(c.steps[-1]), c.run.steps) for c in cells if len(c.steps))
-    return min(1.0, reached / wanted)
+    wanted, reached = 0, 0
+    for variant in asked.variants:
+        pair = (variant.label, variant.task)
+        steps = dict.fromkeys(finished.get(pair, {}), variant.steps)
+        for cell in cells:
+            if (cell.run.system.label, cell.run.task) == pair and len(cell.steps):
+                steps.setdefault(cell.seed, min(int(cell.steps[-1]), variant.steps))
+        wanted += variant.steps * len(asked.seeds)
+        reached += sum(steps.get(seed, 0) for seed in asked.seeds)
+    return reached / wanted
 
 
 def behaviour(where: Path, cell: Cell) -> dict[str, float]:
@@ -163,20 +186,27 @@ def lines(claims: dict[str, Any], verdicts: dict[str, Verdict]) -> Iterator[str]
 
 
 def record(name: str, budget: str, scores: Scores) -> Path:
-    """Writes what a finished sweep has come to."""
+    """Writes the systems of which every seed is finished."""
+    seeds = plan.read(HERE / f"{name}.toml", budget).seeds
     systems = [
-        {"system": s, "task": t, "scores": {str(seed): x for seed, x in sorted(by_seed.items())}}
-        for (s, t), by_seed in sorted(scores.seeds.items())
+        {
+            "system": system,
+            "task": task,
+            "scores": {str(seed): x for seed, x in sorted(by_seed.items())},
+            "versions": scores.versions.get((system, task), {}),
+        }
+        for (system, task), by_seed in sorted(scores.seeds.items())
+        if by_seed.keys() >= set(seeds)
     ]
     RECORDED.mkdir(parents=True, exist_ok=True)
     path = RECORDED / f"{name}-{budget}.json"
     values = {
+        "command": f"rlkit sweep benchmarks/evidence/{name}.toml --budget {budget}",
         "sweep": name,
         "budget": budget,
         "score": f"mean return of the last {LAST} evaluations",
-        "data": scores.data,
+        "data": dict(sorted(scores.data.items())),
         "systems": systems,
-        "versions": scores.versions,
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n")
@@ -185,11 +215,10 @@ def record(name: str, budget: str, scores: Scores) -> Path:
 
 def from_json(values: dict[str, Any]) -> Scores:
     """What `record` wrote."""
-    seeds = {
-        (entry["system"], entry["task"]): {int(k): x for k, x in entry["scores"].items()}
-        for entry in values["systems"]
-    }
-    return Scores(seeds, values["data"], 1.0, values["versions"])
+    entries = {(entry["system"], entry["task"]): entry for entry in values["systems"]}
+    seeds = {pair: {int(k): x for k, x in e["scores"].items()} for pair, e in entries.items()}
+    versions = {pair: e["versions"] for pair, e in entries.items()}
+    return Scores(seeds, values["data"], versions, 1.0)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ class SweepForm:
     file: Annotated[Positional[str], arg(metavar="FILE", help="sweep file")]
     budget: Annotated[str | None, arg(metavar="NAME", help="a [budgets.NAME] of the file")] = None
     out: Annotated[str | None, arg(metavar="DIR", help="None: runs/sweeps/<name>")] = None
+    systems: Annotated[str, arg(metavar="A,B", help="only these, and what they start from")] = ""
+    tasks: Annotated[str, arg(metavar="A,B", help="only these")] = ""
     engine: Annotated[Literal["local", "ray"], arg(help="where runs are worked off")] = "local"
     address: Annotated[str | None, arg(metavar="ADDRESS", help="of a Ray cluster")] = None
     workers: Annotated[int, arg(help="runs side by side; 0: one a core")] = 0
@@ -64,7 +66,8 @@ def sweep(argv: Sequence[str]) -> None:
             raise UsageError(f"rlkit sweep: --{name} must not be negative")
     if form.address is not None and form.engine != "ray":
         raise UsageError("rlkit sweep: --address needs --engine ray")
-    asked = plan.read(form.file, form.budget)
+    systems, tasks = (text.split(",") if text else [] for text in (form.systems, form.tasks))
+    asked = plan.only(plan.read(form.file, form.budget), systems, tasks)
     folder = plan.folder_of(form.file, form.budget, form.out)
     say = _silent if form.quiet else print
     say(_described(asked, folder))
@@ -100,7 +103,7 @@ def sweep(argv: Sequence[str]) -> None:
         fail_fast=form.fail_fast,
         quiet=form.quiet,
     )
-    if finished.planned.left_out:
+    if finished.planned.left_out and not (systems or tasks):
         say(f"note   {finished.planned.left_out} cells there are no longer in the file: kept")
     if finished.elsewhere:
         say(f"note   {finished.elsewhere} runs are being worked on by another process")

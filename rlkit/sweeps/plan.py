@@ -37,7 +37,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -157,6 +157,27 @@ def read(path: str | Path, budget: str | None = None) -> Sweep:
     _check_pairs(variants, path)
     search = _search(values["search"], variants, seeds, path) if "search" in values else None
     return Sweep(name, chosen, seeds, retries, variants, sweep_file.text(path), search)
+
+
+def only(asked: Sweep, systems: Collection[str] = (), tasks: Collection[str] = ()) -> Sweep:
+    """The cells of these systems and of those they start from, on these tasks; none named: all.
+
+    Raises UsageError for a name that the sweep does not have.
+    """
+    for what, names, known in (
+        ("system", systems, {v.system for v in asked.variants}),
+        ("task", tasks, {v.task for v in asked.variants}),
+    ):
+        for name in names:
+            if name not in known:
+                raise UsageError(f"the sweep has no {what} {name!r}{suggestion(name, known)}")
+    starts = {v.system: v.start for v in asked.variants if v.start is not None}
+    wanted = set(systems) or {v.system for v in asked.variants}
+    for name in list(wanted):
+        while name in starts:
+            wanted.add(name := starts[name])
+    kept = (v for v in asked.variants if v.system in wanted and (not tasks or v.task in tasks))
+    return dataclasses.replace(asked, variants=tuple(kept))
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rlkit.core.errors import UsageError
 from rlkit.sweeps import plan
+
+from .sweep_files import write
 
 FILE = """
 name = "small"
@@ -153,3 +156,26 @@ def test_a_search_is_read(file: Path) -> None:
     found = plan.read(file).search
     assert found is not None
     assert (found.system, found.trials, list(found.space)) == ("q", 5, ["epsilon", "q0"])
+
+
+def test_some_systems_bring_those_they_start_from(tmp_path: Path) -> None:
+    text = """
+tasks.a = { env = "Pendulum-v1" }
+tasks.b = { env = "Pendulum-v1" }
+systems.second = { algo = "sac", from = "first" }
+systems.first = { algo = "sac" }
+systems.third = { algo = "sac", from = "second" }
+systems.other = { algo = "td3" }
+"""
+    asked = plan.read(write(tmp_path, text))
+
+    def pairs(**given: Any) -> set[tuple[str, str]]:
+        return {(v.system, v.task) for v in plan.only(asked, **given).variants}
+
+    assert pairs(systems=["third"], tasks=["a"]) == {(s, "a") for s in ("first", "second", "third")}
+    assert pairs(systems=["other"]) == {("other", "a"), ("other", "b")}
+    assert len(pairs()) == 8
+    with pytest.raises(UsageError, match="no system 'thrid'; did you mean 'third'"):
+        plan.only(asked, ["thrid"])
+    with pytest.raises(UsageError, match="no task 'c'"):
+        plan.only(asked, tasks=["c"])
