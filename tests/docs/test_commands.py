@@ -1,0 +1,77 @@
+"""Commands and names that pages tell exist: those of pages that are made, too."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import re
+
+from rlkit.run.settings import fits
+
+from ..cli.named_commands import Text, lines
+from ..cli.test_named_commands import RLKIT, faults
+from ..cli.test_named_commands import reading as reading  # ends commands where they are read
+from .pages import DOCS, ROOT, pages, written
+
+# Names in the code of other libraries' pages, and places that a reader fills in.
+_NOT_OURS = re.compile(r"rlkit/|rlkit\.(?:onnx|toml)")
+
+
+def test_commands_of_pages_that_are_made_exist() -> None:
+    """Those of pages written by hand are looked at with the README's."""
+    found = [
+        line
+        for name, text in pages().items()
+        if name not in written() and not name.startswith("reference/") and name != "changelog.md"
+        for line in lines(RLKIT, Text(name, re.sub(r"\?\?\? note.*", "", text, flags=re.S), False))
+    ]
+    assert {f"algorithms/{name}.md" for name in fits.algorithms()} <= {line.where for line in found}
+    wrong = [f"{line.where}: {line.words}: {why}" for line in found if (why := faults(line))]
+    assert not wrong, "\n".join(wrong)
+
+
+def _exists(dotted: str) -> bool:
+    """Whether a dotted name can be had by importing and asking."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ImportError:
+            continue
+        try:
+            for part in parts[count:]:
+                found = getattr(found, part)
+        except AttributeError:
+            return False
+        return True
+    return False
+
+
+def test_names_of_ours_that_pages_tell_exist() -> None:
+    told = {
+        (name, dotted)
+        for name, text in written().items()
+        for dotted in re.findall(r"`(rlkit(?:\.\w+)+)[`(]", text)
+        if not _NOT_OURS.match(dotted)
+    }
+    assert len(told) > 12
+    assert not {(name, dotted) for name, dotted in told if not _exists(dotted)}
+
+
+def test_files_of_the_repository_that_pages_tell_exist() -> None:
+    pattern = r"`((?:examples|benchmarks|tests|docs|rlkit)/[\w/-]+\.(?:py|md|toml))`"
+    told = {(name, path) for name, text in pages().items() for path in re.findall(pattern, text)}
+    assert ("coming-from.md", "examples/callback.py") in told
+    assert not {(name, path) for name, path in told if not (ROOT / path).exists()}
+    assert (DOCS / "assets/katex/katex.min.js").exists()
+
+
+def test_settings_that_the_tables_of_words_tell_exist() -> None:
+    known: set[str] = set()
+    for name in fits.algorithms():
+        config = importlib.import_module(f"rlkit.algos.{name}").Config
+        known |= {field.name for field in dataclasses.fields(config)}
+    text = written()["coming-from.md"]
+    told = set(re.findall(r"`(?:--)?config\.([\w-]+)`", text))
+    assert len(told) > 15
+    assert {name.replace("-", "_") for name in told} <= known
