@@ -40,7 +40,9 @@ lint: $(VENV)/installed-test  ## Check style and types
 	$(BIN)/mypy
 
 docs: $(DOCS)/installed  ## Build the documents into site/, every warning an error
-	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@# Quiet builds count no warnings: say all, and show it where something is wrong.
+	@said=$$(NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict 2>&1) \
+	    || { echo "$$said" | grep -v '^INFO' >&2; exit 1; }
 	@echo "documents built: site/index.html"
 
 docs-serve: $(DOCS)/installed  ## Show the documents at 127.0.0.1:8000
