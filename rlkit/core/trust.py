@@ -66,13 +66,20 @@ def allows(module: str) -> bool:
     return _all or is_ours(module) or module in _named
 
 
-def load(module: str) -> ModuleType:
-    """The module that a person has named, from the current directory too if nothing installed has
-    that name. Raises ImportError saying why it cannot be imported, whatever it raises itself."""
+def reach(module: str) -> None:
+    """Have imports look in the current directory too, after all else, unless the module is ours.
+
+    For a module that a person has named or trusts; the scripts of one's own lie there."""
     here = os.getcwd()
     if not is_ours(module) and here not in sys.path and "" not in sys.path:
         sys.path.append(here)
         importlib.invalidate_caches()
+
+
+def load(module: str) -> ModuleType:
+    """The module that a person has named, from the current directory too if nothing installed has
+    that name. Raises ImportError saying why it cannot be imported, whatever it raises itself."""
+    reach(module)
     try:
         found = importlib.import_module(module)
     except Exception as error:

@@ -119,6 +119,10 @@ def _plain(value: Any) -> Any:
 def vouch(spec: EnvSpec) -> None:
     """Raises UsageError for a spec whose entry point or wrappers nobody here has asked for, and
     for arguments that name files or code."""
+    for entry in (spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)):
+        module = entry.partition(":")[0] if isinstance(entry, str) else ""
+        if module and trust.allows(module):
+            trust.reach(module)
     known = gymnasium.registry.get(spec.id)
     own = {w.name: w for w in known.additional_wrappers} if known is not None else {}
     if not trust.trusted():

@@ -97,6 +97,21 @@ def test_what_is_registered_here_counts_under_its_id_alone(own: None) -> None:
         specs.vouch(other)
 
 
+def test_trusted_code_of_the_current_directory_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import gymnasium\n\nclass Near(gymnasium.Env):\n    observation_space = "
+    text += "action_space = gymnasium.spaces.Discrete(2)\n"
+    (tmp_path / "rlkit_test_near.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])  # as a console script
+    with pytest.raises(UsageError, match="--trust"):
+        make(spec_of("rlkit_test_near:Near", "Near-v0"))
+    assert str(tmp_path) not in sys.path
+    with trust.trusting():
+        assert make(spec_of("rlkit_test_near:Near", "Near-v0")).spec.id == "Near-v0"
+
+
 def test_children_learn_what_they_can_make(own: None, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {one.id: one for one in specs.registered()}
     assert "Hopper-v5" not in told
