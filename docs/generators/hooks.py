@@ -10,6 +10,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import algorithm_pages
+import command_pages
 import family_pages
 import outside
 import reference_pages
@@ -74,7 +75,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Pictures of the records lie in the site."""
+    """Options of all commands behind their table; pictures of the records from within the site."""
+    if page.file.src_uri == "reference/command-line.md":
+        return f"{markdown}\n## All options\n\n{command_pages.section()}"
     if page.file.src_uri == "results.md":
         text = re.sub(rf"\]\({re.escape(_PICTURES)}", "](assets/results/", markdown)
         return f'<div class="records" markdown>\n\n{text}\n\n</div>\n'

@@ -6,7 +6,12 @@ import dataclasses
 import importlib
 import re
 
+import command_pages
+
+from rlkit.cli.arguments import options
+from rlkit.cli.main import COMMANDS
 from rlkit.run.settings import fits
+from rlkit.sweeps import sweep_file
 
 from ..cli.named_commands import Text, lines
 from ..cli.test_named_commands import RLKIT, faults
@@ -75,3 +80,32 @@ def test_settings_that_the_tables_of_words_tell_exist() -> None:
     told = set(re.findall(r"`(?:--)?config\.([\w-]+)`", text))
     assert len(told) > 15
     assert {name.replace("-", "_") for name in told} <= known
+
+
+def test_the_page_of_the_command_line_has_every_option_of_every_command() -> None:
+    found = command_pages.commands()
+    told = {one.name.split()[1] for one in found} | {"train"}
+    assert told == set(COMMANDS)
+    for one in found:
+        module, _, form = one.form.partition(".")
+        kind = getattr(importlib.import_module(f"rlkit.cli.{module}"), form)
+        known = {option.name for option in one.options if not option.positional}
+        assert known == set(options(kind)) - {"--help"}, one.name
+        made = {field.name: field for field in dataclasses.fields(kind)}
+        assert len(made) == len(one.options)
+        for option, field in zip(one.options, made.values(), strict=True):
+            assert option.help, (one.name, option.name)
+            assert option.required == (field.default is dataclasses.MISSING)
+            assert option.required or eval(option.default) == field.default
+    page = written()["reference/command-line.md"]
+    assert all(f"`rlkit {name}" in page for name in COMMANDS)
+
+
+def test_the_reference_of_sweep_files_has_every_key_and_every_option() -> None:
+    page = written()["how-to/sweep-files.md"]
+    for key in sweep_file.TOP:
+        assert re.search(rf"\[?\[?\b{key}\b", page), key
+    (sweep,) = [one for one in command_pages.commands() if one.name == "rlkit sweep"]
+    for option in sweep.options:
+        told = option.name in page or option.name in ("--quiet", "--keep-going")
+        assert told or option.positional, option.name
