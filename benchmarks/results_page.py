@@ -11,19 +11,29 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "results.md"
-LEFT_OUT = {"options", "config", "curve", "by_seed", "seconds", "cpu_seconds", "starts_from"}
-MOST = 40  # rows of one table; the record has all
+LEFT_OUT = {
+    "options",
+    "config",
+    "curve",
+    "by_seed",
+    "seconds",
+    "cpu_seconds",
+    "starts_from",
+    "settings",
+}
+MOST = 40  # rows of one record's tables; the record has all
 CHAPTERS = {
     "learning": "What agents learn",
     "edge": "What agents learn",
     "beside": "What agents learn",
-    "bandits": "Bandits",
     "tabular": "Tabular problems",
+    "bandits": "Bandits",
 }
+SPEED = "Speed"  # all else
 HEAD = """# Results
 
 Every number here is copied from a record in `benchmarks/results` by
@@ -33,13 +43,16 @@ Intervals are 95 % over seeds. A record that is withdrawn stays, with the reason
 
 
 def page(folder: Path = RESULTS) -> str:
-    """Markdown of all records, by chapter."""
+    """Markdown of all records, by chapter, those that are withdrawn last."""
     chapters: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        title = CHAPTERS.get(path.stem.split("-")[0], "Speed")
+    read = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    for path in sorted(read, key=lambda path: ("withdrawn" in read[path], path)):
+        record = read[path]
+        title = CHAPTERS.get(path.stem.split("-")[0], SPEED)
         chapters.setdefault(title, []).append(section(path.stem, record, folder))
-    parts = [f"## {title}\n\n" + "\n".join(chapters[title]) for title in sorted(chapters)]
+    order = [*dict.fromkeys(CHAPTERS.values()), SPEED]
+    found = [title for title in order if title in chapters]
+    parts = [f"## {title}\n\n" + "\n".join(chapters[title]) for title in found]
     return HEAD + "\n" + "\n".join(parts)
 
 
@@ -60,11 +73,8 @@ def section(name: str, record: dict[str, Any], folder: Path) -> str:
         for key, value in record.items()
         if key not in {"claim", "command", "versions", "withdrawn", "note", "processor"}
     }
-    rows = list(flat(body))
-    lines += ["| | |", "|---|---|", *(f"| {where} | {value} |" for where, value in rows[:MOST])]
-    if len(rows) > MOST:
-        lines.append(f"| ... | {len(rows) - MOST} more in the record |")
-    lines += ["", *(f"- {pair}: {text}" for pair, text in (record.get("compared") or {}).items())]
+    lines += printed(list(tables(body)))
+    lines += [f"- {pair}: {text}" for pair, text in (record.get("compared") or {}).items()]
     if (folder / f"{name}.png").exists():
         lines += ["", f"![{name}](../benchmarks/results/{name}.png)"]
     versions = record.get("versions", {})
@@ -74,18 +84,65 @@ def section(name: str, record: dict[str, Any], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def flat(values: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """(where, value) of everything worth a row, spreads written as one number with its range."""
-    if not isinstance(values, dict):
-        yield where, shown(values)
+class Table(NamedTuple):
+    """Rows below a title; without columns of their own, names and values."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def tables(values: Any, where: str = "") -> Iterator[Table]:
+    """Everything worth a row: dicts that say the same of several are the rows of one table."""
+    if not isinstance(values, dict) or is_leaf(values):
+        values, where = {where or "result": values}, ""
+    kept = {str(key): value for key, value in values.items() if key not in LEFT_OUT}
+    if leaves := {key: value for key, value in kept.items() if is_leaf(value)}:
+        yield Table(where, [], [[key, cell(value)] for key, value in leaves.items()])
+    inner = {key: value for key, value in kept.items() if key not in leaves}
+    if columns := alike(inner):
+        rows = [[key, *(cell(x[c]) if c in x else "" for c in columns)] for key, x in inner.items()]
+        yield Table(where, columns, rows)
         return
-    if {"median", "min", "max"} <= values.keys():
-        low, high = shown(values["min"]), shown(values["max"])
-        yield where, f"{shown(values['median'])} [{low}, {high}]"
-        return
-    for key, value in values.items():
-        if key not in LEFT_OUT:
-            yield from flat(value, f"{where}: {key}" if where else str(key))
+    for key, value in inner.items():
+        yield from tables(value, f"{where}: {key}" if where else key)
+
+
+def printed(found: list[Table]) -> list[str]:
+    """Markdown of the first rows of a record's tables; the record has all."""
+    lines, left = [], MOST
+    for table in found:
+        if rows := table.rows[:left]:
+            lines += [f"**{table.title}**", ""] if table.title else []
+            count = len(table.columns) or 1
+            lines += [f"| | {' | '.join(table.columns)} |".replace("|  |", "| |")]
+            lines += ["|---" * (count + 1) + "|", *(f"| {' | '.join(row)} |" for row in rows), ""]
+        left -= len(rows)
+    more = sum(len(table.rows) for table in found) - MOST
+    return [*lines, *([f"{more} more rows are in the record."] if more > 0 else [])]
+
+
+def alike(inner: dict[str, Any]) -> list[str]:
+    """What rows have in common to stand in one table; nothing where they would not fit one."""
+    rows = [{key: x for key, x in row.items() if key not in LEFT_OUT} for row in inner.values()]
+    if len(rows) < 2 or not all(is_leaf(x) for row in rows for x in row.values()):
+        return []
+    columns = list(dict.fromkeys(str(key) for row in rows for key in row))
+    filled = sum(map(len, rows)) / (len(rows) * max(len(columns), 1))
+    return columns if 0 < len(columns) <= 8 and filled > 0.6 else []
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether a value is one cell: no dict, or the spread of a number."""
+    return not isinstance(value, dict) or value.keys() >= {"median", "min", "max"}
+
+
+def cell(value: Any) -> str:
+    """A value, a spread as one number with its range."""
+    if isinstance(value, dict):
+        low, high = shown(value["min"]), shown(value["max"])
+        return f"{shown(value['median'])} [{low}, {high}]"
+    return shown(value)
 
 
 def shown(value: Any) -> str:

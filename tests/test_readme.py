@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +50,24 @@ def test_files_that_are_named_exist() -> None:
     for name in named:
         assert (root / name).exists(), name
     assert len(text.splitlines()) <= 150
+
+
+def test_tables_of_results_say_each_number_once() -> None:
+    """What several rows have in common are columns; a spread is one cell; the rest is counted."""
+    root = README.parent
+    code = (root / "benchmarks" / "results_page.py").read_text(encoding="utf-8")
+    module: dict[str, Any] = {
+        "__file__": str(root / "benchmarks/results_page.py"),
+        "__name__": "p",
+    }
+    exec(compile(code, "results_page.py", "exec"), module)
+    spread = {"median": 2.0, "min": 1.0, "max": 3.0}
+    body = {"iql": {"mean": spread, "minutes": 5}, "bc": {"mean": 1.5}, "steps": {"a": {"b": 4}}}
+    found = list(module["tables"](body))
+    assert module["printed"](found[:1])[:2] == ["**iql**", ""]
+    del body["steps"]
+    (table,) = module["tables"](body)
+    assert table.columns == ["mean", "minutes"]
+    assert table.rows == [["iql", "2 [1, 3]", "5"], ["bc", "1.5", ""]]
+    long = {str(k): k for k in range(module["MOST"] + 3)}
+    assert module["printed"](list(module["tables"](long)))[-1] == "3 more rows are in the record."

@@ -79,8 +79,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri == "reference/command-line.md":
         return f"{markdown}\n## All options\n\n{command_pages.section()}"
     if page.file.src_uri == "results.md":
-        text = re.sub(rf"\]\({re.escape(_PICTURES)}", "](assets/results/", markdown)
-        return f'<div class="records" markdown>\n\n{text}\n\n</div>\n'
+        return re.sub(rf"\]\({re.escape(_PICTURES)}", "](assets/results/", markdown)
     return markdown
 
 
