@@ -100,12 +100,24 @@ def tables(values: Any, where: str = "") -> Iterator[Table]:
     if leaves := {key: value for key, value in kept.items() if is_leaf(value)}:
         yield Table(where, [], [[key, cell(value)] for key, value in leaves.items()])
     inner = {key: value for key, value in kept.items() if key not in leaves}
+    if level := common_level(inner):
+        inner = {key: value[level] for key, value in inner.items()}
+        where = f"{where}: {level}" if where else level
     if columns := alike(inner):
         rows = [[key, *(cell(x[c]) if c in x else "" for c in columns)] for key, x in inner.items()]
         yield Table(where, columns, rows)
         return
     for key, value in inner.items():
         yield from tables(value, f"{where}: {key}" if where else key)
+
+
+def common_level(inner: dict[str, Any]) -> str:
+    """The one key that all dicts have, whose values are dicts: a level that tells nothing apart."""
+    keys = {tuple(key for key in value if key not in LEFT_OUT) for value in inner.values()}
+    one = keys.pop() if len(keys) == 1 else ()
+    if len(one) != 1 or any(is_leaf(value[one[0]]) for value in inner.values()):
+        return ""
+    return str(one[0])
 
 
 def printed(found: list[Table]) -> list[str]:
