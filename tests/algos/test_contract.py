@@ -1,5 +1,8 @@
 """Every agent honours the contract; a new algorithm is one row here."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -211,8 +214,20 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("name", CASES)
+def _checks() -> Iterator[Any]:
+    """Compiling costs seconds: every day of one setting an algorithm, of the others by `make slow`.
+    The engine compares before it trusts a compiled update in any case."""
+    compiled = set()
+    for name, case in CASES.items():
+        for check in CHECKS:
+            again = check == "compile_equals_eager" and case.module in compiled
+            yield pytest.param(
+                name, check, marks=[pytest.mark.slow] if again else [], id=f"{name}-{check}"
+            )
+        compiled.add(case.module)
+
+
+@pytest.mark.parametrize(("name", "check"), list(_checks()))
 def test_contract(name: str, check: str) -> None:
     try:
         run_check(check, CASES[name])

@@ -56,6 +56,7 @@ def test_the_same_results_as_here_and_a_lost_node_is_survived(nodes: Any, tmp_pa
     assert records(tmp_path / "ray") == records(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_tabular_and_bandit_cells_too(nodes: Any, tmp_path: Path) -> None:
     path = write(tmp_path, MIXED[: MIXED.index("[systems.vi]")])
     finished = sweep(plan.read(path), tmp_path / "ray", engine=Cluster(), report=Silent())
