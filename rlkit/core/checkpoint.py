@@ -25,7 +25,7 @@ from torch import Tensor
 
 from rlkit.core.errors import CheckpointError
 from rlkit.core.reading import inside, read_json, reading
-from rlkit.core.replacing import temporary_name
+from rlkit.core.replacing import clear, temporary_name
 
 INDEX = "checkpoint.json"
 _FORMAT = 2  # of the index; one of versions up to 0.1 names none and may lack its sum
@@ -141,24 +141,25 @@ def drop(folder: str | Path, names: Iterable[str]) -> None:
     """Remove parts of a checkpoint for good (a large replay that is no longer needed).
 
     The meta then lists them as "dropped". The index forgets them before the files go, so an
-    interruption leaves a valid checkpoint.
+    interruption leaves a valid checkpoint, and the next call removes what it has left.
     """
     folder = Path(folder)
     index = read_index(folder)
-    gone = {name: _part(folder, name) for name in names if name in index["files"]}
-    if not gone:
-        return
-    index["files"] = {k: v for k, v in index["files"].items() if k not in gone}
-    index["meta"]["dropped"] = [*index["meta"].get("dropped", ()), *gone]
+    dropped = list(index["meta"].get("dropped", ()))
+    gone = [name for name in names if name in index["files"]]
     replacement = temporary_name(folder / INDEX)
     try:
-        _write_index(replacement, index)
-        os.replace(replacement, folder / INDEX)
+        clear(folder / INDEX)
+        if gone:
+            index["files"] = {k: v for k, v in index["files"].items() if k not in gone}
+            index["meta"]["dropped"] = dropped + gone
+            _write_index(replacement, index)
+            os.replace(replacement, folder / INDEX)
+        for name in {*dropped, *gone} - index["files"].keys():
+            _part(folder, name).unlink(missing_ok=True)
     except OSError as error:
         replacement.unlink(missing_ok=True)
         raise _refused(folder, error) from error
-    for path in gone.values():
-        path.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,6 +194,26 @@ def test_a_dropped_part_is_gone_and_the_rest_is_valid(tmp_path: Path) -> None:
     assert meta == {"step": 1, "dropped": ["replay"]}
     with pytest.raises(CheckpointError, match="no 'replay'"):
         checkpoint.load(tmp_path / "c", ["replay"])
+
+
+def test_what_a_killed_drop_left_goes_with_the_next(tmp_path: Path) -> None:
+    """Killed while it wrote the index, and after it: before the parts went."""
+    checkpoint.save(tmp_path / "c", {"agent": tensors(), "replay": tensors()}, {})
+    part = tmp_path / "c" / "replay.safetensors"
+    kept = part.read_bytes()
+    checkpoint.drop(tmp_path / "c", ["replay"])
+    whole = {path.name for path in (tmp_path / "c").iterdir()}
+    part.write_bytes(kept)
+    code = (
+        "import sys; from pathlib import Path; from rlkit.core.replacing import temporary_name;"
+        "temporary_name(Path(sys.argv[1])).write_text('half')"
+    )
+    path = str(tmp_path / "c" / checkpoint.INDEX)
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+    assert len(list((tmp_path / "c").iterdir())) == len(whole) + 2
+    checkpoint.drop(tmp_path / "c", ["replay"])
+    assert {path.name for path in (tmp_path / "c").iterdir()} == whole
+    assert set(checkpoint.load(tmp_path / "c")[0]) == {"agent"}
 
 
 def test_an_interrupted_drop_leaves_a_valid_checkpoint(
