@@ -3,7 +3,7 @@
 Each lane is a model of theirs with its own environments, trained by one call of its `learn` in a
 thread of its own that stops at every step something is due, so that one lane runs at a time.
 
-A checkpoint holds the layers that act (ours, see `sb3_agents`) and, for every lane, the model as
+A checkpoint holds the layers that act (ours, see `agents`) and, for every lane, the model as
 their `save` writes it: `lane_<k>.zip` is what `PPO.load` and the like read. Of such a file this
 module reads numbers and tensors only; the pickled parts in it are for their own `load`. It holds no
 replay and no state of an environment: a run that is continued begins new episodes and an empty
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 
@@ -33,6 +34,7 @@ from rlkit.policy.sb3 import actor
 from rlkit.run.halt import Halt
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.events import Evaluated, Event, Metrics, Note, Progress, Save
+from rlkit.run.sb3.actions import fitted
 from rlkit.run.sb3.agents import Acting, agent_class, arguments
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task, make_agent
@@ -111,7 +113,7 @@ class _Lane:
         self.number, self.seed, self.total = number, options.seeds[number], options.steps
         self.file = f"lane_{number}.zip"
         self.options, self.task = options, task
-        self.envs = make_vec_env(task.make_env, options.envs, seed=self.seed)
+        self.envs = make_vec_env(self._env, options.envs, seed=self.seed)
         given = arguments(options.algo, core_lanes.select(options.config, [number]))
         if deviation := given.pop("action_noise", 0.0):
             from stable_baselines3.common.noise import NormalActionNoise
@@ -122,13 +124,16 @@ class _Lane:
             "MlpPolicy", self.envs, seed=self.seed, device=options.device, **given
         )
         self.evaluator = Evaluator(
-            task.make_env, [self.seed], batch=min(10, options.eval_episodes or 1),
+            self._env, [self.seed], batch=min(10, options.eval_episodes or 1),
             encode=task.encode,
         )  # fmt: skip
         self.until, self.over = 0, False
         self.error: BaseException | None = None
         self.go, self.there = threading.Semaphore(0), threading.Semaphore(0)
         self.thread: threading.Thread | None = None
+
+    def _env(self, **given: Any) -> gymnasium.Env[Any, Any]:
+        return fitted(self.task.make_env(**given))
 
     def advance(self, step: int) -> None:
         """Train until `step`; at the last step `learn` ends as it does by itself."""

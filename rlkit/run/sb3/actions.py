@@ -1,0 +1,50 @@
+"""Actions of stable-baselines3's agents in the type and the numbering of an environment.
+
+Their policies draw 32-bit floats for every box and count discrete actions from 0, and pass both on
+as they are; what is stepped here is always in the environment's own space.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from rlkit.core.boxes import into_box
+
+
+def fitted(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """`env` with an action space that their agents act in; itself where it has one."""
+    space = env.action_space
+    if isinstance(space, spaces.Box) and space.dtype != np.float32:
+        return _Box(env, space)
+    if isinstance(space, spaces.Discrete) and space.start != 0:
+        return _Numbered(env, space)
+    return env
+
+
+class _Box(gymnasium.ActionWrapper[Any, Any, Any]):
+    """A box of 32-bit floats over one of another type."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], space: spaces.Box) -> None:
+        super().__init__(env)
+        self.own = space
+        low, high = (np.asarray(x, np.float32) for x in (space.low, space.high))
+        self.action_space = spaces.Box(low, high, space.shape, np.float32)
+
+    def action(self, action: Any) -> Any:
+        return into_box(action, self.own.low, self.own.high, self.own.dtype)
+
+
+class _Numbered(gymnasium.ActionWrapper[Any, Any, Any]):
+    """Actions from 0 on over ones that begin elsewhere."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], space: spaces.Discrete) -> None:
+        super().__init__(env)
+        self.start = space.start
+        self.action_space = spaces.Discrete(int(space.n))
+
+    def action(self, action: Any) -> Any:
+        return self.start + np.int64(action)
