@@ -225,6 +225,7 @@ def test_importing_rlkit_loads_next_to_nothing() -> None:
 
 
 LIGHT = [
+    "a2pr",
     "bc",
     "cql",
     "cql_discrete",

@@ -15,15 +15,18 @@ from rlkit.nets.dynamics import Dynamics, Prediction
 from rlkit.nets.encoders import Flatten, GridEncoder, encoder
 from rlkit.nets.gru import GRU, gru_cell
 from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar, dropout
+from rlkit.nets.vae import ActionVAE, Coded
 from rlkit.nets.value_heads import ActionValues, Head, ValueHead, value_head
 from rlkit.nets.vmapped import Vmapped
 
 __all__ = [
     "GRU",
     "MLP",
+    "ActionVAE",
     "ActionValues",
     "Categorical",
     "CategoricalActor",
+    "Coded",
     "Critic",
     "DeterministicActor",
     "Dynamics",

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rlkit.algos import (
+    a2pr,
     bc,
     cal_ql,
     cpl,
@@ -120,6 +121,11 @@ CASES = {
     ),
     "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
     "td3_bc": Case(td3_bc),
+    "a2pr": Case(
+        a2pr,
+        config={"hidden_q": (8, 8), "hidden_vae": (8, 8)},
+        vary={"gate": {"threshold": 5.0}},
+    ),
     "rebrac": Case(rebrac),
     "cql": Case(
         cql,
