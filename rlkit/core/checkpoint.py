@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from rlkit.core.errors import CheckpointError
-from rlkit.core.reading import inside, read_json, reading
+from rlkit.core.reading import inside, read_json, reading, sum_of
 from rlkit.core.replacing import clear, temporary_name
 
 INDEX = "checkpoint.json"
@@ -130,7 +130,7 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     found = index.pop("sha256", None)
     if found is None and written is not None:
         raise CheckpointError(f"{path} is damaged (its SHA-256 sum is missing)")
-    if found is not None and found != _sum(index):
+    if found is not None and found != sum_of(index):
         raise CheckpointError(f"{path} is damaged (its SHA-256 sum differs)")
     for name in index["files"]:
         _part(Path(folder), name)
@@ -208,14 +208,8 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, str]:
 
 def _write_index(path: Path, index: Mapping[str, Any]) -> None:
     index = {"format": _FORMAT, **index}
-    whole = {**index, "sha256": _sum(index)}
+    whole = {**index, "sha256": sum_of(index)}
     _write(path, [json.dumps(whole, indent=1).encode()])
-
-
-def _sum(index: Mapping[str, Any]) -> str:
-    """SHA-256 of an index as its JSON reads back, its entries in alphabetical order."""
-    plain = json.loads(json.dumps(index))
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _part(folder: Path, name: str) -> Path:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -238,6 +239,12 @@ def _words(shape: Any) -> str:
         return "a list"
     named = {bool: "true or false", int: "an integer", float: "a finite number", str: "a text"}
     return named.get(kind, "null" if kind in (None, type(None)) else "an object")
+
+
+def sum_of(values: Any) -> str:
+    """SHA-256 sum of values of JSON as they read back, whatever the order of their entries."""
+    plain = json.loads(json.dumps(values))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 # --- names and sizes ------------------------------------------------------------------------------

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +14,6 @@ from gymnasium import spaces
 from rlkit.algos.bandits.off_policy import open_bandit
 from rlkit.algos.preference import advantages
 from rlkit.core import checkpoint
-from rlkit.core.errors import RlkitError
 from rlkit.data import datasets
 from rlkit.data.formats import d4rl, minari_io
 from rlkit.data.preferences import PairDataset
@@ -30,6 +27,8 @@ from rlkit.policy.program import Operation, Program
 from rlkit.reports import cache, results
 from rlkit.sweeps import plan
 from rlkit.theory.mdp import FiniteMDP
+from tests.fuzz.folder_readers import run_readers, sweep_readers
+from tests.fuzz.reader import Reader
 from tests.reports.run_folders import run_folder
 
 SWEEP = """
@@ -39,16 +38,6 @@ defaults = { steps = 500, runs = 2, checkpoints = 4 }
 tasks.easy = { bandit = "armed(means=[0.9, 0.1])" }
 systems.ucb1 = { policy = "ucb1" }
 """
-ERRORS = (RlkitError, ValueError)  # what a user is told in one line
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A file as it should be, and what reads it. `sealed`: any change of the content is found."""
-
-    path: Path
-    read: Callable[[], Any]
-    sealed: bool = False
 
 
 def readers(folder: Path) -> Iterator[tuple[str, Reader]]:
@@ -89,6 +78,8 @@ def readers(folder: Path) -> Iterator[tuple[str, Reader]]:
     yield "decisions", Reader(log, lambda: open_bandit.read_open_bandit(log, items=3))
 
     yield from _runs(folder)
+    yield from run_readers(folder)
+    yield from sweep_readers(folder)
 
 
 def _datasets(folder: Path) -> Iterator[tuple[str, Reader]]:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.fuzz.damage import damaged
-from tests.fuzz.readers import Reader
+from tests.fuzz.reader import Reader
 from tests.fuzz.test_readers import NAMES, all_readers, attempt  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ def test_no_damage_does_harm(
     reader = all_readers[name]
     good = reader.path.read_bytes()
 
-    @hypothesis.settings(max_examples=3_000, deadline=None, database=None)
+    @hypothesis.settings(max_examples=100 * reader.cases, deadline=None, database=None)
     @hypothesis.given(hypothesis.strategies.randoms(use_true_random=False))
     def search(draw: random.Random) -> None:
         content = good

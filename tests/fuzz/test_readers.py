@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.fuzz.damage import damaged
-from tests.fuzz.readers import ERRORS, Reader, readers
+from tests.fuzz.reader import ERRORS, Reader
+from tests.fuzz.readers import readers
 
 NAMES = [
     "d4rl",
@@ -33,8 +34,23 @@ NAMES = [
     "report versions.json",
     "report episodes.csv",
     "sweep file",
+    "run config.json",
+    "run versions.json",
+    "run progress.jsonl",
+    "run episodes.csv",
+    "run checkpoint.json",
+    "run agent.safetensors",
+    "run envs.safetensors",
+    "run replay.safetensors",
+    "policy of a run config.json",
+    "policy of a run episodes.csv",
+    "policy of a run checkpoint.json",
+    "state of a sweep",
+    "cell of a sweep cell.json",
+    "cell of a sweep config.json",
+    "cell of a sweep sweep.toml",
+    "report sweep.toml",
 ]
-CASES = 30  # of each reader
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +99,10 @@ def test_damage_gives_an_error_of_ours_with_the_files_name(
     all_readers: dict[str, Reader], name: str
 ) -> None:
     draw = random.Random(name)
-    good = all_readers[name].path.read_bytes()
-    for _ in range(CASES):
-        attempt(all_readers[name], damaged(good, draw))
+    reader = all_readers[name]
+    good = reader.path.read_bytes()
+    for _ in range(reader.cases):
+        attempt(reader, damaged(good, draw))
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"\xff" * 100, b"[" * 100_000, b"PK\3\4", b"{}"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from rlkit.eval import records
 from rlkit.run import train
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import Options
+from tests.run.edited import edit
 
 ROOT = Path(rlkit.__file__).parent
 
@@ -131,13 +131,15 @@ WRONG: dict[tuple[str, ...], Any] = {
 def test_a_config_of_another_shape_names_file_and_field(
     trained: Path, tmp_path: Path, place: tuple[str, ...]
 ) -> None:
-    config = json.loads((trained / "config.json").read_text())
-    inner, value = config, WRONG[place]
     names = [name for name in place if name]
-    for name in names[:-1]:
-        inner = inner[name]
-    inner[names[-1]] = value
-    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    def change(config: dict[str, Any]) -> None:
+        for name in names[:-1]:
+            config = config[name]
+        config[names[-1]] = WRONG[place]
+
+    shutil.copy(trained / "config.json", tmp_path)
+    edit(tmp_path / "config.json", change)
     with pytest.raises(RunError) as error:
         run_folder.read(tmp_path)
     assert str(tmp_path / "config.json") in str(error.value)

@@ -21,6 +21,7 @@ from rlkit.run.records import folder as run_folder
 from rlkit.run.records.progress import Silent
 from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
+from tests.run.edited import edit
 
 Build = Callable[..., Options]
 Digests = Callable[[Path], dict[str, str]]
@@ -193,9 +194,7 @@ def test_training_anew_leaves_no_policy_of_a_lost_future(offline: Build) -> None
 
 def test_a_checkpoint_of_other_spaces_is_refused(offline: Build) -> None:
     folder = train(offline(steps=20)).folder
-    config = json.loads((folder / "config.json").read_text())
-    config["options"]["config"]["hidden"] = [32, 32]
-    (folder / "config.json").write_text(json.dumps(config))
+    edit(folder / "config.json", lambda c: c["options"]["config"].update(hidden=[32, 32]))
     with pytest.raises(CheckpointError, match=r"does not fit this training: .* shape"):
         resume(folder, steps=30, quiet=True)
 

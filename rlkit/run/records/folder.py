@@ -29,6 +29,7 @@ from torch import Tensor
 
 from rlkit.core import checkpoint, state
 from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError, UsageError
+from rlkit.core.reading import sum_of
 from rlkit.core.replacing import replacing, temporary_name
 from rlkit.core.spec import Spec
 from rlkit.eval import records
@@ -42,7 +43,7 @@ _LOCK = ".lock"
 _FOLDERS = ("checkpoints", "plots", "tensorboard", "video")  # what we write into, and remove from
 _FILES = (CONFIG, VERSIONS, EPISODES, PROGRESS, CELL, STEP, _LOCK)
 _TEMPORARY = ".*.tmp"  # what is being written, or what a kill left of it
-_FORMAT = 1
+_FORMAT = 2  # 1 had no sum
 _FIELDS: Mapping[str, type] = {
     "hash": str,
     "options": dict,
@@ -50,6 +51,7 @@ _FIELDS: Mapping[str, type] = {
     "engine": str,
     "groups": list,
 }
+_WRONG = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)  # values raise
 _POLICY = "agent"  # the part of a checkpoint needed to act; the others are needed to continue
 
 Which = Literal["best", "last"] | int
@@ -93,12 +95,26 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise RunError(f"{path} is damaged: {error}") from error
     if not isinstance(config, dict):
         raise RunError(f"{path} is damaged: it holds no object")
-    if config.get("format") != _FORMAT:
-        raise RunError(f"{path} has format {config.get('format')!r}; this rlkit reads {_FORMAT}")
+    written = config.get("format")
+    if written not in (1, _FORMAT):
+        raise RunError(f"{path} has format {written!r}; this rlkit reads {_FORMAT}")
     for name, kind in _FIELDS.items():
         if not isinstance(config.get(name), kind):
             raise RunError(f"{path} is damaged: {name} is {config.get(name)!r:.40}")
+    _check_sum(path, config)
     return config
+
+
+def _check_sum(path: Path, config: dict[str, Any]) -> None:
+    """Raises RunError for a config of another sum than it names, or of none."""
+    if config["format"] == 1 and "sha256" not in config:
+        return
+    with _reading(path, "sha256"):
+        if config.pop("sha256", None) != sum_of(config):
+            raise RunError(
+                "it is damaged (its SHA-256 sum differs); if you have edited it, write "
+                '"format": 1 and leave "sha256" out'
+            )
 
 
 @contextlib.contextmanager
@@ -108,7 +124,7 @@ def _reading(path: Path, field: str) -> Iterator[None]:
         yield
     except RlkitError as error:
         raise RunError(f"{path}, {field}: {error}") from error
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+    except (*_WRONG, RecursionError) as error:
         what = f"{type(error).__name__}: {error}"
         raise RunError(f"{path} is damaged: {field}: {what}") from error
 
@@ -136,7 +152,7 @@ def write_config(
         "engine": engine,
         "groups": [list(group) for group in groups],
     }
-    write_json(folder / CONFIG, config)
+    write_json(folder / CONFIG, config | {"sha256": sum_of(config)})
 
 
 def write_json(path: Path, values: Any) -> None:

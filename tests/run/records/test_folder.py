@@ -15,6 +15,7 @@ from rlkit.eval.records import Episode, append_episodes
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import Options
 from rlkit.run.train import train
+from tests.run.edited import edit
 
 Build = Callable[..., Options]
 
@@ -145,9 +146,7 @@ def test_the_best_policy_is_a_lanes_own(trained: Path) -> None:
 def test_lanes_and_checkpoints_that_do_not_fit_are_refused(trained: Path) -> None:
     with pytest.raises(UsageError, match=r"no lane 3; .* has lanes 0 to 2"):
         run_folder.restore(trained, lanes=[3])
-    config = json.loads((trained / "config.json").read_text())
-    config["task"]["obs"] = [5]
-    (trained / "config.json").write_text(json.dumps(config))
+    edit(trained / "config.json", lambda config: config["task"].update(obs=[5]))
     with pytest.raises(CheckpointError, match=r"does not fit this agent: .* shape"):
         run_folder.restore(trained)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from rlkit.run.settings import opening
 from rlkit.run.settings.options import Options
 from rlkit.run.settings.plan import settle
 from rlkit.run.train import resume, train
+from tests.run.edited import edit
 
 Build = Callable[..., Options]
 
@@ -135,8 +135,7 @@ def test_a_damaged_config_is_named_with_its_field(
 ) -> None:
     options = offline(steps=10)
     path = train(options).folder / "config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps(config | {field: value}))
+    edit(path, lambda config: config.update({field: value}))
     for act in (
         lambda: resume(path.parent, quiet=True),
         lambda: train(dataclasses.replace(options, steps=20)),
