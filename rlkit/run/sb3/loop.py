@@ -1,19 +1,23 @@
 """The loop of a run whose agents are stable-baselines3's: their `learn`, our records.
 
 Each lane is a model of theirs with its own environments, trained by one call of its `learn` in a
-thread of its own that stops at every step something is due, so that one lane runs at a time.
+thread of its own that stops at every step something is due, so that one lane runs at a time. They
+draw from the generators of the process: each lane has a state of them of its own, so that it is the
+same in any company.
 
 A checkpoint holds the layers that act (ours, see `agents`) and, for every lane, the model as
 their `save` writes it: `lane_<k>.zip` is what `PPO.load` and the like read. Of such a file this
 module reads numbers and tensors only; the pickled parts in it are for their own `load`. It holds no
 replay and no state of an environment: a run that is continued begins new episodes and an empty
-replay.
+replay. A lane that is no longer finite is told and left out, as in `rlkit.run.loops`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import random
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -29,17 +33,19 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import CheckpointError
 from rlkit.core.reading import FOREIGN
 from rlkit.core.spec import Discrete
+from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.policy.sb3 import actor
 from rlkit.run.halt import Halt
 from rlkit.run.records import folder as run_folder
-from rlkit.run.records.events import Evaluated, Event, Metrics, Note, Progress, Save
+from rlkit.run.records.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.sb3.actions import fitted
 from rlkit.run.sb3.agents import Acting, agent_class, arguments
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task, make_agent
 
 _STRIDE = 250  # steps between signs of life
+_INVALID = "to satisfy the constraint"  # torch.distributions, of numbers that no draw has
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")  # of a model, as its zip has them
 
 
@@ -52,8 +58,11 @@ def events(folder: Path, options: Options, task: Task, start: int, halt: Halt) -
     if start:
         whole = run_folder.step_folder(folder, start)
         with run_folder.remedied(whole):
+            share = run_folder.group_folder(whole, 0)
+            lost = checkpoint.read_index(share)["meta"].get("diverged", {})
             for lane in running:
-                lane.restore(run_folder.group_folder(whole, 0) / lane.file)
+                lane.restore(share / lane.file)
+                lane.lost = lost.get(str(lane.number))
         yield Note(
             f"{options.algo} goes on with new episodes and an empty replay: checkpoints of "
             "stable-baselines3 hold none"
@@ -81,24 +90,43 @@ def _loop(
         for lane in running:
             lane.advance(step)
         yield Progress(step)
-        if due(options.log_every):
-            updates, values = running[0].updates(), [lane.losses() for lane in running]
-            common = set.intersection(*(set(one) for one in values))
-            joined = {name: np.array([one[name] for one in values]) for name in sorted(common)}
-            yield Metrics(step, updates, joined, "stable-baselines3")
-        if due(options.eval_every) and options.eval_episodes:
-            yield Evaluated(step, [e for lane in running for e in lane.evaluate(step)])
         stop = halt.here(step)
-        if due(options.saves_every) or stop:
+        log, evaluate, save = map(due, (options.log_every, options.eval_every, options.saves_every))
+        unsound = [lane for lane in running if lane.error is not None]
+        if log or evaluate or save or stop:
+            unsound = running
+        found = {lane.number: lane.unsound() for lane in unsound if lane.lost is None}
+        if news := {number: what for number, what in found.items() if what}:
+            for number in news:
+                running[number].lost = step
+            yield Diverged(step, news)
+        if log:
+            yield Metrics(step, running[0].updates(), _losses(running), "stable-baselines3")
+        if evaluate and options.eval_episodes:
+            yield Evaluated(step, [e for lane in running for e in lane.evaluate(step)])
+        if save or stop:
             yield Save(step, lambda path, step=step: _save(path, step, acting, running))  # type: ignore[misc]
         if stop:
             return
 
 
+def _losses(running: list[_Lane]) -> dict[str, np.ndarray]:
+    """What every sound lane has, `[S]`; NaN for a lost one."""
+    values = {lane.number: lane.losses() for lane in running if lane.lost is None}
+    common = set.intersection(*(set(one) for one in values.values()))
+    missing = dict.fromkeys(common, np.nan)
+    return {
+        name: np.array([values.get(lane.number, missing)[name] for lane in running])
+        for name in sorted(common)
+    }
+
+
 def _save(path: Path, step: int, acting: Acting, running: list[_Lane]) -> None:
     for lane in running:
         lane.show(acting)
-    meta = {"step": step, "seeds": [lane.seed for lane in running]}
+    meta: dict[str, Any] = {"step": step, "seeds": [lane.seed for lane in running]}
+    if lost := {str(lane.number): lane.lost for lane in running if lane.lost is not None}:
+        meta["diverged"] = lost
     checkpoint.save(path, {"agent": state.tensors(acting)}, meta)
     for lane in running:
         lane.model.save(path / lane.file)
@@ -120,14 +148,17 @@ class _Lane:
 
             zero = np.zeros(self.envs.action_space.shape or ())
             given["action_noise"] = NormalActionNoise(zero, zero + deviation)
-        self.model = agent_class(options.algo)(
-            "MlpPolicy", self.envs, seed=self.seed, device=options.device, **given
-        )
+        self.drawn: Any = None  # state of the generators
+        with self._drawing():
+            self.model = agent_class(options.algo)(
+                "MlpPolicy", self.envs, seed=self.seed, device=options.device, **given
+            )
         self.evaluator = Evaluator(
             self._env, [self.seed], batch=min(10, options.eval_episodes or 1),
             encode=task.encode,
         )  # fmt: skip
         self.until, self.over = 0, False
+        self.lost: int | None = None  # the step at which it was found to be no longer finite
         self.error: BaseException | None = None
         self.go, self.there = threading.Semaphore(0), threading.Semaphore(0)
         self.thread: threading.Thread | None = None
@@ -136,16 +167,41 @@ class _Lane:
         return fitted(self.task.make_env(**given))
 
     def advance(self, step: int) -> None:
-        """Train until `step`; at the last step `learn` ends as it does by itself."""
+        """Train until `step`; at the last step `learn` ends as it does by itself. A lost lane stays
+        where it is. Raises what `learn` did, unless that comes of numbers that are not finite."""
+        if self.lost is not None:
+            return
         self.until = step
-        if self.thread is None:
-            self.thread = threading.Thread(target=self._learn, daemon=True)
-            self.thread.start()
-        else:
-            self.go.release()
-        self.there.acquire()
-        if self.error is not None:
+        with self._drawing():
+            if self.thread is None:
+                self.thread = threading.Thread(target=self._learn, daemon=True)
+                self.thread.start()
+            else:
+                self.go.release()
+            self.there.acquire()
+        if self.error is not None and not self.unsound():
             raise self.error
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """The process's generators as this lane left them; afterwards as they were before."""
+        before = _generators()
+        if self.drawn is not None:
+            _set_generators(self.drawn)
+        try:
+            yield
+        finally:
+            self.drawn = _generators()
+            _set_generators(before)
+
+    def unsound(self) -> str:
+        """The first loss, parameter or moment that is not finite; empty without one. Parameters so
+        large that a distribution has none any more (a deviation of 0) are not finite either."""
+        found = {name: value for name, value in self.losses().items() if "loss" in name}
+        for name, value in [*found.items(), *_tensors("", self.model.get_parameters())]:
+            if not np.isfinite(value).all():
+                return name
+        return "its distribution" if _INVALID in str(self.error) else ""
 
     def _learn(self) -> None:
         from stable_baselines3.common.callbacks import BaseCallback
@@ -183,7 +239,10 @@ class _Lane:
             if name.startswith("train/") and isinstance(value, int | float | np.number)
         }
 
-    def evaluate(self, step: int) -> list[Any]:
+    def evaluate(self, step: int) -> list[Episode]:
+        if self.lost is not None:  # it has no policy any more
+            nothing = Episode(self.number, self.seed, step, 0, float("nan"), 0, False)
+            return [nothing._replace(episode=k) for k in range(self.options.eval_episodes)]
         found = self.evaluator(actor(self.model), self.options.eval_episodes, step)
         return [episode._replace(lane=self.number) for episode in found]
 
@@ -223,3 +282,28 @@ class _Lane:
             self.thread.join()
         self.envs.close()
         self.evaluator.close()
+
+
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Numbers with a point in nested state dictionaries, under their names."""
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point():
+            yield name, value.detach().cpu().numpy()
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _tensors(f"{name}.{key}".lstrip("."), inner)
+
+
+def _generators() -> tuple[Any, ...]:
+    """State of the generators of Python, numpy and torch."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    numpy = np.random.get_state()  # noqa: NPY002, theirs is the global one
+    return random.getstate(), numpy, torch.get_rng_state(), cuda
+
+
+def _set_generators(drawn: tuple[Any, ...]) -> None:
+    random.setstate(drawn[0])
+    np.random.set_state(drawn[1])  # noqa: NPY002
+    torch.set_rng_state(drawn[2])
+    if drawn[3]:
+        torch.cuda.set_rng_state_all(drawn[3])
