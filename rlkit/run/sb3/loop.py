@@ -197,8 +197,8 @@ class _Lane:
     def unsound(self) -> str:
         """The first loss, parameter or moment that is not finite; empty without one. Parameters so
         large that a distribution has none any more (a deviation of 0) are not finite either."""
-        found = {name: value for name, value in self.losses().items() if "loss" in name}
-        for name, value in [*found.items(), *_tensors("", self.model.get_parameters())]:
+        losses = [(name, np.asarray(x)) for name, x in self.losses().items() if "loss" in name]
+        for name, value in [*losses, *_tensors("", self.model.get_parameters())]:
             if not np.isfinite(value).all():
                 return name
         return "its distribution" if _INVALID in str(self.error) else ""
