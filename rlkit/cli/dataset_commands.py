@@ -1,16 +1,22 @@
-"""`rlkit dataset build | list | show | import-d4rl | record | download | check`."""
+"""`rlkit dataset build | list | show | check | record`, and the table of all its subcommands."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import TRUST, parse
+from rlkit.cli.dataset_files import (
+    download,
+    export,
+    from_csv,
+    from_parquet,
+    import_d4rl,
+    shown_path,
+)
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.trust import trusting
@@ -43,17 +49,6 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Import:
-    file: Annotated[Positional[str], arg(metavar="FILE", help="D4RL file (HDF5)")]
-    dataset: Annotated[Positional[str], arg(metavar="ID", help="to write, like mine/hopper-v0")]
-    env: Annotated[str | None, arg(metavar="ID", help="environment the data belong to")] = None
-    time_limit: Annotated[
-        int | None, arg(metavar="INT", help="steps of an episode, where the file has no timeouts")
-    ] = None
-    force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
-
-
-@dataclass(frozen=True)
 class Record:
     policy: Annotated[
         str | None,
@@ -72,15 +67,6 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Download:
-    dataset: Annotated[Positional[str], arg(metavar="ID", help="like D4RL/door/human-v2")]
-    remote: Annotated[
-        str | None, arg(metavar="URL", help="None: $MINARI_REMOTE, or hf://farama-minari")
-    ] = None
-    force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
-
-
-@dataclass(frozen=True)
 class Nothing:
     pass
 
@@ -92,13 +78,16 @@ def dataset(argv: Sequence[str]) -> None:
         "list": (listing, "recipes and local datasets"),
         "show": (show, "description, returns and lengths of a dataset"),
         "import-d4rl": (import_d4rl, "make a dataset of a D4RL file"),
+        "from-csv": (from_csv, "make a dataset of logs in a CSV file"),
+        "from-parquet": (from_parquet, "make a dataset of logs in a Parquet file"),
         "record": (record, "make a dataset of a policy"),
         "download": (download, "fetch a dataset of a Minari remote"),
+        "export": (export, "write a dataset as a D4RL file"),
         "check": (check, "look for what would spoil a training"),
     }
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: rlkit dataset COMMAND ...\n")
-        print("\n".join(f"  {name:13}{what}" for name, (_, what) in commands.items()))
+        print("\n".join(f"  {name:14}{what}" for name, (_, what) in commands.items()))
         return
     if argv[0] not in commands:
         near = suggestion(argv[0], commands)
@@ -131,7 +120,7 @@ def build(argv: Sequence[str]) -> None:
         if started:
             progress.close()
     state = "built" if built.made else "stands already"
-    print(f"dataset {built.dataset_id} {state}: {_shown(built.path)}")
+    print(f"dataset {built.dataset_id} {state}: {shown_path(built.path)}")
     for note in built.notes:
         print(f"  note: {note}")
 
@@ -198,22 +187,6 @@ def show(argv: Sequence[str]) -> None:
         print(f"{'note':{width}}  {note}")
 
 
-def import_d4rl(argv: Sequence[str]) -> None:
-    form = parse(Import, argv, "rlkit dataset import-d4rl", "Make a dataset of a D4RL file.")
-    from rlkit.data import datasets
-
-    built, meta = datasets.import_d4rl(
-        form.file,
-        form.dataset,
-        env_id=form.env,
-        time_limit=form.time_limit,
-        overwrite=form.force,
-    )
-    print(f"dataset {built.dataset_id} built: {_shown(built.path)}")
-    for note in meta.notes:
-        print(f"  note: {note}")
-
-
 def check(argv: Sequence[str]) -> None:
     """Raises RlkitError when there is a problem, so that the command ends with exit code 1."""
     form = parse(Check, argv, "rlkit dataset check", "Look for what would spoil a training.")
@@ -256,22 +229,7 @@ def record(argv: Sequence[str]) -> None:
             )
     finally:
         progress.close()
-    print(f"dataset {form.out} recorded: {_shown(path)}")
-
-
-def download(argv: Sequence[str]) -> None:
-    form = parse(Download, argv, "rlkit dataset download", "Fetch a dataset of a Minari remote.")
-    from rlkit.data.formats.download import download as fetch
-
-    path = fetch(form.dataset, remote=form.remote, overwrite=form.force)
-    print(f"dataset {form.dataset} downloaded: {_shown(path)}")
-
-
-def _shown(path: Path) -> Path:
-    """The path as one would type it, from the home directory on."""
-    with contextlib.suppress(ValueError, RuntimeError):
-        return Path("~") / path.relative_to(Path.home())
-    return path
+    print(f"dataset {form.out} recorded: {shown_path(path)}")
 
 
 def _beside(known: dict[str, Any]) -> str:

@@ -20,7 +20,10 @@ COMMANDS = {  # name -> where its function is, and what it does
     "resume": ("rlkit.cli.commands:resume", "continue a run that was stopped, or extend it"),
     "eval": ("rlkit.cli.commands:evaluate", "evaluate the policies of a run or of a file"),
     "export": ("rlkit.cli.commands:export", "write a policy to one file, or to ONNX"),
-    "dataset": ("rlkit.cli.dataset_commands:dataset", "build, list, show, import, check datasets"),
+    "dataset": (
+        "rlkit.cli.dataset_commands:dataset",
+        "build, record, import, export, check datasets",
+    ),
     "bandit": ("rlkit.cli.bandit_command:bandit", "compare policies on a bandit simulator"),
     "solve": ("rlkit.cli.solve_command:solve", "solve a finite MDP exactly, methods side by side"),
     "sweep": ("rlkit.cli.sweep_command:sweep", "work off systems x tasks x seeds, resumable"),

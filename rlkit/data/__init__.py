@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from rlkit.data.datasets import check as check
     from rlkit.data.datasets import list_datasets as list_datasets
     from rlkit.data.datasets import show as show
+    from rlkit.data.exchange import export_d4rl as export_d4rl
+    from rlkit.data.exchange import import_log as import_log
+    from rlkit.data.formats.logs import Columns as Columns
     from rlkit.data.formats.minari_io import read as read
     from rlkit.data.formats.minari_io import write as write
     from rlkit.data.recorder import record as record

@@ -16,7 +16,7 @@ from rlkit.core.errors import FileError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import fit
 from rlkit.data import statistics
-from rlkit.data.fitting import check_fit
+from rlkit.data.fitting import check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local
 from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
@@ -274,6 +274,10 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
     except (ValueError, OSError) as error:
         return Checked((str(error),))
     problems, notes = [], list(meta.notes)
+    try:
+        check_actions_known(store, where)
+    except ValueError as error:
+        problems.append(str(error))
     if meta.spaces_known:
         try:
             store.check_action_bounds(*(meta.action_bounds or (0, meta.act_size - 1)))

@@ -45,6 +45,16 @@ def check_fit(
             _check_bounds(getattr(store, name), low, high, f"{where}: column {name}")
 
 
+def check_actions_known(store: EpisodeStore, where: str) -> None:
+    """Raises ValueError for steps whose action is not known: no algorithm here learns from them."""
+    known = store.extra.get("action_known")
+    if known is not None and not known.all():
+        raise ValueError(
+            f"{where}: {(~known.astype(bool)).sum()} of {len(store)} steps have no action, and no "
+            "algorithm here learns from those; make the dataset with --missing-actions cut"
+        )
+
+
 def _check_bounds(column: np.ndarray, low: Any, high: Any, where: str) -> None:
     slack = np.where(np.isfinite(low) & np.isfinite(high), _SLACK * (high - low), _SLACK)
     outside = ((column < low - slack) | (column > high + slack)).reshape(len(column), -1)

@@ -13,7 +13,7 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete
-from rlkit.data.fitting import check_fit
+from rlkit.data.fitting import check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local
 from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
@@ -38,6 +38,7 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     if not is_file(options.dataset):  # before any row is read
         check_learnable(description(options.dataset), asked is not None)
     store, meta = read_dataset(options.dataset)
+    check_actions_known(store, f"dataset {meta.dataset_id}")
     meta = _fitting(store, meta, options)
     check_learnable(meta, asked is not None)
     behaviour = meta.behaviour_return

@@ -175,6 +175,7 @@ def test_commands_that_are_named_exist() -> None:
 _ROOMS = {  # what a message of a room may advise, where it names no command
     "rlkit/cli/bandit_command.py": ("bandit",),
     "rlkit/cli/dataset_commands.py": ("dataset",),
+    "rlkit/cli/dataset_files.py": ("dataset",),
     "rlkit/cli/report_command.py": ("report", "compare"),
     "rlkit/cli/runs_command.py": ("compare", "plot", "train"),
     "rlkit/cli/solve_command.py": ("solve",),
