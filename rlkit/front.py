@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def train(
     return training.train(Options(algo, **options), report)
 
 
-def evaluate(path: str | Path, episodes: int = 100, **options: Any) -> list[Episode]:
+def evaluate(path: str | os.PathLike[str], episodes: int = 100, **options: Any) -> list[Episode]:
     """Episodes of a run folder's lanes or of an exported policy, on start states of their own.
 
     Each has `lane`, `seed`, `step`, `return_`, `length` and `terminated`. `options`: `env` (an id;
@@ -65,12 +66,15 @@ def evaluate(path: str | Path, episodes: int = 100, **options: Any) -> list[Epis
     """
     from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 
-    if Path(path).is_dir():
-        return evaluate_run(path, episodes, **options)[0]
-    return evaluate_file(path, episodes, **options)
+    place = Path(path)
+    if place.is_dir():
+        return evaluate_run(place, episodes, **options)[0]
+    return evaluate_file(place, episodes, **options)
 
 
-def load(path: str | Path, *, lane: int | None = None, checkpoint: str | int = "best") -> Policy:
+def load(
+    path: str | os.PathLike[str], *, lane: int | None = None, checkpoint: str | int = "best"
+) -> Policy:
     """The policy of a run folder, or of a file that `rlkit.export` wrote; it has `act(obs)`.
 
     Of a run folder, `checkpoint` is "best", "last" or a step, and `lane` counts from 0 (the lane
@@ -79,14 +83,15 @@ def load(path: str | Path, *, lane: int | None = None, checkpoint: str | int = "
     """
     from rlkit.policy.policy import Policy
 
-    if Path(path).is_dir():
+    place = Path(path)
+    if place.is_dir():
         from rlkit.run.policies.export import from_run
 
-        return from_run(path, lane=lane, checkpoint=checkpoint)
-    return Policy.load(path)
+        return from_run(place, lane=lane, checkpoint=checkpoint)
+    return Policy.load(place)
 
 
-def dataset(name: str | Path, *, build: bool = True) -> EpisodeStore:
+def dataset(name: str | os.PathLike[str], *, build: bool = True) -> EpisodeStore:
     """The `EpisodeStore` of a Minari id, a D4RL file or a recipe of rlkit's.
 
     A recipe that has not been rolled out yet is, unless `build` is False. Raises ValueError naming
@@ -95,16 +100,17 @@ def dataset(name: str | Path, *, build: bool = True) -> EpisodeStore:
     from rlkit.data import datasets
     from rlkit.data.recipes import cards
 
-    if build and str(name) in cards.all_recipes():
-        datasets.build(str(name))
-    return datasets.read(name)[0]
+    known = os.fspath(name)
+    if build and known in cards.all_recipes():
+        datasets.build(known)
+    return datasets.read(known)[0]
 
 
 def sweep(
-    file: str | Path,
+    file: str | os.PathLike[str],
     budget: str | None = None,
     *,
-    out: str | Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     quiet: bool = False,
 ) -> Finished:
@@ -126,7 +132,7 @@ def sweep(
     return runner.sweep(asked, folder, engine=Local(workers), quiet=quiet)
 
 
-def report(folder: str | Path, *, out: str | Path | None = None) -> Written:
+def report(folder: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None) -> Written:
     """Page, Markdown and tables of a sweep's folder, written to `out` (by default its `report/`).
 
     Raises UsageError where there is no sweep.
@@ -150,7 +156,7 @@ def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
     from rlkit.eval.comparison import compare_means
 
     def scores(given: Any) -> np.ndarray:
-        if isinstance(given, str | Path):
+        if isinstance(given, str | os.PathLike):
             rows = records.read_episodes(Path(given) / "episodes.csv")
             return records.mean_returns(rows)[2][:, -1:]
         array = np.asarray(given)  # as it came: what is no number is said below

@@ -16,6 +16,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.lanes import read_seeds
 from rlkit.core.nearest import meant, nearest, suggestion
 from rlkit.core.ranges import read_finite, read_whole
+from rlkit.core.synonyms import SHORT
 
 Form = TypeVar("Form")
 
@@ -32,6 +33,8 @@ def parse(form: type[Form], argv: Sequence[str], command: str, description: str)
         name = word.split("=")[0].replace("_", "-")
         if name.startswith("--") and name not in known:
             raise UsageError(f"{command}: unknown option {name!r}{_near(name, known)}")
+        if _SHORT.fullmatch(name) and name not in ("-h", "-inf", "-nan"):
+            raise UsageError(f"{command}: unknown option {name!r}{_long(name, known)}")
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -81,6 +84,7 @@ def _choices(info: Any) -> Any:
     )
 
 
+_SHORT = re.compile(r"-[A-Za-z][\w.-]*")
 _READ = {int: read_whole, float: read_finite}
 
 
@@ -92,6 +96,16 @@ def _near(name: str, known: list[str]) -> str:
     siblings = [k.removeprefix(f"{group}.") for k in known if k.startswith(f"{group}.")]
     best = nearest(last, siblings) if group else None
     return f"; did you mean '{group}.{best}'?" if best else suggestion(name, known)
+
+
+def _long(name: str, known: list[str]) -> str:
+    """The options that a short one may stand for: there are none but -h."""
+    meant = [f"--{word}" for word in SHORT.get(name[1:].casefold(), ())]
+    ends = [k for word in meant for k in known if k == word or k.endswith(f".{word[2:]}")]
+    found = dict.fromkeys(ends)
+    if not found:  # a long one with a dash too few
+        return _near(f"-{name}", known)
+    return f"; did you mean {' or '.join(map(repr, found))}? Options have long names only"
 
 
 def options(form: type, prefix: str = "--") -> list[str]:

@@ -9,7 +9,6 @@ nothing, and a full disk costs the checkpoint being written, not an older one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from rlkit.core.errors import CheckpointError
 from rlkit.core.reading import inside, read_json, reading, sum_of
-from rlkit.core.replacing import clear, temporary_name
+from rlkit.core.replacing import clear, refusal, temporary_name
 
 INDEX = "checkpoint.json"
 _FORMAT = 2  # of the index; one of versions up to 0.1 names none and may lack its sum
@@ -241,8 +240,4 @@ def _flush_directory(folder: Path) -> None:
 
 
 def _refused(folder: Path, error: OSError) -> CheckpointError:
-    if error.errno == errno.ENOSPC:
-        advice = "the disk is full; free some space and resume: earlier checkpoints stand"
-    else:
-        advice = f"{error.strerror or error}; earlier checkpoints stand"
-    return CheckpointError(f"checkpoint {folder} could not be written: {advice}")
+    return CheckpointError(f"checkpoint {folder} could not be written: {refusal(error) or error}")

@@ -21,6 +21,7 @@ import functools
 import math
 import numbers
 import operator
+import os
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -81,7 +82,8 @@ def checked(*orders: str, lanes: bool = True) -> Callable[[Class], Class]:
 
     `orders` are relations of two fields that must hold, such as "low < high". With `lanes` a float
     field may hold a tuple of values, one a lane. Whole numbers written as floats (1e5) become
-    integers, sequences tuples. Raises UsageError for values, TypeError for unknown keywords.
+    integers, sequences tuples, paths their texts. Raises UsageError for values, TypeError for
+    unknown keywords.
     """
 
     def decorate(kind: Class) -> Class:
@@ -175,6 +177,8 @@ def _fitted(name: str, value: Any, hint: Any, lanes: bool) -> Any:
         return value
     if kind in (int, float):
         return _number(name, value, kind, range_of(hint))
+    if kind is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
     if kind in (bool, str) and not isinstance(value, kind):
         needed = "True or False" if kind is bool else "a text"
         raise UsageError(f"{name} is {value!r}; it must be {needed}")

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -21,10 +22,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rlkit.core.errors import FileError
+from rlkit.core.errors import FileError, RlkitError
 
 _NEW, _OLD = ".tmp", ".old"  # being written; stepped aside
 _numbers = itertools.count()
+# How safetensors, HDF5 and Arrow give the number of what the system refused, in errors of theirs.
+_ERRNO = re.compile(r"(?:os error|errno)\W{1,3}(\d+)", re.IGNORECASE)
 
 
 def temporary_name(path: Path) -> Path:
@@ -45,13 +48,26 @@ def replacing(path: Path) -> Iterator[Path]:
         clear(path)
         yield temporary
         _put(temporary, path)
-    except OSError as fault:
-        ours = fault.filename is None or str(fault.filename).startswith((str(temporary), str(path)))
-        if isinstance(fault, FileError) or not fault.errno or not ours:
+    except Exception as fault:
+        place = getattr(fault, "filename", None)
+        ours = place is None or str(place).startswith((str(temporary), str(path)))
+        cause = refusal(fault)
+        if isinstance(fault, RlkitError) or not cause or not ours:
             raise
-        raise FileError(f"{path} cannot be written: {fault.strerror}") from fault
+        raise FileError(f"{path} cannot be written: {cause}") from fault
     finally:
         remove(temporary)
+
+
+def refusal(fault: BaseException) -> str:
+    """What the system refused, in its words, whatever a library's error makes of it; empty where
+    the error is of something else."""
+    code = fault.errno if isinstance(fault, OSError) else None
+    if code is None and (found := _ERRNO.search(str(fault))):
+        code = int(found[1])
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return os.strerror(code) if code else ""
 
 
 def clear(path: Path) -> None:

@@ -76,6 +76,33 @@ _OURS = {  # ours -> theirs
     "plot": "plots draw curve curves",
 }
 
+# Short options -> the long ones they may stand for, the likeliest first.
+SHORT = {
+    "a": ("algo", "policies"),
+    "b": ("batch-size",),
+    "c": ("config", "checkpoint"),
+    "d": ("dataset", "device"),
+    "e": ("env", "episodes"),
+    "f": ("out", "force"),
+    "g": ("gamma",),
+    "h": ("help",),
+    "i": ("from",),
+    "j": ("workers",),
+    "l": ("lr",),
+    "m": ("methods",),
+    "n": ("steps", "episodes", "horizon"),
+    "o": ("out",),
+    "p": ("preset", "policies"),
+    "q": ("quiet",),
+    "r": ("runs", "resume"),
+    "s": ("seeds", "seed"),
+    "t": ("steps", "threads"),
+    "tb": ("tensorboard",),
+    "v": ("quiet",),
+    "w": ("workers",),
+    "y": ("force",),
+}
+
 OURS: dict[str, list[str]] = {}
 for _ours, _theirs in _OURS.items():
     for _word in _theirs.split():

@@ -8,6 +8,7 @@ pair that a teacher refused is not in a dataset.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,7 +78,7 @@ class PairDataset:
         weight, user = (np.concatenate((x, x)) for x in (self.weight, self.user))
         return replace(self, segments=both, y=y, weight=weight, user=user)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write an npz file; a half-written one never gets the final name."""
         path = Path(path)
         meta = {name: getattr(self, name) for name in _META[:4]} | {"format": _FORMAT}
@@ -85,13 +86,13 @@ class PairDataset:
             np.savez_compressed(file, **self.segments._asdict(), **meta)
 
     @staticmethod
-    def load(path: str | Path) -> PairDataset:
+    def load(path: str | os.PathLike[str]) -> PairDataset:
         """The dataset of a file that `save` wrote, checked again.
 
         Raises ValueError naming the file for one that is something else or holds bad pairs.
         """
         names = {*Segments._fields, *_META}
-        what = "an npz file of preferences"
+        path, what = Path(path), "an npz file of preferences"
         arrays = read_npz(path, what)
         if arrays.keys() != names:
             missing, unknown = sorted(names - arrays.keys()), sorted(arrays.keys() - names)

@@ -8,7 +8,7 @@ ended; `truncated` means the recording ended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -123,6 +123,12 @@ class EpisodeStore:
     # --- shape --------------------------------------------------------------------------------
     def __len__(self) -> int:
         return len(self.reward)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its numbers."""
+        own = (getattr(self, f.name) for f in fields(self) if f.name != "extra")
+        return sum(column.nbytes for column in (*own, *self.extra.values()))
 
     @property
     def discrete(self) -> bool:

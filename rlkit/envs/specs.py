@@ -34,6 +34,8 @@ _FILE_NAME = re.compile(r"(^|_)(file|filename|path|dir|directory|folder|xml)s?$"
 _FILE = re.compile(r"[/\\~]|[a-zA-Z]:[/\\]|file:|(.*[/\\])?\.\.([/\\]|$)")
 # What specs of gymnasium before 1.0 say as well, of wrappers that are no more.
 _FORMER = ("apply_api_compatibility", "autoreset")
+# What helps besides where an environment of one's own is refused; it drops wrappers.
+_OR_NAME = ", or name the environment with --env (module:Name-v0) in rlkit train and eval"
 _UNIONS = (Union, UnionType)
 
 
@@ -233,8 +235,7 @@ def vouch_name(env_id: str) -> None:
     module = env_id.rpartition(":")[0]
     if module and not trust.allows(module):
         raise UsageError(
-            f"environment {env_id!r} would import module {module!r}: {trust.REMEDY}, or name it "
-            "with --env"
+            f"environment {env_id!r} would import module {module!r}: {trust.REMEDY}{_OR_NAME}"
         )
 
 
@@ -242,6 +243,7 @@ def _refusal(env_id: str, what: str, entry: Any) -> str:
     return (
         f"environment {env_id!r} has the {what} {entry!r}, which is not what is registered under "
         f"that id here: making it runs code that a file names; {trust.REMEDY}"
+        f"{_OR_NAME if what == 'entry point' else ''}"
     )
 
 

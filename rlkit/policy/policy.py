@@ -70,13 +70,13 @@ class Policy:
         self.rng = np.random.default_rng(card.seed)
 
     @staticmethod
-    def load(path: str | Path) -> Policy:
+    def load(path: str | os.PathLike[str]) -> Policy:
         """The policy of a file that `rlkit export` wrote; `rlkit.load` takes run folders as well.
 
         Raises RlkitError for a file that is missing, damaged or something else, UsageError for a
         folder.
         """
-        card, transforms, programs = read(path)
+        card, transforms, programs = read(Path(path))
         return Policy(card, transforms, _forward(programs))
 
     def act(

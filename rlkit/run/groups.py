@@ -104,6 +104,7 @@ class _Worker:
         self.process, self.line = child.start("rlkit.run.groups:work", threads, deaf=True)
         self.ahead: deque[tuple[str, Any]] = deque()  # received, not yet looked at
         self.at = -1.0  # step at which it waits: to be told where to end, or at a checkpoint
+        self.folder = Path(job["folder"])
         self.line.send(job)
 
     def receive(self, seeds: str) -> Event | None:
@@ -115,7 +116,7 @@ class _Worker:
             cause = "killed; is memory short?" if code < 0 else f"exit code {code}"
             raise RunError(
                 f"the process training seeds {seeds} died ({cause}); "
-                "resume the run: its last checkpoint stands"
+                f"{run_folder.going_on(self.folder)}"
             ) from None
         if kind == "error":
             name, message, trace = content
@@ -222,7 +223,8 @@ def _events(job: dict[str, Any], halt: Halt) -> Iterator[Event]:
     yield from resumed(session, folder, job["start"], job["group"])
     for event in loops.run(session, job["start"]):
         if isinstance(event, Save) and event.write is not None:
-            event.write(share(folder, event.step, job["group"], job["tag"]))
+            with run_folder.saving(folder, event.step):
+                event.write(share(folder, event.step, job["group"], job["tag"]))
             event = event._replace(write=None)
         yield event
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from rlkit.core.errors import DivergedError, Interrupted, RunError
+from rlkit.core.errors import DivergedError, FileError, Interrupted, RunError
 from rlkit.eval import records
 from rlkit.run import loops
 from rlkit.run.groups import grouped, resumed
@@ -22,6 +22,7 @@ from rlkit.run.preparing import rows
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records import versions
 from rlkit.run.records.events import Callback, Event
+from rlkit.run.records.lock import lock
 from rlkit.run.records.progress import Reporter, reporter
 from rlkit.run.records.recorder import Recorder
 from rlkit.run.sb3 import loop as sb3_loop
@@ -70,7 +71,7 @@ def train(options: Options, report: Reporter | Callback | None = None) -> Result
     finite, and Interrupted after Ctrl-C or SIGTERM, with a checkpoint to go on from.
     """
     plan = settle(options)
-    with run_folder.lock(plan.folder):
+    with lock(plan.folder):
         if not plan.begun:
             if (plan.folder / run_folder.CONFIG).exists():
                 raise RunError(f"another process has begun a run in {plan.folder}: call again")
@@ -80,7 +81,7 @@ def train(options: Options, report: Reporter | Callback | None = None) -> Result
 
 
 def resume(
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     steps: int | None = None,
     *,
     quiet: bool = False,
@@ -90,7 +91,7 @@ def resume(
     (by default what it was begun with). Raises UsageError for fewer steps than that; `report` and
     the other errors are those of `train`."""
     plan = settle_on(Path(folder), steps, quiet)
-    with run_folder.lock(plan.folder):
+    with lock(plan.folder):
         return _train(plan, report)
 
 
@@ -194,7 +195,10 @@ def _starting_point(folder: Path) -> int:
 
 
 def _version_notes(folder: Path, options: Options) -> list[str]:
-    stored = versions.read(folder / run_folder.VERSIONS)
+    try:
+        stored = versions.read(folder / run_folder.VERSIONS)
+    except FileError as error:
+        return [f"{error}: whether packages have changed since cannot be told"]
     changed = versions.differences(stored, versions.collect(options.device))
     if not changed:
         return []

@@ -15,6 +15,7 @@ from rlkit.core.errors import RunError
 from rlkit.core.replacing import replacing
 from rlkit.run import child
 from rlkit.run.records import folder as run_folder
+from rlkit.run.records.lock import lock
 from rlkit.sweeps.kinds.by_name import kind_of
 
 _WAIT = 30.0  # seconds for a killed predecessor to let go of the folder
@@ -42,7 +43,7 @@ def work(job: dict[str, Any]) -> None:
                 note.write_text(str(step))
 
     _wait_for(folder)
-    own = contextlib.nullcontext() if job["kind"] == "training" else run_folder.lock(folder)
+    own = contextlib.nullcontext() if job["kind"] == "training" else lock(folder)
     with own:  # a training locks its folder itself
         kind.work(folder, job["options"], job["seeds"], job["steps"], told)
     (folder / run_folder.STEP).unlink(missing_ok=True)
@@ -86,7 +87,7 @@ def _wait_for(folder: Path) -> None:
     until = time.monotonic() + _WAIT
     for _ in _ticks(until):
         try:
-            with run_folder.lock(folder):
+            with lock(folder):
                 return
         except RunError:
             continue

@@ -37,6 +37,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.ranges import count
 from rlkit.core.reading import FOREIGN, described, fit
 from rlkit.sweeps import sweep_file
+from rlkit.sweeps.defaults import check_defaults, merged, over_defaults
 from rlkit.sweeps.kinds.by_name import KINDS, kind_of
 from rlkit.sweeps.sweep_file import FULL, START
 
@@ -120,7 +122,11 @@ class Sweep:
         return sorted(set(itertools.chain.from_iterable(found)))
 
 
-def folder_of(path: str | Path, budget: str | None = None, out: str | Path | None = None) -> Path:
+def folder_of(
+    path: str | os.PathLike[str],
+    budget: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> Path:
     """The sweep's folder: `out`, or `runs/sweeps/<name>`, or `<name>-<budget>` for another budget
     than full."""
     if out is not None:
@@ -132,7 +138,7 @@ def folder_of(path: str | Path, budget: str | None = None, out: str | Path | Non
     return Path("runs", "sweeps", name if budget in (None, FULL) else f"{name}-{budget}")
 
 
-def read(path: str | Path, budget: str | None = None) -> Sweep:
+def read(path: str | os.PathLike[str], budget: str | None = None) -> Sweep:
     """The sweep in a file. Raises UsageError that says which table of it is wrong, and how."""
     path = Path(path)
     values = sweep_file.parse(path)
@@ -153,7 +159,8 @@ def read(path: str | Path, budget: str | None = None) -> Sweep:
     variants = _with_starts(tuple(_variants(values, path, seeds[0])))
     if not variants:
         raise UsageError(f"{path}: no system runs on any task")
-    _check_defaults(values.get("defaults", {}), variants, path)
+    systems = [(v.kind, v.given) for v in variants]
+    check_defaults(values.get("defaults", {}), systems, f"{path}: defaults")
     _check_pairs(variants, path)
     search = _search(values["search"], variants, seeds, path) if "search" in values else None
     return Sweep(name, chosen, seeds, retries, variants, sweep_file.text(path), search)
@@ -178,15 +185,6 @@ def only(asked: Sweep, systems: Collection[str] = (), tasks: Collection[str] = (
             wanted.add(name := starts[name])
     kept = (v for v in asked.variants if v.system in wanted and (not tasks or v.task in tasks))
     return dataclasses.replace(asked, variants=tuple(kept))
-
-
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, table by table."""
-    out = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(out.get(key), dict)
-        out[key] = merged(out[key], value) if both else value
-    return out
 
 
 def _variants(values: dict[str, Any], path: Path, seed: int) -> Iterator[Variant]:
@@ -223,11 +221,12 @@ def _variants(values: dict[str, Any], path: Path, seed: int) -> Iterator[Variant
                     f"{where}: a system with {selector!r} needs a task with {' or '.join(needed)}; "
                     f"tasks.{task} has none (tasks = [...] of a system names those it runs on)"
                 )
-            given = merged(merged(_defaults(values, kind), of_task), of_system)
+            given = merged(of_task, of_system)
             for override in values.get("overrides", []):
                 if _applies(override, system, task):
                     only = {k: v for k, v in override.items() if k not in ("system", "task")}
                     given = merged(given, only)
+            given = over_defaults(values.get("defaults", {}), kind, given)
             for configuration in _grid(grid, where):
                 whole = merged(given, {"config": configuration}) if configuration else given
                 if start is not None:
@@ -280,19 +279,6 @@ def _source(
     if task not in other.get("tasks", [task]):
         raise UsageError(f"{where}: {chain[1]} does not run on {task}")
     return chain[1]
-
-
-def _defaults(values: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The defaults that a kind knows; `_check_defaults` sees to it that some kind does."""
-    known = kind_of(kind).KNOWN
-    return {name: x for name, x in values.get("defaults", {}).items() if name in known}
-
-
-def _check_defaults(given: dict[str, Any], variants: tuple[Variant, ...], path: Path) -> None:
-    known = set().union(*(kind_of(variant.kind).KNOWN for variant in variants))
-    for name in given:
-        if name not in known:
-            raise UsageError(f"{path}: defaults: unknown option {name!r}{suggestion(name, known)}")
 
 
 def _check_pairs(variants: tuple[Variant, ...], path: Path) -> None:

@@ -35,9 +35,10 @@ from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import Interval, bootstrap_interval, mean
 from rlkit.eval.tables import TooFewRunsWarning
 from rlkit.run.records import folder as run_folder
+from rlkit.sweeps.defaults import merged
 from rlkit.sweeps.engines import Engine
 from rlkit.sweeps.kinds.by_name import kind_of
-from rlkit.sweeps.plan import Sweep, Variant, merged
+from rlkit.sweeps.plan import Sweep, Variant
 from rlkit.sweeps.runner import failures, sweep
 from rlkit.sweeps.store import Store
 

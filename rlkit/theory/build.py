@@ -6,6 +6,7 @@ wrap them and validate.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -283,17 +284,17 @@ def factored(move: Array, exo: Array, r: Array, mu0: Array | None = None) -> Fie
     )  # fmt: skip
 
 
-def write_npz(path: str | Path, **arrays: Array) -> None:
+def write_npz(path: str | os.PathLike[str], **arrays: Array) -> None:
     """Write arrays to `path`, which gets its name when it is complete. FileError (a ValueError and
     an OSError) naming path and cause where the system refuses."""
     with replacing(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_npz(path: str | Path, make: Callable[[Fields], T]) -> T:
+def load_npz(path: str | os.PathLike[str], make: Callable[[Fields], T]) -> T:
     """What `make` makes of the fields in a file written by `FiniteMDP.save`. ValueError naming the
     file if it or `make` finds something else, FileNotFoundError if there is none."""
-    what = "an npz file of a FiniteMDP"
+    path, what = Path(path), "an npz file of a FiniteMDP"
     arrays = read_npz(path, what)
     missing = {"sa_ptr", "row_ptr", "col", "val", "r", "a_id"} - arrays.keys()
     extra = arrays.keys() - set(FIELDS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -344,13 +344,13 @@ class FiniteMDP:
         return replace(self, val=self.val.astype(np.float32))
 
     # ---- files -------------------------------------------------------------------------------
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write all arrays to an npz file; a half-written file never gets the final name."""
         held = {name: getattr(self, name) for name in build.FIELDS}
         build.write_npz(path, **{name: x for name, x in held.items() if x is not None})
 
     @staticmethod
-    def load(path: str | Path) -> FiniteMDP:
+    def load(path: str | os.PathLike[str]) -> FiniteMDP:
         """The MDP stored in an npz file by `save`, validated again. ValueError naming the file."""
         return build.load_npz(path, lambda fields: FiniteMDP(**fields))
 

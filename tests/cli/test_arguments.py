@@ -9,6 +9,7 @@ import pytest
 
 from rlkit.algos import iql, sac
 from rlkit.cli.arguments import comments, form_of, options, parse
+from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
 
 Output = pytest.CaptureFixture[str]
@@ -66,3 +67,26 @@ def test_every_field_of_a_config_is_an_option(config: type) -> None:
     for field in dataclasses.fields(config):
         assert f"--inner.{field.name.replace('_', '-')}" in known
     assert comments(config).keys() == {field.name for field in dataclasses.fields(config)}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train sac --env Hopper-v5 -q", "unknown option '-q'; did you mean '--quiet'"),
+        ("train sac -e Hopper-v5", "'-e'; did you mean '--env'"),
+        ("train sac -env Hopper-v5", "'-env'; did you mean '--env'"),
+        ("train sac --env Hopper-v5 -n=5", "'-n'; did you mean '--steps'"),
+        ("train sac --env Hopper-v5 -lr 1", "'-lr'; did you mean '--config.lr'"),
+        ("train iql -d x", "'-d'; did you mean '--dataset' or '--device'"),
+        ("resume runs/x -v", "'-v'; did you mean '--quiet'"),
+        ("eval x -n 5", "'-n'; did you mean '--episodes'"),
+        ("export x -o y", "'-o'; did you mean '--out'"),
+        ("bandit -s 1", "'-s'; did you mean '--seed'"),
+        ("sweep x.toml -j 2", "'-j'; did you mean '--workers'"),
+        ("plot x -z", "rlkit plot: unknown option '-z'"),
+    ],
+)
+def test_short_options_are_answered_with_ours(words: str, said: str, capsys: Output) -> None:
+    assert main(words.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -148,7 +148,10 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path, kind: str) -> None:
 def test_a_refusal_of_the_system_names_file_and_cause(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(FileError, match=r"/file cannot be written: No space left"), replacing(path):
+    with (
+        pytest.raises(FileError, match=r"/file cannot be written: the disk is full"),
+        replacing(path),
+    ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert tree(tmp_path) == {"file": "old"}
     none = tmp_path / "none" / "file"

@@ -318,3 +318,20 @@ def test_graph_check_is_skipped_without_cuda(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Skipped, match="no CUDA device"):
         CHECKS["graph_equals_eager"](Case(iql))
+
+
+class Plain(td3.Agent):
+    """One that does not sample: `act_noise` is optional."""
+
+    act_noise = None  # type: ignore[assignment]
+
+    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
+        assert noise is None
+        return super().act(s)
+
+
+@pytest.mark.parametrize("check", ["acts_in_its_space", "touches_no_global_state"])
+def test_an_agent_without_act_noise_passes(
+    check: str, algorithm: Callable[..., ModuleType]
+) -> None:
+    CHECKS[check](Case(algorithm(Plain, td3.Config)))

@@ -35,42 +35,58 @@ _PLAIN = ("rewards", "terminals", "timeouts")  # one number a row
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
 _VERSION = re.compile(r"(.*?)(?:-(v\d+))?", re.DOTALL)  # name, version
 
-# (random, expert) returns and versions of every task that has them, the same for every quality.
-_GYM, _HAND, _BULLET = "v0 v1 v2", "v0 v1", "v0"
-REFERENCES: dict[str, tuple[float, float, str]] = {
-    "hopper": (-20.272305, 3234.3, _GYM),
-    "halfcheetah": (-280.178953, 12135.0, _GYM),
-    "walker2d": (1.629008, 4592.3, _GYM),
-    "ant": (-325.6, 3879.7, _GYM),
-    "antmaze": (0.0, 1.0, "v0 v1 v2"),
-    "maze2d-open": (0.01, 20.66, "v0"),
-    "maze2d-umaze": (23.85, 161.86, "v1"),
-    "maze2d-medium": (13.13, 277.39, "v1"),
-    "maze2d-large": (6.7, 273.99, "v1"),
-    "maze2d-open-dense": (11.17817, 27.166538620695782, "v0"),
-    "maze2d-umaze-dense": (68.537689, 193.66285642381482, "v1"),
-    "maze2d-medium-dense": (44.264742, 297.4552547777125, "v1"),
-    "maze2d-large-dense": (30.569041, 303.4857382709002, "v1"),
-    "pen": (96.262799, 3076.8331017826877, _HAND),
-    "hammer": (-274.856578, 12794.134825156867, _HAND),
-    "relocate": (-6.425911, 4233.877797728884, _HAND),
-    "door": (-56.512833, 2880.5693087298737, _HAND),
-    "kitchen": (0.0, 4.0, "v0"),
-    "minigrid-fourrooms": (0.01442, 2.89685, "v0"),
-    "flow-ring": (-165.22, 24.42, "v0"),
-    "flow-merge": (118.67993, 330.03179, "v0"),
-    "carla-lane": (-0.8503839912088142, 1023.5784385429523, "v0"),
-    "carla-town": (-114.81579500772153, 2440.1772022247314, "v0"),
-    "bullet-halfcheetah": (-1275.766996, 2381.6725, _BULLET),
-    "bullet-hopper": (20.058972, 1441.8059623430963, _BULLET),
-    "bullet-ant": (373.705955, 2650.495, _BULLET),
-    "bullet-walker2d": (16.523877, 1623.6476303317536, _BULLET),
-    "bullet-maze2d-open": (8.75, 64.15, _BULLET),
-    "bullet-maze2d-umaze": (32.46, 153.99, _BULLET),
-    "bullet-maze2d-medium": (14.87, 238.05, _BULLET),
-    "bullet-maze2d-large": (1.82, 285.92, _BULLET),
+# Tasks that share returns: the last words of their names ("" for none), the former names of their
+# files too.
+_GYM = "|random|medium|expert|medium-expert|medium-replay|full-replay|mixed"
+_ANT = _GYM + "|random-expert"
+_HAND = "|human|cloned|expert|v0-demos-clipped|demos-v0-bc-combined|v0-expert-clipped"
+_ANTMAZE = "umaze|umaze-diverse|medium-play|medium-diverse|large-play|large-diverse"
+_KITCHEN = (
+    "complete|partial|mixed|microwave-kettle-light-slider|microwave-kettle-bottomburner-light"
+)
+_SPARSE, _FLOW = "|sparse", "random|controller|v0-random|v0-idm"
+_LANE, _TOWN = "|render|follow-flat", "|render|subsamp-flat"
+
+# (random, expert) returns, versions and tasks of every environment that has them.
+REFERENCES: dict[str, tuple[float, float, str, str]] = {
+    "hopper": (-20.272305, 3234.3, "v0 v1 v2", _GYM),
+    "halfcheetah": (-280.178953, 12135.0, "v0 v1 v2", _GYM),
+    "walker2d": (1.629008, 4592.3, "v0 v1 v2", _GYM),
+    "ant": (-325.6, 3879.7, "v0 v1 v2", _ANT),
+    "antmaze": (0.0, 1.0, "v0 v1 v2", _ANTMAZE),
+    "maze2d-open": (0.01, 20.66, "v0", _SPARSE),
+    "maze2d-umaze": (23.85, 161.86, "v1", _SPARSE),
+    "maze2d-medium": (13.13, 277.39, "v1", _SPARSE),
+    "maze2d-large": (6.7, 273.99, "v1", _SPARSE),
+    "maze2d-open-dense": (11.17817, 27.166538620695782, "v0", ""),
+    "maze2d-umaze-dense": (68.537689, 193.66285642381482, "v1", ""),
+    "maze2d-medium-dense": (44.264742, 297.4552547777125, "v1", ""),
+    "maze2d-large-dense": (30.569041, 303.4857382709002, "v1", ""),
+    "pen": (96.262799, 3076.8331017826877, "v0 v1", _HAND),
+    "hammer": (-274.856578, 12794.134825156867, "v0 v1", _HAND),
+    "relocate": (-6.425911, 4233.877797728884, "v0 v1", _HAND),
+    "door": (-56.512833, 2880.5693087298737, "v0 v1", _HAND),
+    "kitchen": (0.0, 4.0, "v0", _KITCHEN),
+    "minigrid-fourrooms": (0.01442, 2.89685, "v0", "|random"),
+    "flow-ring": (-165.22, 24.42, "v0", _FLOW),
+    "flow-merge": (118.67993, 330.03179, "v0", _FLOW),
+    "carla-lane": (-0.8503839912088142, 1023.5784385429523, "v0", _LANE),
+    "carla-town": (-114.81579500772153, 2440.1772022247314, "v0", _TOWN),
+    "bullet-halfcheetah": (-1275.766996, 2381.6725, "v0", _GYM),
+    "bullet-hopper": (20.058972, 1441.8059623430963, "v0", _GYM),
+    "bullet-ant": (373.705955, 2650.495, "v0", _ANT),
+    "bullet-walker2d": (16.523877, 1623.6476303317536, "v0", _GYM),
+    "bullet-maze2d-open": (8.75, 64.15, "v0", _SPARSE),
+    "bullet-maze2d-umaze": (32.46, 153.99, "v0", _SPARSE),
+    "bullet-maze2d-medium": (14.87, 238.05, "v0", _SPARSE),
+    "bullet-maze2d-large": (1.82, 285.92, "v0", _SPARSE),
 }
-_UNSCORED = ("carla-town-full",)  # tasks of their own that begin like one above
+# name of a task without its version -> its environment
+_TASKS = {
+    f"{family}-{task}".rstrip("-"): family
+    for family, (_, _, _, tasks) in REFERENCES.items()
+    for task in tasks.split("|")
+}
 
 
 def reference(name: str) -> Reference:
@@ -81,13 +97,11 @@ def reference(name: str) -> Reference:
     """
     stem = name.casefold().replace("_", "-")
     stem, version = _VERSION.fullmatch(stem).groups()  # type: ignore[union-attr]  # fits any text
-    families = [f for f in (*REFERENCES, *_UNSCORED) if stem == f or stem.startswith(f + "-")]
-    family = max(families, key=len, default="")
-    if family not in REFERENCES:
-        raise ValueError(
-            f"D4RL has no reference returns for {name!r}{suggestion(name, REFERENCES)}"
-        )
-    random, expert, versions = REFERENCES[family]
+    if stem not in _TASKS:
+        ending = f"-{version}" if version else ""
+        near = suggestion(f"{stem}{ending}", [f"{task}{ending}" for task in _TASKS])
+        raise ValueError(f"D4RL has no reference returns for {name!r}{near}")
+    random, expert, versions, _ = REFERENCES[_TASKS[stem]]
     if version and version not in versions.split():
         raise ValueError(
             f"D4RL has no reference returns for {name!r}, but for its {versions.replace(' ', ', ')}"

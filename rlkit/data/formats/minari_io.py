@@ -7,6 +7,7 @@ atomic: a dataset is built under a hidden name beside its place and moved there 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -25,18 +26,19 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from rlkit.core.errors import FileError
+from rlkit.core.errors import FileError, RlkitError
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import reading
-from rlkit.core.replacing import clear, remove, replacing, temporary_name
+from rlkit.core.replacing import clear, refusal, remove, replacing, temporary_name
 from rlkit.data.formats import hdf5
 from rlkit.data.formats.meta import Meta, Reference
 from rlkit.data.formats.minari_local import data_path, dataset_path, local_ids, read_raw
 from rlkit.data.spaces import action_bounds, flatten, flatten_action
 from rlkit.data.store import EpisodeStore
-from rlkit.envs.specs import from_text, vouch
+from rlkit.envs.specs import from_text, to_text, vouch
 
 _ROWS = "main_data.hdf5"
+_OVERHEAD = 24_000  # bytes that HDF5 takes for an episode besides its numbers
 _ROOT_VARIABLE = "MINARI_DATASETS_PATH"
 _BUILDING = "building"
 _STEPWISE = ("action", "reward", "terminated", "truncated")
@@ -170,8 +172,9 @@ def write(
     `terminated`, `truncated` (T), nested as the spaces are; `level_seed` becomes Minari's episode
     seed, further columns its infos. The mean return of the episodes is stored as the behaviour
     policy's own. Raises ValueError when the id is malformed or taken (unless `overwrite`), and
-    for rows that do not fit the spaces or that a store refuses, and for a store whose `next_obs`
-    is not the following row's `obs`, which Minari cannot hold.
+    for rows that do not fit the spaces or that a store refuses, for a store whose `next_obs`
+    is not the following row's `obs`, which Minari cannot hold, and for an environment that only
+    this process can make.
     """
     final = dataset_path(dataset_id)
     if final.exists() and not overwrite:
@@ -198,10 +201,17 @@ def write(
         if reference.episodes is not None:
             extra["num_episodes_average_score"] = reference.episodes
     if env_spec is not None:  # handed over here, or Minari would make the environment
-        extra["env_spec"] = env_spec.to_json()
+        if (text := to_text(env_spec)) is None:
+            raise ValueError(
+                f"dataset {dataset_id!r} is not written: env_spec {env_spec.id!r} holds code or "
+                "objects that no other process would find (a class of the running script?); "
+                "register the environment in a module with plain arguments, or leave env_spec out"
+            )
+        extra["env_spec"] = text
     json.dumps(extra)  # refuses what cannot be stored before any file is made
     root = Path(get_dataset_path())
     with _writing(dataset_id, final), _building(root) as workplace:
+        _check_room(workplace, store.nbytes + len(buffers) * _OVERHEAD)
         with _minari_root(workplace), warnings.catch_warnings():
             # Minari warns of every field left empty and of a missing evaluation environment.
             warnings.simplefilter("ignore", UserWarning)
@@ -297,9 +307,27 @@ def _writing(dataset_id: str, final: Path) -> Iterator[None]:
     """The system's refusals name the dataset."""
     try:
         yield
-    except OSError as error:
-        cause = error.strerror or error
+    except Exception as error:  # HDF5 has its own beside OSError
+        cause = refusal(error) or (str(error) if isinstance(error, OSError) else "")
+        if isinstance(error, RlkitError) or not cause:
+            raise
         raise FileError(f"dataset {dataset_id!r} cannot be written to {final}: {cause}") from error
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """Raises OSError where the disk has no room for `size` bytes: HDF5 may take the process down
+    when it runs full."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    room = folder / "room"
+    try:
+        with room.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+    finally:
+        room.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ same actions as torch on random observations.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,8 +52,8 @@ def from_run(
 
 
 def export(
-    folder: str | Path,
-    out: str | Path | None = None,
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
     lane: int | None = None,
     checkpoint: str | int = "best",
@@ -67,7 +68,8 @@ def export(
     ValueError for a policy whose operations exported files do not have, RlkitError when the
     comparison with torch fails.
     """
-    out = Path(folder) / f"policy{ONNX if onnx else FILE}" if out is None else Path(out)
+    folder = Path(folder)
+    out = folder / f"policy{ONNX if onnx else FILE}" if out is None else Path(out)
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give the file that the policy is to become")
     if out.suffix not in ((ONNX,) if onnx else (FILE, ONNX)):

@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +27,7 @@ from torch import Tensor
 from rlkit.core import checkpoint, state
 from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError, UsageError
 from rlkit.core.reading import sum_of
-from rlkit.core.replacing import replacing, temporary_name
+from rlkit.core.replacing import refusal, replacing, temporary_name
 from rlkit.core.spec import Spec
 from rlkit.eval import records
 from rlkit.run.settings.options import Options
@@ -39,9 +36,9 @@ from rlkit.run.task import Task, make_agent
 CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
 CELL, STEP = "cell.json", ".step"  # of a sweep: which of its cells these are, how far they are
-_LOCK = ".lock"
-_FOLDERS = ("checkpoints", "plots", "tensorboard", "video")  # what we write into, and remove from
-_FILES = (CONFIG, VERSIONS, EPISODES, PROGRESS, CELL, STEP, _LOCK)
+LOCK = ".lock"
+FOLDERS = ("checkpoints", "plots", "tensorboard", "video")  # what we write into, and remove from
+FILES = (CONFIG, VERSIONS, EPISODES, PROGRESS, CELL, STEP, LOCK)
 _TEMPORARY = ".*.tmp"  # what is being written, or what a kill left of it
 _FORMAT = 2  # 1 had no sum
 _FIELDS: Mapping[str, type] = {
@@ -137,7 +134,7 @@ def writing(path: Path) -> Iterator[None]:
     except FileError:  # it says so already
         raise
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{path} cannot be written: {refusal(error) or error}") from error
 
 
 def write_config(
@@ -164,52 +161,13 @@ def write_json(path: Path, values: Any) -> None:
 def is_free(folder: Path) -> bool:
     """Whether a run may be begun there: the folder holds nothing but what a start writes before
     its `config.json`, and a sweep's notes."""
-    known = (_LOCK, VERSIONS, CELL, STEP)
+    known = (LOCK, VERSIONS, CELL, STEP)
     return all(path.name in known or path.match(_TEMPORARY) for path in folder.iterdir())
 
 
 def options(folder: str | Path) -> Options:
     """The options of a run."""
     return read(folder).options
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Held by the one process that trains in `folder`; RunError when another does, when the system
-    refuses, or when something of the run is a link."""
-    check_links(folder)
-    with contextlib.ExitStack() as stack:
-        with writing(folder / _LOCK):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / _LOCK).open("a"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise RunError(f"another process is training in {folder}") from None
-            raise RunError(
-                f"{folder / _LOCK} cannot be locked: {error.strerror or error}"
-            ) from error
-        yield
-
-
-def check_links(folder: Path) -> None:
-    """Raises RunError naming what is a link in a run folder: a training would write and remove
-    files where it leads. The folder itself may be one."""
-    for name in (*_FILES, *_FOLDERS):
-        _no_link(folder / name)
-    for name in _FOLDERS:
-        for place, folders, files in os.walk(folder / name):
-            for inner in (*folders, *files):
-                _no_link(Path(place, inner))
-
-
-def _no_link(path: Path) -> None:
-    if path.is_symlink():
-        raise RunError(
-            f"{path} is a link: a run writes into its own folder only; put what it leads to in its "
-            "place"
-        )
 
 
 # --- checkpoints ------------------------------------------------------------------------------
@@ -296,6 +254,33 @@ def remedied(path: Path) -> Iterator[None]:
         back = f"step {older[-1]:,}" if older else "the beginning"
         advice = f"remove {path}, which goes back to {back}"
         raise CheckpointError(f"{error}; {advice}") from error
+
+
+@contextlib.contextmanager
+def saving(folder: Path, step: int) -> Iterator[None]:
+    """Turns what the system refuses while the checkpoint of `step` is written into an error that
+    names it, the cause, and what stands."""
+    try:
+        yield
+    except (OSError, CheckpointError) as error:
+        fault = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(fault, OSError):
+            raise
+        path, cause = step_folder(folder, step), refusal(fault) or fault
+        raise CheckpointError(
+            f"{path} could not be written: {cause}; {going_on(folder)}"
+        ) from error
+
+
+def standing(folder: Path) -> str:
+    """The newest checkpoint, in words."""
+    there = steps(folder)
+    return f"the checkpoint of step {there[-1]:,} stands" if there else "no checkpoint stands yet"
+
+
+def going_on(folder: Path) -> str:
+    """From where a training that broke off goes on, and how."""
+    return f"{standing(folder)}; go on with: rlkit resume {folder}"
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from rlkit.core import checkpoint
-from rlkit.core.errors import CheckpointError, DivergedError
+from rlkit.core.errors import DivergedError
 from rlkit.eval import records
 from rlkit.run.groups import share
 from rlkit.run.records import folder as run_folder
@@ -115,7 +115,7 @@ class Recorder:
         found = f"no longer finite at step {event.step:,} ({which})"
         if len(self.lost) == len(seeds):
             raise DivergedError(
-                f"{self.folder}: {found}, and no lane is left; the checkpoints before that stand. "
+                f"{self.folder}: {found}, and no lane is left; {run_folder.standing(self.folder)}. "
                 "Lower the learning rate",
                 self.folder,
                 tuple(sorted(self.lost)),
@@ -125,13 +125,12 @@ class Recorder:
     def _save(self, event: Save) -> None:
         final = run_folder.step_folder(self.folder, event.step)
         written = share(self.folder, event.step, 0, self.tag)
-        try:
-            if event.write is not None:
-                event.write(written)
-            checkpoint.publish(written.parent, final)
-        except OSError as error:
-            cause = error.strerror or error
-            raise CheckpointError(f"{final} could not be written: {cause}") from error
-        finally:
-            shutil.rmtree(written.parent, ignore_errors=True)
-        run_folder.prune(self.folder, self.plan.options.keep)
+        with run_folder.saving(self.folder, event.step):
+            try:
+                if event.write is not None:
+                    event.write(written)
+                checkpoint.publish(written.parent, final)
+            finally:
+                shutil.rmtree(written.parent, ignore_errors=True)
+        with run_folder.writing(final.parent):
+            run_folder.prune(self.folder, self.plan.options.keep)

@@ -16,6 +16,7 @@ import numpy as np
 from rlkit.core.extras import missing
 from rlkit.core.lanes import select
 from rlkit.eval.records import Episode
+from rlkit.run.records.folder import writing
 from rlkit.run.settings.options import Options
 
 # Names state the scope before the slash, and the unit where there is one.
@@ -60,35 +61,40 @@ class Board:
         shared = len(set(seeds)) < len(seeds)
         names = [f"lane_{k}_seed_{s}" if shared else f"seed_{s}" for k, s in enumerate(seeds)]
         purge = None if start is None else start + 1
-        self.writers: list[Any] = [
-            SummaryWriter(folder / "tensorboard" / name, purge_step=purge) for name in names
-        ]
-        for lane, writer in enumerate(self.writers):
-            if options is not None:
-                _describe(writer, options, lane)
+        self.folder = folder / "tensorboard"
+        with writing(self.folder):
+            self.writers: list[Any] = [
+                SummaryWriter(self.folder / name, purge_step=purge) for name in names
+            ]
+            for lane, writer in enumerate(self.writers):
+                if options is not None:
+                    _describe(writer, options, lane)
 
     def metrics(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         """Losses of the latest update and the like, each `[S]`."""
-        for lane, writer in enumerate(self.writers):
-            for name, of_lanes in values.items():
-                if np.isfinite(of_lanes[lane]):
-                    tag = _TRAINING.get(name, f"latest_update/{name}")
-                    writer.add_scalar(tag, float(of_lanes[lane]), step)
+        with writing(self.folder):
+            for lane, writer in enumerate(self.writers):
+                for name, of_lanes in values.items():
+                    if np.isfinite(of_lanes[lane]):
+                        tag = _TRAINING.get(name, f"latest_update/{name}")
+                        writer.add_scalar(tag, float(of_lanes[lane]), step)
 
     def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
         """Return and length of an evaluation, for each lane."""
         found = list(episodes)
-        for lane, writer in enumerate(self.writers):
-            if own := [e for e in found if e.lane == lane]:
-                with np.errstate(invalid="ignore"):  # returns that are not finite have no spread
-                    numbers = {tag: float(number(own)) for tag, number in _EVALUATION.items()}
-                for tag, value in numbers.items():
-                    writer.add_scalar(tag, value, step)
-            writer.flush()
+        with writing(self.folder):
+            for lane, writer in enumerate(self.writers):
+                if own := [e for e in found if e.lane == lane]:
+                    with np.errstate(invalid="ignore"):  # what is not finite has no spread
+                        numbers = {tag: float(number(own)) for tag, number in _EVALUATION.items()}
+                    for tag, value in numbers.items():
+                        writer.add_scalar(tag, value, step)
+                writer.flush()
 
     def close(self) -> None:
-        for writer in self.writers:
-            writer.close()
+        with writing(self.folder):
+            for writer in self.writers:
+                writer.close()
 
 
 def _describe(writer: Any, options: Options, lane: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -13,6 +12,8 @@ from typing import Any
 import torch
 
 import rlkit
+from rlkit.core.errors import MissingFileError
+from rlkit.core.reading import read_json
 
 _PACKAGES = (
     "torch",
@@ -51,12 +52,12 @@ def collect(device: str = "cpu") -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The versions in a run folder; empty when they are gone."""
+    """The versions in a run folder; empty when they are gone. Raises FileError for a damaged
+    file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, "the versions a run was begun with", dict[str, Any])
+    except MissingFileError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

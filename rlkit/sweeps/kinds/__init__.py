@@ -6,6 +6,8 @@ A kind whose cells are computed whole may leave out `INCIDENTAL`, `alike`, `stac
     TASK                      keys of which a task must have one
     KNOWN                     every option of a cell
     INCIDENTAL                options that say how a cell is kept, and may change later
+    takes(given)              -> options and fields of the config that the system of `given` takes:
+                                 a sweep's defaults reach those alone
     resolve(given, seed)      -> the options of a cell, checked, as JSON; among them all that decide
                                  its result
     lanes(options)            -> most cells that one process should hold as lanes

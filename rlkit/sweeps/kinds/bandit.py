@@ -17,6 +17,10 @@ _DEFAULTS = {"steps": 10_000, "runs": 100, "checkpoints": 20}
 KNOWN = {"bandit", "policy", *_DEFAULTS}
 
 
+def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
+    return KNOWN, set()
+
+
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """`bandit` and `policy` are written as for `rlkit bandit`; `steps` is the horizon, and a cell
     is the mean of `runs` runs."""

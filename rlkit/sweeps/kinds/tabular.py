@@ -28,24 +28,33 @@ _SOLVER = {"gamma": 0.99, "eps": 1e-6, "steps": 1}
 KNOWN = {"mdp", "learner", "solver", "config", *_CONTROL, *_EPISODIC, *_SOLVER}
 
 
-def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
-    """`mdp` is written as for `rlkit solve`; `config` holds what the learner takes besides."""
-    from rlkit.envs.tabular.families import find_model
+def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
+    defaults, own = _of_system(given)
+    return {"mdp", "solver" if "solver" in given else "learner", "config", *defaults}, own
+
+
+def _of_system(given: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    """Options of a solver or a learner with their defaults, and the names its `config` may have."""
     from rlkit.theory.learning import episodic, q_learning
     from rlkit.theory.planning import solvers
 
-    defaults: dict[str, Any] = _SOLVER
-    own = {"max_backups"}
     if "solver" in given:
         _one_of(given["solver"], "solver", solvers.METHODS)
-    else:
-        _one_of(given["learner"], "learner", [*q_learning.METHODS, *episodic.METHODS])
-        control = given["learner"] in q_learning.METHODS
-        defaults = _CONTROL if control else _EPISODIC
-        function: Any = q_learning.learn_control if control else episodic.learn
-        fixed = {"mdp", "method", "replicates", "seed", "threads", "episodes", *defaults}
-        own = set(inspect.signature(function).parameters) - fixed
-    known = {"mdp", "solver" if "solver" in given else "learner", "config", *defaults}
+        return _SOLVER, {"max_backups"}
+    _one_of(given["learner"], "learner", [*q_learning.METHODS, *episodic.METHODS])
+    control = given["learner"] in q_learning.METHODS
+    defaults = _CONTROL if control else _EPISODIC
+    function: Any = q_learning.learn_control if control else episodic.learn
+    fixed = {"mdp", "method", "replicates", "seed", "threads", "episodes", *defaults}
+    return defaults, set(inspect.signature(function).parameters) - fixed
+
+
+def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
+    """`mdp` is written as for `rlkit solve`; `config` holds what the learner takes besides."""
+    from rlkit.envs.tabular.families import find_model
+
+    defaults, own = _of_system(given)
+    known, _ = takes(given)
     check_known(given, known)
     options = defaults | {"config": {}} | given
     if "solver" in options:

@@ -29,6 +29,21 @@ _SAID = {
 _WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
 
 
+def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """What `Options` would refuse of a training there, and of its algorithm, is left out."""
+    module = algorithm(str(given.get("algo")))
+    refused = set()
+    if given.get("dataset") is None:
+        refused = {"normalise_obs", "reward", "weighting", "pretrain"}
+    elif not given.get("online"):
+        refused = {"pretrain", "utd_later"}
+    if given.get("env") is None:
+        refused.add("online")
+    if hasattr(module, "source"):
+        refused.add("weighting")
+    return KNOWN - refused, {field.name for field in dataclasses.fields(module.Config)}
+
+
 def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """Options of one lane, without its seed; those of a `preset` lie under all the file says."""
     for name in given.keys() & _LEFT_OUT:

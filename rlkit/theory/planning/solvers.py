@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class Solution:
         """r + gamma P value, [S, A], -inf where infeasible (one more backup)."""
         return self.mdp.q_table(self.value, self.gamma)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write value, policy, bounds and how they were found to an npz file (`numpy.load`)."""
         write_npz(
             path, value=self.value, policy=self.policy, lower=self.lower, upper=self.upper,

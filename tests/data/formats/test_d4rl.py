@@ -235,3 +235,30 @@ def test_every_environment_of_d4rl_has_its_figures(line: str) -> None:
 def test_what_d4rl_gives_no_figures_for_gets_none(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         d4rl.reference(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("hopper-medum-v2", "hopper-medium-v2"),
+        ("halfcheetah-medium-exprt-v2", "halfcheetah-medium-expert-v2"),
+        ("walker2d-mediumreplay", "walker2d-medium-replay"),
+        ("antmaze-large-playy-v2", "antmaze-large-play-v2"),
+        ("kitchen-completed-v0", "kitchen-complete-v0"),
+        ("pen_clone_v1", "pen-cloned-v1"),
+        ("hopper-medium-extra-v2", "hopper-medium-expert-v2"),
+    ],
+)
+def test_a_misspelt_quality_is_refused_with_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"no reference returns for '{name}'; did you mean '{near}"
+    ):
+        d4rl.reference(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["halfcheetah_mixed", "maze2d-umaze-sparse-v1", "pen-v0_demos_clipped", "ant_random_expert"],
+)
+def test_former_names_of_its_files_are_known(name: str) -> None:
+    assert d4rl.reference(name).score_name == "D4RL score"

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import minari
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from rlkit.core.replacing import temporary_name
 from rlkit.data.formats import minari_io, minari_local
@@ -168,7 +170,7 @@ def test_nothing_is_left_when_writing_fails(root: Path, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patch:
         patch.setattr(minari.dataset.minari_storage.MinariStorage, "update_metadata", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="the disk is full"):
             minari_io.write(episodes(), "rlkit/a-v0", observation_space=OBS, action_space=ACT)
     assert list(root.rglob("*")) == []
     minari_io.write(episodes(), "rlkit/a-v0", observation_space=OBS, action_space=ACT)
@@ -200,7 +202,7 @@ def test_a_taken_id_is_refused_unless_overwritten_and_the_old_one_stays_on_failu
 
     with monkeypatch.context() as patch:
         patch.setattr(minari.dataset.minari_storage.MinariStorage, "update_metadata", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="the disk is full"):
             minari_io.write(
                 episodes((2,)), "a-v0", observation_space=OBS, action_space=ACT, overwrite=True
             )
@@ -267,3 +269,27 @@ def test_a_foreign_dataset_without_our_metadata_reads(root: Path) -> None:
     assert meta.reference is not None
     assert meta.reference.score_name == "Minari score"
     assert meta.behaviour_return is None
+
+
+def test_an_environment_registered_by_its_class_is_written() -> None:
+    from gymnasium.envs.classic_control import PendulumEnv
+
+    spec = EnvSpec("rlkit-test/Class-v0", entry_point=PendulumEnv, kwargs={"g": 9.0})
+    spaces_of = {"observation_space": OBS, "action_space": ACT}
+    minari_io.write(episodes(), "rlkit/test/class-v0", env_spec=spec, **spaces_of)
+    stored = minari_io.read("rlkit/test/class-v0")[1].env_spec
+    assert stored is not None
+    assert stored.entry_point == "gymnasium.envs.classic_control.pendulum:PendulumEnv"
+    assert stored.kwargs == {"g": 9.0}
+
+
+@pytest.mark.parametrize(
+    "given", [{"entry_point": lambda: None}, {"entry_point": "a:B", "kwargs": {"x": object()}}]
+)
+def test_an_environment_nobody_else_can_make_is_refused(given: dict[str, Any]) -> None:
+    spaces_of = {"observation_space": OBS, "action_space": ACT}
+    with pytest.raises(ValueError, match=r"env_spec 'Own-v0' holds code or objects"):
+        minari_io.write(
+            episodes(), "rlkit/test/own-v0", env_spec=EnvSpec("Own-v0", **given), **spaces_of
+        )
+    assert not minari_io.data_path("rlkit/test/own-v0")

@@ -13,6 +13,7 @@ from rlkit.core import checkpoint, state
 from rlkit.core.errors import CheckpointError, RunError, UsageError
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.run.records import folder as run_folder
+from rlkit.run.records.lock import lock
 from rlkit.run.settings.options import Options
 from rlkit.run.train import train
 from tests.run.edited import edit
@@ -76,12 +77,12 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
 
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
     with (
-        run_folder.lock(tmp_path / "run"),
+        lock(tmp_path / "run"),
         pytest.raises(RunError, match="another process is training in"),
-        run_folder.lock(tmp_path / "run"),
+        lock(tmp_path / "run"),
     ):
         pass
-    with run_folder.lock(tmp_path / "run"):
+    with lock(tmp_path / "run"):
         pass
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from rlkit.core.errors import FileError
 from rlkit.run.records import versions
+from rlkit.run.settings.options import Options
+from rlkit.run.train import resume, train
 
 
 def test_versions_name_packages_commit_and_hardware() -> None:
@@ -40,3 +44,18 @@ def test_only_what_decides_the_digits_is_a_difference() -> None:
 
 def test_a_lost_file_is_no_error(tmp_path: Path) -> None:
     assert versions.read(tmp_path / "absent.json") == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "", "{" * 5000])
+def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "versions.json"
+    path.write_text(content)
+    with pytest.raises(FileError, match=r"versions\.json"):
+        versions.read(path)
+
+
+def test_a_run_goes_on_without_its_versions_and_says_so(offline: Callable[..., Options]) -> None:
+    folder = train(offline(steps=10)).folder
+    (folder / "versions.json").write_text("{")
+    notes = resume(folder, 20, quiet=True).notes
+    assert [note for note in notes if "versions.json is damaged" in note]
