@@ -229,6 +229,7 @@ LIGHT = [
     "bc",
     "cql",
     "cql_discrete",
+    "decision_transformer",
     "dqn",
     "iql",
     "odice",

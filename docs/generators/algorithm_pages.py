@@ -14,7 +14,10 @@ WHERE = {
     "then-online": "a dataset, then an environment",
 }
 FAMILIES = {  # heading -> algorithms; what is not named here is listed under the last
-    "Offline": ("bc", "iql", "td3_bc", "rebrac", "a2pr", "cql", "cql_discrete", "cal_ql", "odice"),
+    "Offline": (
+        *("bc", "iql", "td3_bc", "rebrac", "a2pr", "cql", "cql_discrete", "cal_ql", "odice"),
+        "decision_transformer",
+    ),
     "Online": ("sac", "td3", "dqn", "wsrl"),
     "With a model": ("mbpo", "lipschitz_model", "mopo", "ravl"),
     "From preferences or an expert": ("pebble", "p_iql", "cpl", "gail"),

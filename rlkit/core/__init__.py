@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rlkit.core.errors import RlkitError as RlkitError
     from rlkit.core.errors import RunError as RunError
     from rlkit.core.errors import UsageError as UsageError
+    from rlkit.core.history import Memory as Memory
+    from rlkit.core.history import Past as Past
     from rlkit.core.lanes import resolve as resolve
     from rlkit.core.learner import Learner as Learner
     from rlkit.core.optim import Adam as Adam

@@ -28,7 +28,8 @@ class Adam:
 
     Call it on a loss `[S]` to take one step; it returns the detached loss. Gradients are taken
     with respect to this net alone, so nothing else needs freezing, detaching or zeroing.
-    `lr` is a number or one per lane `[S, 1]`; `clip` bounds each lane's gradient norm.
+    `clip` bounds each lane's gradient norm. `lr`, `clip` and `weight_decay` are numbers or one per
+    lane `[S, 1]`.
     """
 
     def __init__(
@@ -36,8 +37,8 @@ class Adam:
         net: nn.Module,
         lr: float | Tensor,
         *,
-        clip: float | None = None,
-        weight_decay: float = 0.0,
+        clip: float | Tensor | None = None,
+        weight_decay: float | Tensor = 0.0,
         decoupled: bool = True,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -55,6 +56,8 @@ class Adam:
         # float32 of shape (): the fused kernel's own convention; exact up to 16 million steps
         self.steps = torch.zeros((), dtype=torch.float32, device=self.flat.data.device)
         self._lr_lanes = self.flat.per_lane(lr) if isinstance(lr, Tensor) else None
+        if isinstance(weight_decay, Tensor):
+            self.weight_decay = self.flat.per_lane(weight_decay)
 
     def __call__(self, loss: Tensor) -> Tensor:
         return step_jointly((self, loss))[0]
@@ -65,12 +68,14 @@ class Adam:
         grad = torch.cat([g.reshape(-1) for g in grads])
         if self.clip is not None:
             norm = self.flat.square_sums(grad).sqrt()
-            grad = grad * self.flat.per_lane((self.clip / (norm + 1e-6)).clamp(max=1.0))
+            clip = self.clip.reshape(-1) if isinstance(self.clip, Tensor) else self.clip
+            grad = grad * self.flat.per_lane((clip / (norm + 1e-6)).clamp(max=1.0))
         scale = 1.0 if self.schedule is None else self.schedule(self.steps.double())
         lr = (self.lr if self._lr_lanes is None else self._lr_lanes) * scale
         self.steps += 1
         # the fused kernel takes one rate; the compiler fuses the written-out form by itself
-        if self._lr_lanes is None and not torch.compiler.is_compiling():
+        one = self._lr_lanes is None and not isinstance(self.weight_decay, Tensor)
+        if one and not torch.compiler.is_compiling():
             self._step_fused(grad, lr)
         else:
             self._step_elementwise(grad, lr)
@@ -86,10 +91,10 @@ class Adam:
             [self.v],
             [],
             [self.steps],
-            lr=lr,
+            lr=lr,  # type: ignore[arg-type]
             beta1=self.betas[0],
             beta2=self.betas[1],
-            weight_decay=self.weight_decay,
+            weight_decay=self.weight_decay,  # type: ignore[arg-type]
             eps=self.eps,
             amsgrad=False,
             maximize=False,
@@ -97,10 +102,10 @@ class Adam:
 
     def _step_elementwise(self, grad: Tensor, lr: float | Tensor) -> None:
         beta1, beta2 = self.betas
-        x = self.flat.data
-        if self.weight_decay and self.decoupled:
+        x, decays = self.flat.data, isinstance(self.weight_decay, Tensor) or self.weight_decay != 0
+        if decays and self.decoupled:
             x.mul_(1 - lr * self.weight_decay)
-        elif self.weight_decay:
+        elif decays:
             grad = grad + self.weight_decay * x
         self.m.lerp_(grad, 1 - beta1)
         self.v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)

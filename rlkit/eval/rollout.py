@@ -24,6 +24,7 @@ class Slots(NamedTuple):
     episode: Array  # [S, n] number of the episode within its lane
     t: Array  # [S, n] its environment steps so far; 0 means the observation is from a reset
     active: Array  # [S, n] False once a slot has no episode left; its action is not used
+    reward: Array  # [S, n] of its last step; 0 where t is 0
 
 
 Act = Callable[[Array, Slots], Array]  # observations [S, n, *obs] -> actions [S, n, *act]
@@ -98,6 +99,7 @@ class Evaluator:
             episode=np.tile(np.arange(n), (lanes, 1)),
             t=np.zeros((lanes, n), np.int64),
             active=np.ones((lanes, n), bool),
+            reward=np.zeros((lanes, n)),
         )
         waiting = [n] * lanes  # next episode of each lane
         returns = np.zeros((lanes, n))
@@ -114,7 +116,8 @@ class Evaluator:
                     raw, reward, terminated, truncated, _ = env.step(
                         action if action.ndim else action.item()
                     )
-                    returns[k, i] += float(reward)
+                    slots.reward[k, i] = float(reward)
+                    returns[k, i] += slots.reward[k, i]
                     slots.t[k, i] += 1
                 else:
                     raw, terminated, truncated = None, False, True
@@ -143,7 +146,7 @@ class Evaluator:
                 if waiting[k] < episodes:
                     slots.episode[k, i] = waiting[k]
                     slots.t[k, i] = 0
-                    returns[k, i] = 0.0
+                    slots.reward[k, i] = returns[k, i] = 0.0
                     obs[k, i] = self._reset(env, int(k), waiting[k])
                     waiting[k] += 1
                 else:

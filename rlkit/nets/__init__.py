@@ -15,6 +15,7 @@ from rlkit.nets.dynamics import Dynamics, Prediction
 from rlkit.nets.encoders import Flatten, GridEncoder, encoder
 from rlkit.nets.gru import GRU, gru_cell
 from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar, dropout
+from rlkit.nets.transformer import Transformer
 from rlkit.nets.vae import ActionVAE, Coded
 from rlkit.nets.value_heads import ActionValues, Head, ValueHead, value_head
 from rlkit.nets.vmapped import Vmapped
@@ -44,6 +45,7 @@ __all__ = [
     "Scalar",
     "TanhGaussianActor",
     "TanhNormal",
+    "Transformer",
     "Value",
     "ValueHead",
     "Vmapped",

@@ -46,6 +46,7 @@ class Card:
     rlkit: str  # version that loaded it from its run
     env_spec: str | None = None  # gymnasium's JSON of the environment, arguments included
     spaces: dict[str, Any] | None = None  # its spaces, as `data.spaces.describe` has them
+    history: int = 0  # earlier steps of its episode that it looks back at; 0 in exported files
 
     @property
     def action_dtype(self) -> str:
@@ -62,12 +63,14 @@ class Policy:
         self,
         card: Card,
         transforms: Transforms,
-        forward: Callable[[Array, Array | None], Array],
+        forward: Callable[..., Array],
     ) -> None:
         """`forward` maps observations `[N, *obs]` and noise `[N, ...]` or None to actions, all in
-        agent units; `rlkit.load` makes it."""
+        agent units; `rlkit.load` makes it. That of a policy with `card.history` also takes the
+        steps `[N]` that each episode has had and the last rewards `[N]`, and keeps the rest."""
         self.card, self.transforms, self.forward = card, transforms, forward
         self.rng = np.random.default_rng(card.seed)
+        self._t = np.zeros(0, np.int64)  # steps of each episode under way
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Policy:
@@ -84,6 +87,9 @@ class Policy:
         obs: Any,
         deterministic: bool = True,
         rng: np.random.Generator | None = None,
+        *,
+        first: Any = None,
+        reward: Any = 0.0,
     ) -> Array:
         """Actions of one observation `[*obs]` or a batch `[N, *obs]`, shaped accordingly.
 
@@ -92,6 +98,10 @@ class Policy:
         `deterministic=False` they are drawn with `rng`, by default a generator seeded with the
         lane's seed. Raises ValueError for an observation of another shape or one that is not
         finite.
+
+        A policy that looks back at its episode (`card.history`) must be told whether an observation
+        is the `first` of its episode, and what `reward` the last step had, each one value or `[N]`;
+        others need neither. It keeps the steps itself: call it once a step.
         """
         obs = np.asarray(obs)
         shape = self.card.obs_shape
@@ -108,8 +118,24 @@ class Policy:
         if not deterministic and self.card.noise is not None:
             noise = draw(*self.card.noise, len(batch), self.rng if rng is None else rng)
         units = self.transforms.obs(batch).astype(np.float32)
-        actions = self.to_env(np.asarray(self.forward(units, noise)))
+        under_way = self._under_way(len(batch), first, reward) if self.card.history else ()
+        actions = self.to_env(np.asarray(self.forward(units, noise, *under_way)))
         return actions[0] if single else actions
+
+    def _under_way(self, count: int, first: Any, reward: Any) -> tuple[Array, Array]:
+        """Steps that each episode has had, and the rewards of the last, in agent units `[N]`."""
+        if first is None:
+            raise UsageError(
+                f"the policy of {self.card.algo} looks back at its episode: tell it "
+                "act(obs, first=True) after a reset, and act(obs, first=False, reward=r) later"
+            )
+        begins = np.broadcast_to(np.asarray(first, bool), count)
+        if len(self._t) != count:
+            if not begins.all():
+                raise UsageError(f"{count} episodes go on of which {len(self._t)} were begun")
+            self._t = np.zeros(count, np.int64)
+        self._t = np.where(begins, 0, self._t + 1)
+        return self._t, self.transforms.reward(np.broadcast_to(np.asarray(reward, float), count))
 
     def to_env(self, actions: Array) -> Array:
         """Environment's actions of the agent's `[N, A]` or `[N]`."""

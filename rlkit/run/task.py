@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import UsageError
+from rlkit.core.history import Memory
 from rlkit.core.reading import fit
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data.transforms import Transforms
@@ -155,12 +156,20 @@ Act = Callable[..., np.ndarray]
 def actor(agent: Any, spec: Spec, task: Task) -> Act:
     """`act(obs [S, n, *obs], slots=None, noise=None) -> actions [S, n, *act]`, environment units.
 
-    The most likely action of each lane's policy, or a sample with `noise` `[S, n, A]`.
+    The most likely action of each lane's policy, or a sample with `noise` `[S, n, A]`. An agent
+    that looks back gets the steps of the episodes in `slots`; without these one begins each time.
     """
+    memory = Memory(spec, agent.history) if hasattr(agent, "history") else None
 
     @torch.no_grad()
     def act(obs: np.ndarray, slots: Slots | None = None, noise: Tensor | None = None) -> np.ndarray:
         s = torch.as_tensor(task.transforms.obs(obs), dtype=spec.dtype, device=spec.device)
-        return task.to_env(agent.act(s, noise).cpu().numpy())
+        if memory is None or slots is None:
+            a = agent.act(s, noise)
+        else:
+            past = memory.recall(slots.t, task.transforms.reward(slots.reward))
+            a = agent.act(s, noise, past)
+            memory.keep(s, a)
+        return task.to_env(a.cpu().numpy())
 
     return act

@@ -14,6 +14,7 @@ from rlkit.algos import (
     cpl,
     cql,
     cql_discrete,
+    decision_transformer,
     dqn,
     gail,
     iql,
@@ -79,6 +80,38 @@ def pairs(spec: Spec, agent: object, step: int) -> cpl.Pairs:
     return cpl.Pairs(*(x.to(spec.dtype) if x.is_floating_point() else x for x in fields))  # type: ignore[arg-type]
 
 
+def steps(spec: Spec, agent: object, step: int) -> decision_transformer.Steps:
+    """A random batch of windows of 4 steps, of which some are padded."""
+    s, a, to_go, t, mask = [], [], [], [], []
+    for seed in spec.seeds:
+        rng = generator(seed, "steps", step)
+        real = np.arange(4) >= rng.integers(0, 4, (BATCH, 1))
+        drawn = (
+            rng.integers(3, size=real.shape)
+            if spec.discrete
+            else rng.uniform(-0.9, 0.9, (*real.shape, 3))
+        )
+        s.append(rng.standard_normal((*real.shape, *spec.obs)))
+        a.append(drawn)
+        to_go.append(rng.standard_normal(real.shape))
+        t.append(np.maximum(0, rng.integers(6, size=(BATCH, 1)) + np.arange(4)))
+        mask.append(real)
+    fields = (torch.from_numpy(np.stack(x)).to(spec.device) for x in (s, a, to_go, t, mask))
+    return decision_transformer.Steps(
+        *(x.to(spec.dtype) if x.is_floating_point() else x for x in fields)
+    )
+
+
+WINDOWS = {
+    "batch": steps,
+    "config": {"context": 4, "width": 6, "layers": 1, "heads": 2, "max_steps": 9, "lr": 1e-2},
+    "vary": {"warmup_steps": {"warmup_steps": 3}, "width": {"heads": 1}},
+    "exempt": dict.fromkeys(
+        ("target", "relative", "unit", "context"),
+        "decides what is asked for, or cut; see test_decision_transformer",
+    ),
+    "inapplicable": {"terminal_rows_ignore_the_next_state": "windows have no next states"},
+}
 NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
 CASES = {
@@ -211,6 +244,8 @@ CASES = {
         exempt=ASKED | {"bc_steps": "counted by the source", "policy": "continuous heads only"},
         inapplicable=NO_NEXT_STATE,
     ),
+    "decision_transformer": Case(decision_transformer, **WINDOWS),
+    "decision_transformer-discrete": Case(decision_transformer, discrete=True, **WINDOWS),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,

@@ -115,6 +115,18 @@ def test_clipping_is_per_lane(clip: float, path: str) -> None:
         assert _gap(ours, alone, lane) < TOLERANCE
 
 
+def test_clip_and_decay_may_differ_from_lane_to_lane(path: str) -> None:
+    ours, clips, decays = _net(), torch.linspace(0.05, 1, len(SEEDS)), torch.arange(len(SEEDS)) / 9
+    given = {"clip": clips.unsqueeze(-1).double(), "weight_decay": decays.unsqueeze(-1).double()}
+    _train(ours, Adam(ours, 0.01, eps=1e-2, **given))
+    for k, seed in enumerate(SEEDS):
+        alone = _net((seed,))
+        decay = float(given["weight_decay"][k])
+        reference = torch.optim.AdamW(alone.parameters(), 0.01, eps=1e-2, weight_decay=decay)
+        _train_torch(alone, reference, slice(k, k + 1), clip=float(given["clip"][k]))
+        assert _gap(ours, alone, slice(k, k + 1)) < TOLERANCE
+
+
 def _torch_schedule(
     name: str, optimiser: torch.optim.Optimizer
 ) -> torch.optim.lr_scheduler.LRScheduler:

@@ -83,6 +83,8 @@ def test_every_shipped_algorithm_can_be_exported(name: str) -> None:
     discrete = name == "dqn" or name.endswith("discrete")
     spec = Spec(OBS, Discrete(3) if discrete else 2, dtype=torch.float64)
     agent = algo.Agent(spec, config or algo.Config())
+    if hasattr(agent, "history"):
+        pytest.skip("looks back at its episode; export refuses it, see test_decision_transformer")
     obs = observations(spec, 6)
     with torch.no_grad():
         expected = agent.act(torch.from_numpy(obs).double()[None])[0].numpy()

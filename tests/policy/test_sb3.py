@@ -148,7 +148,7 @@ def test_a_recurrent_model_begins_every_episode_afresh() -> None:
     obs = np.zeros((1, 2, 4))
     seen = []
     for t in ([0, 0], [1, 1], [2, 0], [3, 1]):
-        slots = Slots(np.zeros((1, 2), int), np.array([t]), np.ones((1, 2), bool))
+        slots = Slots(np.zeros((1, 2), int), np.array([t]), np.ones((1, 2), bool), np.zeros((1, 2)))
         seen.append(act(obs, slots)[0, :, 0].tolist())
     assert seen == [[0, 0], [1, 1], [2, 0], [3, 1]]
 

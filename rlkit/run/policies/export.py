@@ -19,6 +19,7 @@ import rlkit
 from rlkit.core import lanes as core_lanes
 from rlkit.core import state
 from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.history import Memory
 from rlkit.core.replacing import replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
@@ -78,6 +79,11 @@ def export(
     onnx = out.suffix == ONNX
     restored, number = _restore(folder, lane, checkpoint)
     policy = _policy(restored, number)
+    if policy.card.history:
+        raise UsageError(
+            f"the policy of {policy.card.algo} looks back at its episode, which a file cannot "
+            "keep; use it from its run folder with rlkit.load"
+        )
     programs = _programs(restored, policy.card)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as temporary:
@@ -131,13 +137,21 @@ def _policy(restored: Restored, lane: int) -> Policy:
         rlkit=rlkit.__version__,
         env_spec=task.env_spec,
         spaces=task.spaces,
+        history=getattr(agent, "history", 0),
     )
+    memory = Memory(spec, card.history) if card.history else None
 
     @torch.no_grad()
-    def forward(obs: Array, noise: Array | None) -> Array:
+    def forward(
+        obs: Array, noise: Array | None, t: Array | None = None, reward: Array | None = None
+    ) -> Array:
         s = torch.from_numpy(obs).to(spec.device, spec.dtype).unsqueeze(0)
         eps = None if noise is None else torch.from_numpy(noise).to(s).unsqueeze(0)
-        return agent.act(s, eps)[0].cpu().numpy()
+        if memory is None or t is None or reward is None:
+            return agent.act(s, eps)[0].cpu().numpy()
+        a = agent.act(s, eps, memory.recall(t[None], reward[None]))
+        memory.keep(s, a)
+        return a[0].cpu().numpy()
 
     return Policy(card, task.transforms, forward)
 

@@ -105,6 +105,11 @@ def load(
     else:
         policy = Policy.load(path)
     card = policy.card
+    if card.history:
+        raise UsageError(
+            f"{path} is a policy of {card.algo}, which looks back at the rewards of its episode; "
+            "such policies are not recorded"
+        )
     if sample and card.noise is None:
         raise UsageError(f"{path} is a policy of {card.algo}, which draws no actions")
 

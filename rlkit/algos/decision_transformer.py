@@ -1,0 +1,257 @@
+"""Decision Transformer, Chen et al. 2021 (arXiv 2106.01345): no values; the policy is cloned given
+the return that followed, and is asked for a high one.
+
+    (1)  R_t = Σ_{k>=t} r_k, the return to go;   tokens (R_t / R_unit, s_t, a_t) of K steps in time
+         order, each a linear map of its number(s) plus an embedding of t, then LayerNorm
+    (2)  π(.|R_{t-K+1}, s_{t-K+1}, a_{t-K+1}, ..., R_t, s_t) from a causal transformer's token s_t
+    (3)  L = E mean_d (π_d - a_d)², discrete: -E log π(a), over the real steps of windows
+    (4)  acting: R_0 = R*, R_{t+1} = R_t - r_t
+
+R* is `target` between the lowest and the highest return of the data (1 is the highest), or with
+`relative` off the return itself, in units of the rewards that the agent sees. A window begins at
+any row alike and is padded on the left. What return followed need not be what the action earned:
+where luck decides, asking for a high return asks for luck, and (2) gives the actions that were
+taken in lucky episodes (Yang et al. 2022, arXiv 2210.13435). Without `condition` a 0 stands in the
+place of R, and this is cloning with a transformer.
+
+As in the authors' code for Gym, the activation is ReLU, dropout is behind the embedding, in the
+attention and behind each map, all weights decay, and the rate warms up. Differs from it: R_unit is
+by default the data's largest |return|, theirs is 1000; first weights are uniform on ±1/√in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rlkit import nets
+from rlkit.core.errors import UsageError
+from rlkit.core.history import Past
+from rlkit.core.learner import Learner
+from rlkit.core.optim import Adam
+from rlkit.core.ranges import (
+    Count,
+    Natural,
+    NonNegative,
+    Positive,
+    ProperShare,
+    Real,
+    checked,
+)
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Draw
+from rlkit.data.sampling.windows import Windows
+from rlkit.data.stock import Stock
+
+if TYPE_CHECKING:
+    from rlkit.data.store import EpisodeStore
+
+FITS = ("offline", "continuous", "discrete")
+
+
+@checked()
+@dataclass(frozen=True)
+class Config:
+    gamma = 1.0  # no field: returns to go are not discounted
+    target: Real = 1.0  # R*, return that is asked for
+    relative: bool = True  # R* is a share of the way from the data's lowest return to its highest
+    unit: NonNegative = 0.0  # R_unit, return that counts as 1; 0: the data's largest |return|
+    condition: bool = True  # on the return to go; without it this is cloning
+    context: Count = 20  # K, steps that the policy sees
+    max_steps: Count = 1000  # longest episode, times of which have an embedding
+    width: Count = 128  # D of a token
+    layers: Count = 3  # blocks of the transformer
+    heads: Count = 1  # of its attention
+    dropout: ProperShare = 0.1  # share dropped
+    lr: Positive = 1e-4  # learning rate
+    warmup_steps: Natural = 10_000  # updates over which the learning rate grows to lr
+    weight_decay: NonNegative = 1e-4  # of all weights, apart from the gradient (AdamW)
+    clip: Positive = 0.25  # bound of the gradient's norm
+    batch_size: Count = 64  # B, windows an update
+
+
+_NORMALISED = {"normalise_obs": True}
+_GYM = {"relative": False, "unit": 1000.0, "context": 20}
+# name -> fields of Config, options of the run; the authors' for the data of D4RL
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "hopper": (_GYM | {"target": 3600.0}, _NORMALISED),
+    "halfcheetah": (_GYM | {"target": 12000.0}, _NORMALISED),
+    "walker2d": (_GYM | {"target": 5000.0}, _NORMALISED),
+    "cloning": ({"condition": False}, {}),
+}
+
+
+class Steps(NamedTuple):
+    """What `Agent` learns from: windows of K steps, padded on the left with 0."""
+
+    s: Tensor  # [S, B, K, *obs]
+    a: Tensor  # [S, B, K, A], or [S, B, K] int64
+    to_go: Tensor  # [S, B, K], R_t
+    t: Tensor  # [S, B, K] int64
+    mask: Tensor  # [S, B, K] bool, real steps
+    noise: dict[str, Tensor] | None = None
+
+
+def average(losses: Tensor, mask: Tensor) -> Tensor:  # [..., B, K] -> [...]
+    """Mean of the losses of real steps, eq. (3)."""
+    return (mask * losses).sum((-2, -1)) / mask.sum((-2, -1)).clamp(min=1)
+
+
+class Policy(nn.Module):
+    """Eq. (2): the tokens, the transformer over them and the head."""
+
+    def __init__(self, init: nets.Init, c: Config) -> None:
+        super().__init__()
+        spec, width = init.spec, c.width
+        self.encoder = nets.encoder(init)
+        self.of_return = nets.Linear(init, 1, width)
+        self.of_state = nets.Linear(init, self.encoder.size, width)
+        self.of_action = nets.Linear(init, spec.act_size, width)
+        self.of_time = init.uniform((c.max_steps, width), 1.0)
+        self.norm = nets.LayerNorm(init, width)
+        self.body = nets.Transformer(init, 3 * c.context, width, c.layers, c.heads)
+        self.head = nets.Linear(init, width, spec.act_size)
+        self.discrete, self.act_size = spec.discrete, spec.act_size
+
+    def forward(
+        self, x: Steps, u: Tensor | None = None, dropout: float | Tensor = 0.0
+    ) -> nets.Point | nets.Categorical:
+        """The policy at every step of the windows `x`, whose returns are in R_unit, `[S, B, K, A]`;
+        `u` as `nets.Transformer` takes it."""
+        lead = x.t.shape
+        a = F.one_hot(x.a, self.act_size).to(x.to_go) if self.discrete else x.a
+        tokens = (
+            self.of_return(x.to_go.flatten(1).unsqueeze(-1)),
+            self.of_state(self.encoder(x.s.flatten(1, 2))),
+            self.of_action(a.flatten(1, 2)),
+        )
+        rows = self.of_time.shape[1]
+        lane = torch.arange(lead[0], device=x.t.device).view(-1, 1, 1) * rows
+        time = F.embedding(x.t.clamp(max=rows - 1) + lane, self.of_time.flatten(0, 1)).flatten(1, 2)
+        joined = torch.stack([token + time for token in tokens], 2).flatten(1, 2)
+        given = self.norm(joined).unflatten(1, (lead[1], 3 * lead[2]))
+        known = self.body(given, x.mask.repeat_interleave(3, -1), u, dropout)
+        out = self.head(known[:, :, 1::3].flatten(1, 2)).unflatten(1, lead[1:])
+        return nets.Categorical(out) if self.discrete else nets.Point(out.tanh())
+
+
+class Agent(Learner):
+    """A policy `pi` given the return to go; the data's lowest and highest return, `low` and
+    `high`, and R_unit, `unit`, are set by `aim`."""
+
+    columns = ("t", "mc_return")
+
+    def __init__(self, spec: Spec, c: Config) -> None:
+        init = nets.Init(spec)
+        self.pi = Policy(init, c)
+        self.low, self.high = nets.Scalar(init, 0.0), nets.Scalar(init, 1.0)
+        self.unit = nets.Scalar(init, 1.0)
+        grow = (lambda t: ((t + 1) / c.warmup_steps).clamp(max=1.0)) if c.warmup_steps else None
+        self.step_pi = Adam(self.pi, c.lr, clip=c.clip, weight_decay=c.weight_decay, schedule=grow)
+        drops = isinstance(c.dropout, Tensor) or c.dropout > 0
+        self.noise = {"dropout": Draw("uniform", "B", self.pi.body.uniforms)} if drops else {}
+        self.act_noise = (nets.CategoricalActor if spec.discrete else nets.DeterministicActor).noise
+        self.history = max(1, c.context - 1)
+        self.condition, self.context, self.target = c.condition, c.context, c.target
+        self.discrete = spec.discrete
+
+    @torch.no_grad()
+    def aim(self, low: float, high: float, unit: float | Tensor) -> None:
+        """From now on a target of 0 asks for the return `low` and 1 for `high`, and R_unit is
+        `unit`, a number or one a lane `[S, 1]`."""
+        for part, value in ((self.low, low), (self.high, high), (self.unit, unit)):
+            part.value.copy_(torch.as_tensor(value))
+
+    def policy(
+        self, x: Steps, u: Tensor | None = None, dropout: float | Tensor = 0.0
+    ) -> nets.Point | nets.Categorical:
+        """The policy at every step of the windows, `[S, B, K, A]`."""
+        scaled = x.to_go / self.unit().detach().unsqueeze(-1)
+        shown = scaled if self.condition else torch.zeros_like(scaled)
+        return self.pi(x._replace(to_go=shown * x.mask), u, dropout)
+
+    def update(self, b: Steps, c: Config) -> dict[str, Tensor]:
+        """One step on windows, `[S, B, K, ...]`; losses `[S]` from before it."""
+        u = b.noise["dropout"] if b.noise else None
+        d = self.policy(b, u, c.dropout)
+        if isinstance(d, nets.Categorical):
+            losses = -d.log_prob(b.a)
+        else:
+            losses = (d.mode - b.a).square().mean(-1)
+        return {"pi_loss": self.step_pi(average(losses, b.mask))}
+
+    def act(self, s: Tensor, noise: Tensor | None = None, past: Past | None = None) -> Tensor:
+        """The most likely action given R*, or a sample with `noise` `[S, B, A]`, after the steps
+        of `past`; without them `s` begins an episode."""
+        d = self.policy(self.window(s, past))
+        last: nets.Categorical | nets.Point
+        if isinstance(d, nets.Categorical):
+            last = nets.Categorical(d.logits[:, :, -1])
+        else:
+            last = nets.Point(d.mode[:, :, -1])
+        return last.mode if noise is None else last.sample(noise)
+
+    def window(self, s: Tensor, past: Past | None) -> Steps:
+        """The window that ends with observations `s` `[S, B, *obs]`, with returns to go of
+        eq. (4)."""
+        low = self.low()  # [S, 1]
+        lead = s.shape[:2]
+        to_go = (low + self.target * (self.high() - low)).expand(lead)
+        zero = torch.zeros(lead, dtype=torch.int64, device=s.device)
+        a = zero if self.discrete else s.new_zeros(*lead, self.pi.act_size)  # no token sees it
+        if past is None:
+            now = (s, a, to_go, zero, torch.ones_like(zero, dtype=torch.bool))
+            return Steps._make([*(x.unsqueeze(2) for x in now), None])
+        to_go = to_go - past.gained
+        earned = past.r.flip(-1).cumsum(-1).flip(-1)  # from each step on
+        back = torch.arange(self.history, 0, -1, device=s.device)
+        t = (past.t.unsqueeze(-1) - back).clamp(min=0)
+        then = (past.s, past.a, to_go.unsqueeze(-1) + earned, t, past.mask)
+        now = (s, a, to_go, past.t, torch.ones_like(zero, dtype=torch.bool))
+        first = self.history - (self.context - 1)  # 1 where the policy sees no earlier step
+        joined = [
+            torch.cat([old[:, :, first:], new.unsqueeze(2)], 2)
+            for old, new in zip(then, now, strict=True)
+        ]
+        return Steps._make([*joined, None])
+
+
+def select(store: EpisodeStore, c: Config) -> EpisodeStore:
+    """All episodes. Raises UsageError for one that is longer than `max_steps`."""
+    longest = int(store.lengths.max())
+    if longest > c.max_steps:
+        raise UsageError(
+            f"the longest episode has {longest:,} steps, config.max_steps is {c.max_steps:,}; "
+            f"give --config.max-steps {longest}"
+        )
+    return store
+
+
+class Source:
+    """Windows of a dataset."""
+
+    def __init__(self, stock: Stock, agent: Agent, c: Config) -> None:
+        assert stock.data is not None
+        data, self.batch_size = stock.data, c.batch_size
+        self.windows = Windows(data, c.batch_size, stock.streams, c.context, pad="left")
+        returns = data.rows("mc_return")[data.rows("t") == 0]
+        low, high, largest = (float(x) for x in (returns.min(), returns.max(), returns.abs().max()))
+        goals = (low, high) if c.relative else (0.0, 1.0)
+        unit = torch.as_tensor(c.unit)
+        agent.aim(*goals, torch.where(unit > 0, unit, largest or 1.0))
+
+    def indices(self, step: int, count: int) -> Tensor:
+        return self.windows.indices(step, count)
+
+    def batch(self, index: Tensor) -> Steps:
+        w = self.windows.batch(index)
+        return Steps(w.s, w.a, w.columns["mc_return"], w.columns["t"].long(), w.mask)
+
+
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Windows of the dataset, and the goals of `agent` from its returns."""
+    return Source(stock, agent, c)
