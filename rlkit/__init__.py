@@ -3,6 +3,7 @@
     rlkit.train      train agents, offline or online; a run folder holds everything
     rlkit.resume     continue a run, or extend it
     rlkit.evaluate   episodes of a run or of an exported policy
+    rlkit.video      a clip of a policy: best, median and worst episode
     rlkit.export     write a policy to one file that acts with numpy alone
     rlkit.load       the policy of a run folder or file
     rlkit.dataset    an offline dataset as an EpisodeStore
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rlkit.front import sweep as sweep
     from rlkit.front import train as train
     from rlkit.policy.policy import Policy as Policy
+    from rlkit.run.clips.video import video as video
     from rlkit.run.policies.export import export as export
     from rlkit.run.settings.options import Options as Options
     from rlkit.run.train import resume as resume

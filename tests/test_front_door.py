@@ -19,7 +19,7 @@ PACKAGES = sorted(
 )
 FRONT = {
     "FiniteMDP", "Options", "Policy", "RlkitError", "UsageError", "compare", "dataset", "evaluate",
-    "export", "load", "make", "report", "resume", "simulate", "solve", "sweep", "train",
+    "export", "load", "make", "report", "resume", "simulate", "solve", "sweep", "train", "video",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ COMMANDS = {  # name -> where its function is, and what it does
     "train": ("rlkit.cli.commands:train", "train agents, one lane a seed"),
     "resume": ("rlkit.cli.commands:resume", "continue a run that was stopped, or extend it"),
     "eval": ("rlkit.cli.commands:evaluate", "evaluate the policies of a run or of a file"),
+    "video": ("rlkit.cli.watch_commands:video", "show a policy: best, median and worst episode"),
     "export": ("rlkit.cli.commands:export", "write a policy to one file, or to ONNX"),
     "dataset": (
         "rlkit.cli.dataset_commands:dataset",

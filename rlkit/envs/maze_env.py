@@ -17,11 +17,13 @@ import numpy as np
 
 from rlkit.core.nearest import suggestion
 from rlkit.envs.maze import LAYOUTS, RADIUS, Layout
+from rlkit.envs.maze_picture import picture
 
 with contextlib.redirect_stderr(io.StringIO()):  # it prints news of its robot hands
     from gymnasium_robotics.envs.maze import point
     from gymnasium_robotics.envs.maze.maze_v4 import Maze
 
+_NEAR = 0.03  # between the places of a trail that is drawn
 _SCATTER = 0.1  # half-width of the starts around a cell's centre; deviation of their velocity
 
 
@@ -34,12 +36,15 @@ class PointMaze(point.PointEnv):
     observations are dictionaries as of gymnasium-robotics' GoalEnv.
     """
 
+    draws_itself = True  # pictures need no OpenGL
+
     def __init__(
         self, maze: str = "umaze", dense: bool = False, goals: bool = False, **kwargs: Any
     ) -> None:
         if maze not in LAYOUTS:
             raise ValueError(f"no maze {maze!r}{suggestion(maze, LAYOUTS)}")
         self.maze, self.dense, self.goals = maze, dense, goals
+        self._picture_trail: list[tuple[float, float]] = []  # of the episode, for pictures alone
         walls = [[1 if kind == "#" else 0 for kind in row] for row in self.layout.rows]
         base = Path(point.__file__).parent / "../assets/point/point.xml"
         _, model = Maze.make_maze(str(base), walls, 1.0, 0.4)
@@ -67,12 +72,18 @@ class PointMaze(point.PointEnv):
             goal = (start + 1 + int(rng.integers(len(cells) - 1))) % len(cells)
             self.goal = np.array(self.layout.centre(cells[goal]))
         position = np.array(self.layout.centre(cells[start])) + rng.uniform(-_SCATTER, _SCATTER, 2)
+        self._picture_trail = [tuple(position)]
         self.set_state(position, _SCATTER * rng.standard_normal(2))
         return self._seen(self._get_obs()[0])
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One hundredth of a second."""
         state, _, _, _, info = super().step(action)
+        if (
+            self.render_mode == "rgb_array"
+            and math.dist(state[:2], self._picture_trail[-1]) > _NEAR
+        ):
+            self._picture_trail.append((float(state[0]), float(state[1])))
         distance = math.hypot(state[0] - self.goal[0], state[1] - self.goal[1])
         near = distance <= RADIUS
         reward = math.exp(-distance) if self.dense else float(near)
@@ -84,7 +95,10 @@ class PointMaze(point.PointEnv):
         return np.exp(-distance) if self.dense else (distance <= RADIUS).astype(np.float64)
 
     def render(self) -> Any:
-        """A picture, with the goal in it."""
+        """A picture from above, with the goal in it; other modes than "rgb_array" are MuJoCo's."""
+        if self.render_mode == "rgb_array":
+            ball, goal = self.data.qpos[:2].tolist(), self.goal.tolist()
+            return picture(self.layout, ball, goal, self._picture_trail)
         self.model.site("target").pos = [*self.goal, 0.2]
         return super().render()
 

@@ -50,7 +50,7 @@ _GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 # Pictures and windows are not state; the rest is rebuilt by the constructor.
 _SKIPPED = {
     *("render_mode", "window", "clock", "screen", "surf", "mujoco_renderer", "metadata"),
-    *("_metadata", "_cached_spec", "_saved_kwargs", "env_fns", "spec"),
+    *("_metadata", "_cached_spec", "_saved_kwargs", "env_fns", "spec", "_picture_trail"),
 }
 _CONFIGURATION = (EnvSpec, type, types.FunctionType, types.MethodType, types.ModuleType)
 

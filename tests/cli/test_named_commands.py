@@ -179,6 +179,7 @@ _ROOMS = {  # what a message of a room may advise, where it names no command
     "rlkit/cli/report_command.py": ("report", "compare"),
     "rlkit/cli/runs_command.py": ("compare", "plot", "train"),
     "rlkit/cli/solve_command.py": ("solve",),
+    "rlkit/cli/watch_commands.py": ("video",),
     "rlkit/cli/sweep_command.py": ("sweep", "status"),
     "rlkit/cli/": ("train", "resume", "eval", "export"),
     "rlkit/sweeps/": ("sweep", "status"),

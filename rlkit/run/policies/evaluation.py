@@ -18,9 +18,9 @@ from rlkit.envs.specs import vouch_name
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
 from rlkit.policy import onnx_file
-from rlkit.policy.policy import Policy
+from rlkit.policy.policy import Card, Policy
 
-_SPACING = 1_000_003  # between the seeds of evaluations, so that lanes never share one
+SPACING = 1_000_003  # between the seeds of evaluations, so that lanes never share one
 _LONGEST = 10_000  # steps of an episode where the environment sets no limit
 
 
@@ -50,13 +50,15 @@ def evaluate_run(
     def env_fn() -> gymnasium.Env:
         return task.make_env() if env is None else _made(env)
 
-    _check_fit(env_fn, task.obs, task.action_shape, task.action_start, task.transforms, task.spaces)
+    check_spaces(
+        env_fn, task.obs, task.action_shape, task.action_start, task.transforms, task.spaces
+    )
     found = rollout(
         actor(restored.agent, restored.spec, task),
         env_fn,
         episodes,
-        [lane_seed + _SPACING * seed for lane_seed in restored.seeds],
-        max_steps=_limit(env_fn),
+        [lane_seed + SPACING * seed for lane_seed in restored.seeds],
+        max_steps=longest(env_fn),
         encode=task.encode,
     )
     return [
@@ -71,20 +73,9 @@ def evaluate_file(
     """Episodes of an exported file (ONNX too) in the environment it was trained for, or `env`."""
     policy = onnx_file.load(path) if Path(path).suffix == ".onnx" else Policy.load(path)
     card = policy.card
-    if env is None and card.env is None and card.env_spec is None:
-        raise UsageError(f"{path} names no environment; give one with --env")
-
-    def env_fn() -> gymnasium.Env:
-        if env is not None:
-            return _made(env)
-        if card.env_spec is not None:
-            return make_described(card.env_spec, f"{path}: env_spec")
-        assert card.env is not None
-        vouch_name(card.env)
-        return _made(card.env)
-
+    env_fn = maker(card, env, path)
     start = card.first_action
-    _check_fit(env_fn, card.obs_shape, card.action_shape, start, policy.transforms, card.spaces)
+    check_spaces(env_fn, card.obs_shape, card.action_shape, start, policy.transforms, card.spaces)
 
     def act(obs: Array, slots: Slots) -> Array:
         return policy.act(obs[0])[None]
@@ -93,21 +84,39 @@ def evaluate_file(
         act,
         env_fn,
         episodes,
-        [card.seed + _SPACING * seed],
-        max_steps=_limit(env_fn),
+        [card.seed + SPACING * seed],
+        max_steps=longest(env_fn),
         encode=lambda observation: np.asarray(observation).reshape(card.obs_shape),
     )
     return [e._replace(lane=card.lane, seed=card.seed, step=card.step) for e in found]
 
 
-def _made(name: str) -> gymnasium.Env:
+def maker(card: Card, env: str | None, path: str | Path) -> Callable[..., gymnasium.Env]:
+    """What makes the environment of a policy: the one it was trained for, or `env`; keywords go to
+    it. Raises UsageError where `path`, which the policy is of, names none."""
+    if env is None and card.env is None and card.env_spec is None:
+        raise UsageError(f"{path} names no environment; give one with --env")
+
+    def env_fn(**kwargs: Any) -> gymnasium.Env:
+        if env is not None:
+            return _made(env, **kwargs)
+        if card.env_spec is not None:
+            return make_described(card.env_spec, f"{path}: env_spec", **kwargs)
+        assert card.env is not None
+        vouch_name(card.env)
+        return _made(card.env, **kwargs)
+
+    return env_fn
+
+
+def _made(name: str, **kwargs: Any) -> gymnasium.Env:
     try:
-        return make(name)
+        return make(name, **kwargs)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _check_fit(
+def check_spaces(
     env_fn: Callable[[], gymnasium.Env],
     obs: tuple[int, ...],
     action: tuple[int, ...],
@@ -147,8 +156,8 @@ def _check_fit(
         )
 
 
-def _limit(env_fn: Any) -> int | None:
-    """None where the environment ends its episodes itself."""
+def longest(env_fn: Any) -> int | None:
+    """Steps after which an episode is cut; None where the environment ends its episodes itself."""
     env = env_fn()
     limited = env.spec is not None and env.spec.max_episode_steps is not None
     env.close()

@@ -10,6 +10,7 @@ import numpy as np
 from rlkit.core import checkpoint
 from rlkit.core.errors import DivergedError
 from rlkit.eval import records
+from rlkit.run.clips.training import Clips
 from rlkit.run.groups import share
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.events import (
@@ -50,6 +51,9 @@ class Recorder:
         self.board: Board | None = None
         if plan.options.tensorboard:
             self.board = Board(plan.folder, plan.options.seeds, plan.options, start)
+        self.clips: Clips | None = None
+        if plan.options.video_every:
+            self.clips = Clips(plan.folder, plan.options, start)
 
     def close(self) -> None:
         if self.board is not None:
@@ -134,3 +138,5 @@ class Recorder:
                 shutil.rmtree(written.parent, ignore_errors=True)
         with run_folder.writing(final.parent):
             run_folder.prune(self.folder, self.plan.options.keep)
+        if self.clips is not None and (wrong := self.clips.take(event.step, self.lost)):
+            self._note(wrong)

@@ -36,6 +36,7 @@ NOT_HASHED = {
     "steps",  # a run may be extended
     "quiet",
     "tensorboard",
+    "video_every",
     "log_every",
     "checkpoint_every",
     "keep",
@@ -69,6 +70,7 @@ class Options:
     log_every: Count = 1_000  # steps between records of the losses
     quiet: bool = False  # no progress and no notes
     tensorboard: bool = False  # also write events to tensorboard/ in the run folder
+    video_every: Natural = 0  # steps between clips of the policy, in video/; 0: none
     config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
     normalise_obs: bool = False  # by the dataset's mean and standard deviation
     reward: RewardScaling = "raw"  # scaling of the rewards an agent sees

@@ -61,6 +61,7 @@ def settle(options: Options) -> Plan:
         raise RunError(f"{folder} exists and is not a run folder; choose another with --out")
     _check_updates(options)
     task, store = _prepared(options)
+    _check_clips(options, task)
     make_agent(options, task, [0])  # so that it complains before anything is written
     if is_sb3(options):
         groups, engine = [list(range(len(options.seeds)))], "eager"
@@ -131,7 +132,15 @@ def _prepared(options: Options) -> tuple[Task, EpisodeStore | None]:
 
 
 def _going_on(folder: Path, stored: run_folder.Stored, options: Options) -> Plan:
+    _check_clips(options, stored.task)
     return Plan(options, folder, stored.task, None, stored.engine, stored.groups, begun=True)
+
+
+def _check_clips(options: Options, task: Task) -> None:
+    if options.video_every:
+        from rlkit.run.clips import training
+
+        training.check(options, task)
 
 
 def _check_updates(options: Options) -> None:
