@@ -31,10 +31,11 @@ keeps its own next state. `heads` "mean" takes w of the heads' mean residual.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,6 +60,7 @@ from rlkit.core.target import Target
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
 
+_FEW = 0.01  # share of rows with a weight that a policy does not learn from
 Divergence = Literal["chi2", "kl"]
 
 FITS = ("offline", "then-online", "continuous", "discrete")
@@ -99,6 +101,17 @@ PRESETS = {  # name -> fields of Config, options of the run
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:
     """The episodes to learn from."""
     return store.select(range(c.episodes)) if c.imitate and c.episodes else store
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
+    """What to say of a policy that learns from next to no row; empty where there is nothing."""
+    if not (metrics.get("weighted", np.ones(1)) < _FEW).any():
+        return ""
+    advice = "lower config.lam (0.5)" + ("" if c.weight == "ratio" else ", or take weight ratio")
+    return (
+        f"fewer than {_FEW:.0%} of the rows have a weight (`weighted`), the policy hardly learns: "
+        f"{advice}"
+    )
 
 
 def conjugate(y: Tensor, f: Divergence) -> Tensor:

@@ -20,9 +20,11 @@ them joined; no LayerNorm in the policy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,6 +64,19 @@ def inherit(c: Config, start: Any) -> Config:
         hidden=start.hidden,
         hidden_q=getattr(start, "hidden_q", ()),
         norm=getattr(start, "norm", "none"),
+    )
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
+    """What to say of critics that the paper does not go on with."""
+    lacks = [f"{c.n_critics} critics"] if c.n_critics <= 2 else []
+    lacks += ["critics without LayerNorm"] if c.norm == "none" else []
+    if not lacks:
+        return ""
+    return (
+        f"WSRL begins with {' and '.join(lacks)}, as the run it starts from; the paper's are 10 "
+        "with LayerNorm, and fewer may forget: train the start with --config.n-critics 10 "
+        "--config.norm before where it has them (CQL, Cal-QL)"
     )
 
 

@@ -100,11 +100,13 @@ _WAITS: Any = object()
 class _Worker:
     """A process that trains one group, and the line to it."""
 
+    folder = Path()  # of the run
+
     def __init__(self, job: dict[str, Any], threads: int) -> None:
+        self.folder = Path(job["folder"])
         self.process, self.line = child.start("rlkit.run.groups:work", threads, deaf=True)
         self.ahead: deque[tuple[str, Any]] = deque()  # received, not yet looked at
         self.at = -1.0  # step at which it waits: to be told where to end, or at a checkpoint
-        self.folder = Path(job["folder"])
         self.line.send(job)
 
     def receive(self, seeds: str) -> Event | None:

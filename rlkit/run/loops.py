@@ -18,6 +18,7 @@ from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.run.records.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.session import Session, fetch
+from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.transfer import transfer
 
 _STRIDE = 250  # steps between signs of life
@@ -27,6 +28,8 @@ def run(session: Session, start: int = 0) -> Iterator[Event]:
     """The loop that the options' kind asks for, from step `start`."""
     if session.fresh and session.options.from_run is not None:
         yield Note(transfer(session.agent, session.options, session.seeds))
+    if session.fresh:
+        yield from _noticed(session, {})
     loop = {"offline": offline, "online": online, "finetune": finetune}
     yield from loop[session.options.kind](session, start)
 
@@ -169,6 +172,7 @@ def _milestones(
     if log or evaluate or save:
         yield from _sound(session, step, values)
     if log:
+        yield from _noticed(session, values)
         yield Metrics(step, updates, values, engine.mode)
     if evaluate and session.evaluator is not None:
         yield Evaluated(step, session.evaluate(step))
@@ -187,6 +191,17 @@ def _halted(session: Session, step: int) -> Iterator[Event]:
     if session.saved != step:
         yield from _sound(session, step, {})
         yield _save(session, step)
+
+
+def _noticed(session: Session, values: dict[str, np.ndarray]) -> Iterator[Event]:
+    """What the algorithm's `notice` has to say, once a run: before the first step at once, later
+    when two records in a row make it say so, for each is of one minibatch."""
+    notice = getattr(algorithm(session.options.algo), "notice", None)
+    text = "" if notice is None else notice(values, session.options.config)
+    again, session.suspected = text == session.suspected, text
+    if text and text not in session.noticed and (again or not values):
+        session.noticed.append(text)
+        yield Note(text)
 
 
 def _sound(session: Session, step: int, values: dict[str, np.ndarray]) -> Iterator[Event]:

@@ -35,7 +35,8 @@ class Session:
     options' mode. Attributes: `agent`, `spec`, `config`, `task`, `replay` (online), `engine`
     and `pretrain` (fine-tuning), `collector` (online), `streams`; `begun` names the engines
     ("main", "pretrain") whose source has had its beginning; `diverged` the step at which a lane
-    (a number in the options) was found to be no longer finite.
+    (a number in the options) was found to be no longer finite; `noticed` what the algorithm's
+    `notice` has said, `suspected` what it said last.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class Session:
         self.fresh = True  # until a checkpoint is loaded
         self.begun: set[str] = set()
         self.diverged: dict[int, int] = {}
+        self.noticed: list[str] = []
+        self.suspected = ""
         self.halt, self.halted, self.saved = Halt(), False, -1
         self.engine = self._engine(self.source, mode, options.updates_ahead)
         self.ratio = ReplayRatio(options, self.agent, self.spec.lanes)
@@ -118,6 +121,8 @@ class Session:
         meta |= {"begun": sorted(self.begun), "ratio": self.ratio.state()}
         if self.diverged:
             meta["diverged"] = {str(lane): at for lane, at in self.diverged.items()}
+        if self.noticed:
+            meta["noticed"] = self.noticed
         for name, source in self._sources().items():
             if hasattr(source, "state_dict") and (kept := source.state_dict()):
                 parts[f"source_{name}"] = kept
@@ -139,6 +144,7 @@ class Session:
             self.begun = set(meta["begun"])
             self.ratio.load(meta["ratio"])
             self.diverged = {int(lane): at for lane, at in meta.get("diverged", {}).items()}
+            self.noticed = list(meta.get("noticed", ()))
             for name, source in self._sources().items():
                 if f"source_{name}" in parts:
                     source.load_state_dict(parts[f"source_{name}"])

@@ -154,7 +154,7 @@ def test_a_model_is_written_beside_its_place_and_renamed(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(ValueError, match=r"model\.npz cannot be written: No space left"):
+    with pytest.raises(ValueError, match=r"model\.npz cannot be written: the disk is full"):
         first.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -111,7 +111,7 @@ def test_what_the_system_refuses_is_named_with_its_cause(
     options = offline()
     with monkeypatch.context() as patch:
         patch.setattr("rlkit.eval.records.append_progress", full)
-        with pytest.raises(RunError, match=r"progress\.jsonl cannot be written: No space left"):
+        with pytest.raises(RunError, match=r"progress\.jsonl cannot be written: the disk is full"):
             train(options)
     monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(37, "No locks")))
     with pytest.raises(RunError, match=r"\.lock cannot be locked: No locks"):
