@@ -60,9 +60,10 @@ def evaluate(path: str | os.PathLike[str], episodes: int = 100, **options: Any) 
     """Episodes of a run folder's lanes or of an exported policy, on start states of their own.
 
     Each has `lane`, `seed`, `step`, `return_`, `length` and `terminated`. `options`: `env` (an id;
-    by default the one trained on) and `seed` (of the start states); of a run folder also
-    `checkpoint` ("best", "last" or a step) and `lanes`. Raises UsageError for an environment that
-    does not fit.
+    by default the one trained on), `seed` (of the start states) and `guide`
+    (`rlkit.run.policies.critics.Guide`: a run whose critic chooses among drawn actions); of a run
+    folder also `checkpoint` ("best", "last" or a step) and `lanes`. Raises UsageError for an
+    environment that does not fit.
     """
     from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 

@@ -25,6 +25,7 @@ from rlkit.run.settings.options import Options, run_defaults
 
 if TYPE_CHECKING:
     from rlkit.eval.records import Episode
+    from rlkit.run.policies.critics import Guide
     from rlkit.run.train import Result
 
 _RunFolder = Annotated[Positional[str], arg(metavar="DIR", help="run folder")]
@@ -165,6 +166,9 @@ class Evaluate:
     env: Annotated[str | None, arg(metavar="ID", help="another environment of like spaces")] = None
     seed: Annotated[int, arg(help="of the start states; 0 repeats those of the training")] = 1
     out: Annotated[str | None, arg(metavar="FILE", help="write every episode to this .csv")] = None
+    critic: Annotated[str | None, arg(metavar="DIR", help="run whose critic ranks actions")] = None
+    samples: Annotated[int, arg(help="with --critic: actions drawn, of which one is taken")] = 10
+    beta: Annotated[float, arg(help="with --critic: softmax(Q / beta) chooses; 0: the best")] = 0.0
     trust: _Trust = False
 
 
@@ -181,19 +185,31 @@ def evaluate(argv: Sequence[str]) -> None:
 
     path, dataset = Path(form.policy), None
     with trusting(form.trust):
+        guide = _guide(form)
         if path.is_dir():
             lanes = None if form.lane is None else [form.lane]
             episodes, dataset = evaluate_run(
-                path, form.episodes, form.checkpoint, lanes, form.env, form.seed
+                path, form.episodes, form.checkpoint, lanes, form.env, form.seed, guide
             )
         else:
-            episodes = evaluate_file(path, form.episodes, form.env, form.seed)
+            episodes = evaluate_file(path, form.episodes, form.env, form.seed, guide)
     if form.out is not None:
         out = Path(form.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:
             records.append_episodes(temporary, episodes)
     print(summarise(_rows(episodes), f"{path}:", dataset))
+
+
+def _guide(form: Evaluate) -> Guide | None:
+    """What `--critic`, `--samples` and `--beta` ask for."""
+    if form.critic is None:
+        if (form.samples, form.beta) != (Evaluate.samples, Evaluate.beta):
+            raise UsageError("rlkit eval: --samples and --beta need --critic DIR, a run's folder")
+        return None
+    from rlkit.run.policies.critics import Guide
+
+    return Guide(form.critic, form.samples, form.beta)
 
 
 def _rows(episodes: Sequence[Episode]) -> Any:

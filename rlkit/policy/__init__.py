@@ -8,5 +8,6 @@ if TYPE_CHECKING:
     from rlkit.policy.policy import Policy as Policy
     from rlkit.policy.sb3 import Predictor as Predictor
     from rlkit.policy.sb3 import actor as actor
+    from rlkit.policy.steering import Steered as Steered
 
 __getattr__, __dir__ = lazily(__name__, __file__)

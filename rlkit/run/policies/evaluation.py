@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -20,6 +20,9 @@ from rlkit.eval.rollout import Slots, rollout
 from rlkit.policy import onnx_file
 from rlkit.policy.policy import Card, Policy
 
+if TYPE_CHECKING:
+    from rlkit.run.policies.critics import Guide
+
 SPACING = 1_000_003  # between the seeds of evaluations, so that lanes never share one
 _LONGEST = 10_000  # steps of an episode where the environment sets no limit
 
@@ -31,13 +34,16 @@ def evaluate_run(
     lanes: Sequence[int] | None = None,
     env: str | None = None,
     seed: int = 1,
+    guide: Guide | None = None,
 ) -> tuple[list[Episode], dict[str, Any] | None]:
     """Episodes of the lanes (all by default) of a run, and what its task says of its dataset.
+    With a `guide` actions are drawn and chosen by a critic.
 
     Start states depend on the lane's seed and on `seed`; with 0 they are those the training
     itself was evaluated on, among which the best checkpoint was chosen. Raises UsageError for an
     environment whose spaces do not fit.
     """
+    from rlkit.run.policies.export import from_run
     from rlkit.run.records import folder as run_folder
     from rlkit.run.task import actor
 
@@ -53,11 +59,16 @@ def evaluate_run(
     check_spaces(
         env_fn, task.obs, task.action_shape, task.action_start, task.transforms, task.spaces
     )
+    seeds = [lane_seed + SPACING * seed for lane_seed in restored.seeds]
+    act = actor(restored.agent, restored.spec, task)
+    if guide is not None:
+        policies = [from_run(folder, lane=lane, checkpoint=checkpoint) for lane in numbers]
+        act = guide.act(policies, numbers, seeds)
     found = rollout(
-        actor(restored.agent, restored.spec, task),
+        act,
         env_fn,
         episodes,
-        [lane_seed + SPACING * seed for lane_seed in restored.seeds],
+        seeds,
         max_steps=longest(env_fn),
         encode=task.encode,
     )
@@ -68,23 +79,33 @@ def evaluate_run(
 
 
 def evaluate_file(
-    path: str | Path, episodes: int = 100, env: str | None = None, seed: int = 1
+    path: str | Path,
+    episodes: int = 100,
+    env: str | None = None,
+    seed: int = 1,
+    guide: Guide | None = None,
 ) -> list[Episode]:
-    """Episodes of an exported file (ONNX too) in the environment it was trained for, or `env`."""
+    """Episodes of an exported file (ONNX too) in the environment it was trained for, or `env`;
+    with a `guide` actions are drawn and chosen by a critic."""
     policy = onnx_file.load(path) if Path(path).suffix == ".onnx" else Policy.load(path)
     card = policy.card
+    if guide is not None and not isinstance(policy, Policy):
+        raise UsageError(
+            f"{path} draws no actions to choose from; give the .safetensors of the run"
+        )
     env_fn = maker(card, env, path)
     start = card.first_action
     check_spaces(env_fn, card.obs_shape, card.action_shape, start, policy.transforms, card.spaces)
 
-    def act(obs: Array, slots: Slots) -> Array:
+    def alone(obs: Array, slots: Slots) -> Array:
         return policy.act(obs[0])[None]
 
+    seeds = [card.seed + SPACING * seed]
     found = rollout(
-        act,
+        guide.act([policy], [card.lane], seeds) if guide and isinstance(policy, Policy) else alone,
         env_fn,
         episodes,
-        [card.seed + SPACING * seed],
+        seeds,
         max_steps=longest(env_fn),
         encode=lambda observation: np.asarray(observation).reshape(card.obs_shape),
     )
