@@ -1,7 +1,17 @@
-"""Validation of finite-MDP arrays and of the arguments of solvers: first offender named."""
+"""Validation of finite-MDP arrays and of the arguments of solvers: first offender named.
 
+Settings are checked by a function `check_*(name, value)` each, in the solver that takes them or by
+
+    @settings(gamma=check_fraction, tolerance=check_positive)
+
+above one that hands them on, and above a frozen dataclass that holds them.
+"""
+
+import functools
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
@@ -78,6 +88,38 @@ def explain(code: int, where: str, k: int, value: float, num_states: int) -> str
     return f"{where}: {texts[code]}"
 
 
+Checked = TypeVar("Checked", bound=Callable[..., Any])
+
+
+def settings(**checks: Callable[[str, Any], Any]) -> Callable[[Checked], Checked]:
+    """A decorator of a function or of a class: the arguments named go through their checks before
+    anything is done, and arrive as those return them. None passes where it is the default."""
+
+    def decorate(target: Checked) -> Checked:
+        function: Any = vars(target)["__init__"] if isinstance(target, type) else target
+        signature = inspect.signature(function)
+        optional = {n for n in checks if signature.parameters[n].default is None}
+
+        @functools.wraps(function)
+        def checked(*args: Any, **given: Any) -> Any:
+            try:
+                bound = signature.bind_partial(*args, **given)
+            except TypeError:
+                return function(*args, **given)  # which says what is wrong
+            for name, check in checks.items():
+                value = bound.arguments.get(name)
+                if name in bound.arguments and not (value is None and name in optional):
+                    bound.arguments[name] = check(name, value)
+            return function(*bound.args, **bound.kwargs)
+
+        if isinstance(target, type):
+            target.__init__ = checked  # type: ignore[misc]
+            return target
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
 def check_gamma(gamma: float) -> float:
     """`gamma` as a float; ValueError outside [0, 1] or when it is not a number."""
     return check_fraction("gamma", gamma)
@@ -90,6 +132,11 @@ def check_positive(name: str, value: Any, strict: bool = True) -> float:
         kind = "positive" if strict else "non-negative"
         raise ValueError(f"{name} must be {kind} and finite, got {value!r}")
     return number
+
+
+def check_not_negative(name: str, value: Any) -> float:
+    """`value` as a float; ValueError naming it unless finite and at least 0."""
+    return check_positive(name, value, strict=False)
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:

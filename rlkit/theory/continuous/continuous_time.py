@@ -19,7 +19,13 @@ from scipy.optimize import least_squares, root
 
 from rlkit.theory.continuous.diffusions import Paths
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import as_reals, check_count, check_fraction, check_positive
+from rlkit.theory.validate import (
+    as_reals,
+    check_count,
+    check_fraction,
+    check_not_negative,
+    settings,
+)
 
 Schedule = Callable[[int], float]
 
@@ -43,12 +49,14 @@ def linear_model(
     return ValueModel(value, lambda theta, t, x: features(t, x))
 
 
+@settings(beta=check_not_negative)
 def increments(paths: Paths, value: Array, beta: float) -> Array:
     """delta [n, K] of values [n, K+1]; the payoff replaces the value at the horizon."""
-    v, beta = _with_payoff(paths, value), check_positive("beta", beta, strict=False)
+    v = _with_payoff(paths, value)
     return np.diff(v, axis=1) + (paths.r - beta * v[:, :-1]) * paths.dt
 
 
+@settings(beta=check_not_negative)
 def rewards_to_go(paths: Paths, beta: float) -> Array:
     """Discounted reward and payoff from each mesh point to the horizon, [n, K].
 
@@ -57,7 +65,6 @@ def rewards_to_go(paths: Paths, beta: float) -> Array:
     if np.isnan(paths.terminal).any():
         i = int(np.argmax(np.isnan(paths.terminal)))
         raise ValueError(f"path {i} has no payoff: the martingale loss needs a horizon")
-    beta = check_positive("beta", beta, strict=False)
     out = np.empty_like(paths.r)
     ahead = paths.terminal
     for k in range(out.shape[1] - 1, -1, -1):
@@ -65,14 +72,16 @@ def rewards_to_go(paths: Paths, beta: float) -> Array:
     return out
 
 
+@settings(beta=check_not_negative)
 def martingale_loss(model: ValueModel, theta: Array, paths: Paths, beta: float) -> float:
     """1/2 E int (exp(-beta t) (reward to go - J))^2 dt."""
     return float(0.5 * (_martingale_residual(model, theta, paths, beta) ** 2).sum())
 
 
+@settings(beta=check_not_negative)
 def fit_martingale_loss(model: ValueModel, paths: Paths, beta: float, start: Array) -> Array:
     """theta [d] that minimises the martingale loss (least squares on Monte-Carlo returns)."""
-    scale = _loss_scale(paths, check_positive("beta", beta, strict=False))
+    scale = _loss_scale(paths, beta)
 
     def jacobian(theta: Array) -> Array:
         slope = model.gradient(theta, paths.t, paths.x)[:, :-1]
@@ -100,6 +109,7 @@ def traces(slope: Array, dt: Array, lam: float) -> Array:
     return out
 
 
+@settings(beta=check_not_negative, lam=check_fraction)
 def moment(model: ValueModel, theta: Array, paths: Paths, beta: float, lam: float = 0.0) -> Array:
     """E int xi dM [d], which vanishes at the CTD(lam) solution."""
     delta = increments(paths, model.value(theta, paths.t, paths.x), beta)
@@ -107,6 +117,7 @@ def moment(model: ValueModel, theta: Array, paths: Paths, beta: float, lam: floa
     return np.einsum("n,nkd,nk->d", paths.weight, xi, delta)
 
 
+@settings(beta=check_not_negative, lam=check_fraction)
 def solve_ctd(
     model: ValueModel, paths: Paths, beta: float, start: Array, lam: float = 0.0
 ) -> Array:
@@ -117,6 +128,7 @@ def solve_ctd(
     return found.x
 
 
+@settings(beta=check_not_negative, lam=check_fraction)
 def minimise_moment(
     model: ValueModel, paths: Paths, beta: float, start: Array, lam: float = 0.0,
     weighting: str = "gram",
@@ -144,6 +156,7 @@ def minimise_moment(
     )  # fmt: skip
 
 
+@settings(beta=check_not_negative, lam=check_fraction)
 def ctd_offline(
     model: ValueModel, paths: Paths, beta: float, start: Array, steps: Schedule, lam: float = 0.0,
     epochs: int = 1,
@@ -163,6 +176,7 @@ def ctd_offline(
     return theta
 
 
+@settings(beta=check_not_negative, lam=check_fraction)
 def ctd_online(
     model: ValueModel, paths: Paths, beta: float, start: Array, steps: Schedule, lam: float = 0.0
 ) -> Array:
@@ -192,6 +206,7 @@ def ctd_online(
     return theta
 
 
+@settings(beta=check_not_negative, lam=check_fraction)
 def clstd(
     paths: Paths, features: Array, beta: float, lam: float = 0.0, offset: Array | None = None
 ) -> Array:
@@ -200,7 +215,6 @@ def clstd(
     `features` [n, K+1, d], known part `offset` [n, K+1] of the value. At the horizon the payoff
     takes their place.
     """
-    beta = check_positive("beta", beta, strict=False)
     phi = np.array(as_reals("features", features))
     if phi.ndim != 3 or phi.shape[:2] != paths.x.shape:
         raise ValueError(f"features must be [{paths.x.shape[0]}, {paths.x.shape[1]}, d]")
@@ -216,6 +230,7 @@ def clstd(
         raise ValueError("the features are linearly dependent on these paths") from None
 
 
+@settings(beta=check_not_negative)
 def fit_mean_square_td_error(model: ValueModel, paths: Paths, beta: float, start: Array) -> Array:
     """theta [d] that minimises E sum delta_i^2: offered as the warning it is."""
     root_weight = np.sqrt(paths.weight)[:, None]

@@ -6,13 +6,14 @@ discretised methods see them; no Euler error enters the states.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import as_reals, check_number, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_number, check_positive, settings
 
 
 class Paths(NamedTuple):
@@ -68,7 +69,9 @@ def make_paths(
     return Paths(t, x, rates, ends, share / share.sum())
 
 
-class OrnsteinUhlenbeck(NamedTuple):
+@settings(kappa=check_positive, sigma=check_positive, beta=check_positive)
+@dataclass(frozen=True)
+class OrnsteinUhlenbeck:
     """dX = -kappa X dt + sigma dW, reward rate -x^2, discount rate beta, no horizon.
 
     J(x) = -(a x^2 + b), a = 1 / (2 kappa + beta), b = sigma^2 a / beta.
@@ -96,6 +99,7 @@ class OrnsteinUhlenbeck(NamedTuple):
         keep = np.exp(-self.kappa * check_positive("dt", dt))
         return float(keep), float(self.sigma * np.sqrt((1.0 - keep**2) / (2.0 * self.kappa)))
 
+    @settings(steps=check_count, count=check_count)
     def paths(self, dt: float, steps: int, count: int, seed: int) -> Paths:
         """Stationary paths, [count, steps + 1]."""
         rng = np.random.default_rng(seed)
@@ -107,13 +111,16 @@ class OrnsteinUhlenbeck(NamedTuple):
         return make_paths(dt * np.arange(steps + 1), x, -(x[:, :-1] ** 2))
 
 
-class GeometricBrownian(NamedTuple):
+@settings(mu=check_number, s=check_positive, horizon=check_positive)
+@dataclass(frozen=True)
+class GeometricBrownian:
     """dX = mu X dt + s X dW from 1, payoff X(T), no discount: J = x exp(mu (T - t))."""
 
     mu: float = 0.1
     s: float = 0.3
     horizon: float = 1.0
 
+    @settings(steps=check_count, count=check_count)
     def paths(self, steps: int, count: int, seed: int) -> Paths:
         """Paths to the horizon, [count, steps + 1]."""
         t = np.linspace(0.0, self.horizon, steps + 1)
@@ -122,6 +129,7 @@ class GeometricBrownian(NamedTuple):
         x = np.exp(np.cumsum(np.c_[np.zeros(count), moves], 1))
         return make_paths(t, x, terminal=x[:, -1])
 
+    @settings(steps=check_count)
     def mean_square_increment(self, theta: float, steps: int) -> float:
         """E sum_i (dM_i)^2 for J = x exp(theta (T - t)), in closed form."""
         theta = check_number("theta", theta)
@@ -134,12 +142,15 @@ class GeometricBrownian(NamedTuple):
         return float(second @ parts)
 
 
-class Brownian(NamedTuple):
+@settings(start=check_number, horizon=check_positive)
+@dataclass(frozen=True)
+class Brownian:
     """dX = dW from `start`, payoff X(T)^2, no discount: J = x^2 + (T - t)."""
 
     start: float = 0.0
     horizon: float = 1.0
 
+    @settings(steps=check_count, count=check_count)
     def paths(self, steps: int, count: int, seed: int) -> Paths:
         """Paths to the horizon, [count, steps + 1]."""
         t = np.linspace(0.0, self.horizon, steps + 1)

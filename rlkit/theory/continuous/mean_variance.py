@@ -14,6 +14,7 @@ sigma^2). `learn` is the offline actor-critic of Jia & Zhou (2022), with three c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from rlkit.theory.brief import brief
 from rlkit.theory.continuous.continuous_time import ValueModel
 from rlkit.theory.continuous.diffusions import Paths, make_paths
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import check_counts, check_number, check_positive
+from rlkit.theory.validate import check_count, check_counts, check_number, check_positive, settings
 from rlkit.theory.words import named
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
@@ -37,7 +38,12 @@ class GaussianPolicy(NamedTuple):
     growth: float
 
 
-class Market(NamedTuple):
+@settings(
+    mu=check_number, sigma=check_positive, rate=check_number, horizon=check_positive,
+    wealth=check_number, target=check_number, temperature=check_positive,
+)  # fmt: skip
+@dataclass(frozen=True)
+class Market:
     """One stock and a bank account; wealth starts at `wealth`, its mean should reach `target`."""
 
     mu: float = 0.3
@@ -104,6 +110,7 @@ class Market(NamedTuple):
         return (mean - self.wealth) / deviation
 
     # ---- paths -------------------------------------------------------------------------------
+    @settings(steps=check_count, count=check_count)
     def simulate(
         self, policy: GaussianPolicy, w: float, steps: int, count: int, rng: np.random.Generator
     ) -> tuple[Array, Array]:

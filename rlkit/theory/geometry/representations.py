@@ -19,7 +19,15 @@ from rlkit.theory.evaluation import policy_law, policy_model, policy_stop
 from rlkit.theory.linear import factor_chain, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.trajectories import Transitions
-from rlkit.theory.validate import as_reals, check_count, check_counts, check_gamma, check_positive
+from rlkit.theory.validate import (
+    as_reals,
+    check_count,
+    check_counts,
+    check_fraction,
+    check_gamma,
+    check_positive,
+    settings,
+)
 from rlkit.theory.words import named
 
 DENSE_LIMIT = 3000
@@ -199,6 +207,7 @@ class ImprovedPolicy(NamedTuple):
 
 
 @named
+@settings(gamma=check_fraction)
 def generalised_improvement(
     mdp: FiniteMDP, library: list[Array], gamma: float, features: Array, weights: Array
 ) -> ImprovedPolicy:
@@ -218,6 +227,7 @@ def generalised_improvement(
 
 
 @named
+@settings(gamma=check_fraction)
 def successor_features(mdp: FiniteMDP, policy: Array, gamma: float, features: Array) -> Array:
     """psi(s, a) = phi(s, a) + gamma E psi(s', pi), [L, k], for row features phi [L, k]."""
     phi = as_reals("features", features, (mdp.num_rows, None))

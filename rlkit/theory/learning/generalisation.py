@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.validate import as_integers, as_reals, check_gamma
+from rlkit.theory.validate import as_integers, as_reals, check_fraction, check_gamma, settings
 
 
 class ModelClass(NamedTuple):
@@ -72,6 +72,7 @@ def all_models(states: int, actions: int, rewards: Array, gamma: float = 0.9) ->
     return model_class(digits.reshape(count, states, actions), np.asarray(rewards, float), gamma)
 
 
+@settings(gamma=check_fraction)
 def model_class(moves: Array, rewards: Array, gamma: float) -> ModelClass:
     """Optimal values of deterministic models [M, S, A] with one reward table [S, A]."""
     moves, rewards = as_integers("moves", moves), as_reals("rewards", rewards)

@@ -27,6 +27,7 @@ from rlkit.theory.planning.average_reward import average_value
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.returns.distributional import exact_laws
 from rlkit.theory.returns.laws import cvar, outcomes_from_coo
+from rlkit.theory.validate import check_fraction, settings
 
 
 class Separation(NamedTuple):
@@ -148,6 +149,7 @@ def _chain(s2: Array, r: Array) -> FiniteMDP:
     return FiniteMDP.from_dense(np.eye(s2.size)[s2][:, None], r[:, None], np.eye(s2.size)[0])
 
 
+@settings(gamma=check_fraction)
 def patience(gamma: float = 0.9) -> Separation:
     """Visit the goal for ever: a risky shortcut pays sooner, and a discounted reward takes it.
 

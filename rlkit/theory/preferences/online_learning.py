@@ -19,7 +19,7 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, MirrorMap, entropy
-from rlkit.theory.validate import as_reals, check_count, check_positive
+from rlkit.theory.validate import as_reals, check_count, check_positive, settings
 from rlkit.theory.words import named
 
 Gradient = Callable[[int, Array], Array]  # (round from 0, point [..., d]) -> [..., d]
@@ -161,6 +161,7 @@ def extragradient(
     return Play(points, gradients)
 
 
+@settings(size=check_count)
 def online_newton(
     gradient: Gradient, size: int, radius: float, curvature: float, gradient_bound: float,
     rounds: int, hint: Hint = "last",
@@ -247,6 +248,7 @@ class QuadraticStream(NamedTuple):
         return float((np.diff(self.means, axis=0) ** 2).sum())
 
 
+@settings(replicates=check_count)
 def quadratic_stream(
     means: Array, noise: float, seed: int, replicates: int | None = None
 ) -> QuadraticStream:

@@ -17,7 +17,7 @@ from scipy.special import expit, log_softmax
 from rlkit.theory.preferences.games import log_law, quantal_response, solve_zero_sum
 from rlkit.theory.preferences.mirror_maps import Array, entropy
 from rlkit.theory.preferences.online_learning import Hint, Play, constant, mirror_descent
-from rlkit.theory.validate import check_count, check_fraction, check_positive
+from rlkit.theory.validate import check_count, check_fraction, check_positive, settings
 from rlkit.theory.words import named
 
 
@@ -129,6 +129,7 @@ def regularised_descent(
     return _regularised_descent(P, tau, rounds, lambda t: eta, reference, start, False)
 
 
+@settings(size=check_count)
 def accelerated(
     payoff: Array | Callable[[Array], Array], eta: float, alpha: float, rounds: int,
     start: Array | None = None, size: int | None = None,

@@ -20,12 +20,13 @@ from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import as_reals, check_gamma, check_positive
+from rlkit.theory.validate import as_reals, check_fraction, check_gamma, check_positive, settings
 
 Canonical = Callable[[Array, Array, float], Array]  # (P, R, gamma) -> [S, A, S]
 TRIVIAL = 1e-10  # a canonical reward this small next to its reward counts as zero
 
 
+@settings(gamma=check_fraction)
 def val_canonical(P: Array, R: Array, gamma: float, policy: Array | None = None) -> Array:
     """Value-adjusted levelling: E_{s'}[R + gamma V(s')] - V(s), the same for every s', [S, A, S].
 
@@ -36,6 +37,7 @@ def val_canonical(P: Array, R: Array, gamma: float, policy: Array | None = None)
     return np.broadcast_to((r + gamma * P @ v - v[:, None])[:, :, None], R.shape).copy()
 
 
+@settings(gamma=check_fraction)
 def val_potential_canonical(P: Array, R: Array, gamma: float, policy: Array | None = None) -> Array:
     """R + gamma V(s') - V(s): shaping by the value only. Not a STARC canonicalisation, because
     rewards with equal means over s' keep different images."""
@@ -43,6 +45,7 @@ def val_potential_canonical(P: Array, R: Array, gamma: float, policy: Array | No
     return R + gamma * v - v[:, None, None]
 
 
+@settings(gamma=check_fraction)
 def minimal_canonical(P: Array, R: Array, gamma: float) -> Array:
     """Reward of least l2 norm among all shapings and S'-redistributions of R, [S, A, S].
 
@@ -56,6 +59,7 @@ def minimal_canonical(P: Array, R: Array, gamma: float) -> Array:
     return ((mean + moves @ phi) / size)[:, :, None] * P
 
 
+@settings(gamma=check_fraction)
 def minimal_potential_canonical(P: Array, R: Array, gamma: float) -> Array:
     """Reward of least l2 norm among the potential shapings of R (ignores P), [S, A, S].
 
@@ -70,6 +74,7 @@ def minimal_potential_canonical(P: Array, R: Array, gamma: float) -> Array:
     return R + gamma * phi - phi[:, None, None]
 
 
+@settings(gamma=check_fraction)
 def epic_canonical(
     P: Array, R: Array, gamma: float, state_law: Array | None = None,
     action_law: Array | None = None,
@@ -83,6 +88,7 @@ def epic_canonical(
     return R + gamma * m - m[:, None, None] - gamma * (states @ m)
 
 
+@settings(gamma=check_fraction)
 def dard_canonical(P: Array, R: Array, gamma: float, action_law: Array | None = None) -> Array:
     """EPIC with next states drawn from P: m(s) = E R(s, A, S'), S' ~ P(s, A), and the constant
     replaced by gamma E R(S', A, S''), S' ~ P(s, A), S'' ~ P(s', A) with the same A."""

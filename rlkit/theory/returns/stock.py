@@ -22,7 +22,7 @@ from rlkit.theory.geometry.transport import sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.distributional import as_outcomes
 from rlkit.theory.returns.laws import Categorical, Outcomes, Plan, Quantile, make_plan
-from rlkit.theory.validate import check_between, check_count, check_gamma, check_positive
+from rlkit.theory.validate import check_between, check_count, check_gamma, check_positive, settings
 from rlkit.theory.words import named
 
 UNKNOWN = 1e200  # an error bound that nothing is known about; finite, so that 0 times it is 0
@@ -313,6 +313,7 @@ def _backwards(
 
 
 @named
+@settings(horizon=check_count)
 def evaluate_stock_policy(
     model: Outcomes | FiniteMDP, gamma: float, policy: Array, stock: Array,
     law: Categorical | Quantile, horizon: int | None = None, sweeps: int = 1000,

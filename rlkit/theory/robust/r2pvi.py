@@ -26,7 +26,7 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import as_reals, check_number, check_positive
+from rlkit.theory.validate import as_reals, check_number, check_positive, settings
 
 METHODS = ("r2pvi-tv", "r2pvi-kl", "r2pvi-chi2", "pevi", "drpvi-tv", "drvi-kl")
 
@@ -169,6 +169,7 @@ def next_value_variance(
     return out
 
 
+@settings(floor=check_positive, ridge=check_positive)
 def fit_variance_aware(
     data: OfflineData, method: str, strength: Array | float = 1.0, *, floor: float = 1.0,
     ridge: float = 0.1, **options: Any,

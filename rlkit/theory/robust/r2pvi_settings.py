@@ -11,13 +11,21 @@ episodes happens to equal it).
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from rlkit.theory.mdp import Array
 from rlkit.theory.robust.r2pvi import OfflineData, PessimisticPlan
-from rlkit.theory.validate import check_fraction, check_number
+from rlkit.theory.validate import (
+    check_count,
+    check_fraction,
+    check_not_negative,
+    check_number,
+    check_positive,
+    settings,
+)
 
 FAIL, GOOD = 3, 4  # states x4 and x5 of the chain
 SLIP = 0.001  # nominal chance that the long way fails
@@ -31,6 +39,7 @@ class LinearSetting(NamedTuple):
     theta: Array
     mu: Array
 
+    @settings(episodes=check_count)
     def collect(self, episodes: int, seed: int = 0) -> OfflineData:
         """Episodes of the uniform policy."""
         horizon, (_, actions, d) = len(self.theta), self.phi.shape
@@ -86,7 +95,9 @@ def turning_chain(
     return LinearSetting(phi, theta, mu)
 
 
-class PutOption(NamedTuple):
+@settings(horizon=check_count, strike=check_positive, spread=check_not_negative, size=check_count)
+@dataclass(frozen=True)
+class PutOption:
     """American put: each of `horizon` stages either exercise for strike - price, or wait.
 
     The price starts uniform within `spread` of the strike and moves by a factor 1.02 with
@@ -108,6 +119,7 @@ class PutOption(NamedTuple):
     def exercise(self, price: Array) -> Array:
         return np.maximum(0.0, self.strike - price)
 
+    @settings(episodes=check_count, p=check_fraction)
     def collect(self, episodes: int, p: float = 0.5, seed: int = 0) -> OfflineData:
         """Price paths along which nobody exercises."""
         rng = np.random.default_rng(seed)
@@ -120,6 +132,7 @@ class PutOption(NamedTuple):
             phi[:-1], np.zeros((self.horizon, episodes)), phi[1:, :, None], self.exercise(price[1:])
         )
 
+    @settings(p=check_fraction, starts=check_count)
     def value(self, plan: PessimisticPlan | None, p: float, starts: int = 201) -> float:
         """Expected payoff at up probability p, over start prices on a grid of their range.
 
