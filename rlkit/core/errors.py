@@ -9,6 +9,10 @@ from pathlib import Path
 class RlkitError(Exception):
     """Something failed that is not a defect of the program; a command ends with exit code 1."""
 
+    def __str__(self) -> str:  # what it quotes of SQLite, torch or an environment may have lines
+        text = super().__str__()
+        return text if len(text.splitlines()) < 2 else " ".join(text.split())
+
 
 class UsageError(RlkitError, ValueError):
     """A name or a value that was asked for is not valid; a command ends with exit code 2."""
