@@ -22,6 +22,8 @@ from rlkit.data.sampling.segments import Segments
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.classics import forest
 from rlkit.eval import records
+from rlkit.policy import onnx_file
+from rlkit.policy.onnx_graph import model
 from rlkit.policy.policy import Card, Policy, write
 from rlkit.policy.program import Operation, Program
 from rlkit.reports import cache, results
@@ -128,6 +130,11 @@ def _runs(folder: Path) -> Iterator[tuple[str, Reader]]:
     known = Card("td3", 0, 3, 10, "Pendulum-v1", None, (3,), False, (1,), None, 0, None, "0.2.0")
     write(policy, known, units, {"mode": program})
     yield "policy", Reader(policy, lambda: Policy.load(policy), True)
+    graph = folder / "policy.onnx"
+    about = onnx_file.describe(known)
+    made = model(program, units, (3,), (1,), None, about, known.action_dtype)
+    graph.write_bytes(onnx_file.sealed(made.SerializeToString()))
+    yield "policy as ONNX", Reader(graph, lambda: onnx_file.load(graph), True)
 
     episodes = folder / "episodes.csv"
     records.append_episodes(

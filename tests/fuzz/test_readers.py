@@ -26,6 +26,7 @@ NAMES = [
     "checkpoint checkpoint.json",
     "checkpoint agent.safetensors",
     "policy",
+    "policy as ONNX",
     "episodes",
     "progress",
     "cache of a report",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import safetensors.numpy
 
 from rlkit.core.errors import RlkitError
 from rlkit.data.transforms import Transforms
+from rlkit.policy import onnx_file
 from rlkit.policy import policy as policy_module
+from rlkit.policy.onnx_graph import model
 from rlkit.policy.policy import Card, Policy, read, write
 from rlkit.policy.program import Operation, Program
 
@@ -129,3 +133,37 @@ def test_a_file_of_this_version_has_its_sum(file: Path) -> None:
     safetensors.numpy.save_file(tensors, file, {"rlkit_policy": metadata["rlkit_policy"]})
     with pytest.raises(RlkitError, match=r"policy\.safetensors .*its SHA-256 sum is missing"):
         read(file)
+
+
+# --- ONNX -----------------------------------------------------------------------------------------
+def graph(about: str) -> bytes:
+    made = model(LINEAR, UNITS, (3,), (1,), None, about, CARD.action_dtype)
+    return made.SerializeToString()
+
+
+def test_an_onnx_file_carries_a_sum_of_all_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "policy.onnx"
+    path.write_bytes(onnx_file.sealed(graph(onnx_file.describe(CARD))))
+    policy = onnx_file.load(path)
+    assert policy.card == CARD
+    np.testing.assert_allclose(policy.act([[0.0, 0.1, -0.2]]), 2 * np.tanh([[-0.3]]), rtol=1e-6)
+    data = path.read_bytes()
+    about = json.loads(policy.session.get_modelmeta().custom_metadata_map["rlkit"])
+    zeroed = data.replace(about["sha256"].encode(), b"0" * 64)
+    assert hashlib.sha256(zeroed).hexdigest() == about["sha256"]
+    weights = data.index(LINEAR.weights["w"].tobytes())
+    places = [weights + 5, data.index(b"Pendulum"), data.index(b"sha256"), data.index(b"Tanh")]
+    digits = data.index(about["sha256"].encode())
+    for place in [*places, digits, digits + 63]:
+        for flipped in (1, 4):
+            damaged = bytearray(data)
+            damaged[place] ^= flipped
+            path.write_bytes(damaged)
+            with pytest.raises(RlkitError, match=r"policy\.onnx"):
+                onnx_file.load(path)
+
+
+def test_an_onnx_file_without_a_sum_is_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "former.onnx"
+    path.write_bytes(graph(json.dumps(asdict(CARD))))
+    assert onnx_file.load(path).card == CARD

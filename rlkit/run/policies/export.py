@@ -6,9 +6,7 @@ same actions as torch on random observations.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,7 +221,7 @@ def _write_onnx(path: Path, policy: Policy, program: Program) -> None:
     from rlkit.policy.onnx_graph import model
 
     card = policy.card
-    about = json.dumps(asdict(card))
+    about = onnx_file.describe(card)
     made = model(
         program,
         policy.transforms,
@@ -233,7 +231,7 @@ def _write_onnx(path: Path, policy: Policy, program: Program) -> None:
         about,
         card.action_dtype,
     )
-    path.write_bytes(made.SerializeToString())
+    path.write_bytes(onnx_file.sealed(made.SerializeToString()))
 
 
 def _run_onnx(path: Path, obs: Array) -> Array:
