@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "nets": {"core"},
     "data": {"core", "envs"},
     "envs": {"core", "theory"},
-    "eval": {"core"},
+    "eval": {"core", "envs"},
     "theory": {"core"},
     "algos": {"core", "nets", "data", "envs"},
     "testing": {"core", "nets", "data", "envs", "algos", "eval", "theory"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rlkit.core.boxes import as_declared, into_box
+from rlkit.envs.worlds import Worlds, worlds
 from rlkit.eval.records import Array, Episode
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Evaluator:
         self._env_fn = env_fn
         self._max_steps = max_steps
         self._encode = encode or _as_array
-        self._envs: list[gymnasium.Env[Any, Any]] = []
+        self._worlds: Worlds | None = None
 
     def __enter__(self) -> "Evaluator":
         return self
@@ -74,8 +75,9 @@ class Evaluator:
 
     def close(self) -> None:
         """Close all environments; a later call makes new ones."""
-        while self._envs:
-            self._envs.pop().close()
+        if self._worlds is not None:
+            self._worlds.close()
+        self._worlds = None
 
     def __call__(self, act: Act, episodes: int, step: int = 0) -> list[Episode]:
         """All episodes, ordered by lane and number; `step` is the training step they belong to.
@@ -90,10 +92,9 @@ class Evaluator:
             raise ValueError(f"episodes must be at least 1, got {episodes}")
         n = min(self.batch, episodes)
         lanes = len(self.seeds)
-        while len(self._envs) < lanes * n:
-            self._envs.append(self._env_fn())
-        envs = [self._envs[k * n : (k + 1) * n] for k in range(lanes)]
-        space = envs[0][0].action_space
+        many = self._made(lanes * n)
+        rows = np.arange(lanes * n).reshape(lanes, n)
+        space = many.action_space
 
         slots = Slots(
             episode=np.tile(np.arange(n), (lanes, 1)),
@@ -103,19 +104,18 @@ class Evaluator:
         )
         waiting = [n] * lanes  # next episode of each lane
         returns = np.zeros((lanes, n))
-        first = [[self._reset(envs[k][i], k, i) for i in range(n)] for k in range(lanes)]
+        first = [[self._reset(many, rows[k, i], k, i) for i in range(n)] for k in range(lanes)]
         obs: Array = np.array(first)  # [S, n, *obs]
         done: list[Episode] = []
         while slots.active.any():
             # Copies, because a policy may keep what it was given.
             given = act(obs.copy(), Slots(*(field.copy() for field in slots)))
             finite, actions = _checked_actions(given, space, (lanes, n))
+            stepped = slots.active & finite
+            led_to = zip(*many.step(actions[stepped], rows[stepped]), strict=True)
             for k, i in np.argwhere(slots.active):
-                env, action = envs[k][i], actions[k, i]
                 if finite[k, i]:
-                    raw, reward, terminated, truncated, _ = env.step(
-                        action if action.ndim else action.item()
-                    )
+                    raw, reward, terminated, truncated = next(led_to)
                     slots.reward[k, i] = float(reward)
                     returns[k, i] += slots.reward[k, i]
                     slots.t[k, i] += 1
@@ -130,7 +130,7 @@ class Evaluator:
                         stacklevel=2,
                     )
                 if not (terminated or truncated or slots.t[k, i] == self._max_steps):
-                    obs[k, i] = self._encoded(raw, env)
+                    obs[k, i] = self._encoded(raw, many)
                     continue
                 done.append(
                     Episode(
@@ -147,19 +147,25 @@ class Evaluator:
                     slots.episode[k, i] = waiting[k]
                     slots.t[k, i] = 0
                     slots.reward[k, i] = returns[k, i] = 0.0
-                    obs[k, i] = self._reset(env, int(k), waiting[k])
+                    obs[k, i] = self._reset(many, rows[k, i], int(k), waiting[k])
                     waiting[k] += 1
                 else:
                     slots.active[k, i] = False
         return sorted(done, key=lambda e: (e.lane, e.episode))
 
-    def _reset(self, env: "gymnasium.Env[Any, Any]", lane: int, episode: int) -> Array:
-        raw, _ = env.reset(seed=episode_seed(self.seeds[lane], episode))
-        return self._encoded(raw, env)
+    def _made(self, size: int) -> Worlds:
+        """Environments for so many slots; those of a former call where they are enough."""
+        if self._worlds is None:
+            self._worlds = worlds(self._env_fn, size)
+        self._worlds.ensure(size)
+        return self._worlds
 
-    def _encoded(self, raw: Any, env: "gymnasium.Env[Any, Any]") -> Array:
+    def _reset(self, many: Worlds, row: int, lane: int, episode: int) -> Array:
+        return self._encoded(many.reset(int(row), episode_seed(self.seeds[lane], episode)), many)
+
+    def _encoded(self, raw: Any, many: Worlds) -> Array:
         array = self._encode(raw)
-        kind = env.observation_space.dtype
+        kind = many.observation_space.dtype
         if kind is None:  # of a composite space: wide enough for what later steps may return
             kind = np.result_type(array.dtype, np.float32)
         return as_declared(array, kind)

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import torch
-from gymnasium import Env
 from torch import Tensor
 
 from rlkit.core.boxes import as_declared, into_box
 from rlkit.core.errors import RunError
 from rlkit.core.spec import Spec
-from rlkit.envs.snapshot import SnapshotUnsupported, restore, snapshot
+from rlkit.envs.snapshot import SnapshotUnsupported
+from rlkit.envs.worlds import worlds
 from rlkit.eval.rollout import episode_seed
 from rlkit.run.task import Task
 
@@ -43,15 +43,16 @@ class Collector:
 
     def __init__(self, task: Task, spec: Spec, envs: int) -> None:
         self.task, self.spec = task, spec
-        self.envs: list[list[Env]] = [[task.make_env() for _ in range(envs)] for _ in spec.seeds]
         lead = (spec.lanes, envs)
+        self.worlds = worlds(task.make_env, spec.lanes * envs)  # by lane, then by environment
+        self._rows = np.arange(spec.lanes * envs).reshape(lead)
         self.episode = np.zeros(lead, np.int64)  # number of the episode under way
         self.returns, self.lengths = np.zeros(lead), np.zeros(lead, np.int64)  # of it so far
         # of the episodes finished since `take_finished`
         self.return_sums, self.length_sums = np.zeros(spec.lanes), np.zeros(spec.lanes)
         self.finished = np.zeros(spec.lanes, np.int64)
-        space = self.envs[0][0].observation_space
-        self.dtype = space.dtype  # of observations, whatever array an environment returns
+        # of observations, whatever array an environment returns
+        self.dtype = self.worlds.observation_space.dtype
         self.obs: np.ndarray = np.zeros(0, self.dtype)
 
     @property
@@ -60,14 +61,12 @@ class Collector:
         return self.obs.size > 0
 
     def close(self) -> None:
-        for lane in self.envs:
-            for env in lane:
-                env.close()
+        self.worlds.close()
 
     def reset(self) -> None:
         """Begin episode number `episode` in every environment."""
         self.returns[:], self.lengths[:] = 0, 0
-        first = [[self._begin(k, e) for e in range(len(lane))] for k, lane in enumerate(self.envs)]
+        first = [[self._begin(k, e) for e in range(len(lane))] for k, lane in enumerate(self._rows)]
         self.obs = np.array(first)
 
     def step(self, actions: np.ndarray) -> Step:
@@ -84,26 +83,26 @@ class Collector:
             )
         in_env = self._executed(actions)
         lead = self.episode.shape
-        reward = np.zeros(lead, np.float32)
-        terminated, truncated = np.zeros(lead, bool), np.zeros(lead, bool)
         before, after = self.obs, np.empty_like(self.obs)
-        now = after
-        for k, lane in enumerate(self.envs):
-            for e, env in enumerate(lane):
-                action = in_env[k, e]
-                raw, r, ended, cut, _ = env.step(action if action.ndim else action.item())
-                after[k, e] = self._encoded(raw)
-                reward[k, e], terminated[k, e], truncated[k, e] = r, ended, cut
-                if not (np.isfinite(reward[k, e]) and np.isfinite(after[k, e]).all()):
-                    raise RunError(self._broken(k, e, r, after[k, e]))
-                self.returns[k, e] += float(r)
-                self.lengths[k, e] += 1
-                if ended or cut:
-                    now = after.copy() if now is after else now
-                    now[k, e] = self._finish(k, e)
-                elif now is not after:
-                    now[k, e] = after[k, e]
-        self.obs = now
+        flat = in_env.reshape(-1, *in_env.shape[2:])
+        done = self.worlds.step(flat, self._rows.reshape(-1))
+        exact = done.reward.reshape(lead)
+        reward = exact.astype(np.float32)
+        terminated, truncated = done.terminated.reshape(lead), done.truncated.reshape(lead)
+        for (k, e), raw in zip(np.ndindex(lead), done.observations, strict=True):
+            after[k, e] = self._encoded(raw)
+        sound = np.isfinite(reward) & np.isfinite(after).reshape(*lead, -1).all(-1)
+        if not sound.all():
+            k, e = map(int, np.argwhere(~sound)[0])
+            raise RunError(self._broken(k, e, exact[k, e], after[k, e]))
+        self.returns += exact
+        self.lengths += 1
+        self.obs = after
+        over = np.argwhere(terminated | truncated)
+        if len(over):
+            self.obs = after.copy()
+            for k, e in over:
+                self.obs[k, e] = self._finish(int(k), int(e))
         scale, stored = self.task.transforms, actions
         if not self.spec.discrete:
             stored = scale.to_agent(in_env.reshape(actions.shape)).astype(np.float32, copy=False)
@@ -130,13 +129,12 @@ class Collector:
         tensors = {name: torch.from_numpy(np.array(getattr(self, name))) for name in _COUNTERS}
         meta: dict[str, Any] = {"unsupported": "", "snapshots": {}}
         try:
-            for k, lane in enumerate(self.envs):
-                for e, env in enumerate(lane):
-                    saved = snapshot(env)
-                    # through text, so that what is restored now and after a restart is the same
-                    meta["snapshots"][f"{k}.{e}"] = json.dumps(saved["meta"])
-                    for name, array in saved["arrays"].items():
-                        tensors[f"{k}.{e}.{name}"] = torch.from_numpy(array)
+            for (k, e), row in np.ndenumerate(self._rows):
+                saved = self.worlds.snapshot(int(row))
+                # through text, so that what is restored now and after a restart is the same
+                meta["snapshots"][f"{k}.{e}"] = json.dumps(saved["meta"])
+                for name, array in saved["arrays"].items():
+                    tensors[f"{k}.{e}.{name}"] = torch.from_numpy(array)
         except SnapshotUnsupported as error:
             meta = {"unsupported": str(error), "snapshots": {}}
             tensors = {name: t for name, t in tensors.items() if name in _COUNTERS}
@@ -146,33 +144,36 @@ class Collector:
         """Continue from `state`. Empty, or why every environment began a new episode instead."""
         for name in _COUNTERS:
             setattr(self, name, tensors[name].numpy().copy())
-        if meta["unsupported"]:
-            self.episode += 1  # the interrupted ones are lost
-            self.reset()
-            return str(meta["unsupported"])
-        for k, lane in enumerate(self.envs):
-            for e, env in enumerate(lane):
+        why = str(meta["unsupported"])
+        try:
+            for (k, e), row in np.ndenumerate(self._rows[: 0 if why else None]):
                 begin = f"{k}.{e}."
                 arrays = {
                     name.removeprefix(begin): t.numpy()
                     for name, t in tensors.items()
                     if name.startswith(begin)
                 }
-                restore(env, {"arrays": arrays, "meta": json.loads(meta["snapshots"][f"{k}.{e}"])})
-        return ""
+                saved = json.loads(meta["snapshots"][f"{k}.{e}"])
+                self.worlds.restore(int(row), {"arrays": arrays, "meta": saved})
+        except SnapshotUnsupported as error:
+            why = str(error)
+        if why:
+            self.episode += 1  # the interrupted ones are lost
+            self.reset()
+        return why
 
     def _begin(self, lane: int, env: int) -> np.ndarray:
         seed = episode_seed(
             self.spec.seeds[lane], int(self.episode[lane, env]), _FIRST_STREAM + env
         )
-        return self._encoded(self.envs[lane][env].reset(seed=seed)[0])
+        return self._encoded(self.worlds.reset(int(self._rows[lane, env]), seed))
 
     def _encoded(self, observation: Any) -> np.ndarray:
         return as_declared(self.task.encode(observation), self.dtype)
 
     def _executed(self, actions: np.ndarray) -> np.ndarray:
         """What the environments get of the agent's actions: inside their space, in its type."""
-        space, in_env = self.envs[0][0].action_space, self.task.to_env(actions)
+        space, in_env = self.worlds.action_space, self.task.to_env(actions)
         if not isinstance(space, gymnasium.spaces.Box):
             return in_env
         return into_box(in_env, space.low, space.high, space.dtype)
