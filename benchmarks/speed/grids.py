@@ -4,8 +4,8 @@ package, in turn in one process on one core.
     taskset -c 0 python benchmarks/speed/grids.py --out benchmarks/results/grids.json
 
 Uniform actions; an ended episode is followed by a new level within the count. 1024 grids at once
-for rlkit and envpool (one thread), one environment of the package. A ratio is the median over rounds
-of rlkit's rate by the other's in the round.
+for rlkit and envpool (one thread), one of the package. A ratio is the median over the rounds
+of the rate of rlkit by that of the other.
 """
 
 from __future__ import annotations
