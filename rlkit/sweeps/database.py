@@ -63,6 +63,8 @@ _REFUSED = {
     "SQLITE_LOCKED": "written: another process has had it locked for too long",
     "SQLITE_IOERR": "read or written: the disk fails",
 }
+# What a file that is none makes sqlite3 raise; the second where its own message quotes the file.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
 _PATIENCE = 120.0  # seconds to wait for another process's transaction
 
 
@@ -70,12 +72,12 @@ def connect(path: Path) -> sqlite3.Connection:
     """The file's tables, made or brought to this version where needed. Raises RunError."""
     try:
         base = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise told(path, error) from error
     base.text_factory = lambda data: data.decode(errors="replace")
     try:
         _prepare(base, path)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         base.close()
         raise told(path, error) from error
     except RunError:
@@ -98,7 +100,7 @@ def _prepare(base: sqlite3.Connection, path: Path) -> None:
     base.execute("commit")
 
 
-def told(path: Path, error: sqlite3.Error) -> RunError:
+def told(path: Path, error: Exception) -> RunError:
     """What SQLite raised, as an error that names file and cause."""
     name = getattr(error, "sqlite_errorname", None) or ""
     for known, words in _REFUSED.items():

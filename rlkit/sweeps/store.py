@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +58,7 @@ class Store:
         self.base.close()
         if self._lock is not None:
             owners.release(self.folder, self.owner, self._lock)
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, database.FAULTS):
             raise database.told(self.folder / FILE, error) from error
 
     @contextlib.contextmanager

@@ -234,6 +234,7 @@ def test_a_file_is_checked_against_the_environment_it_is_for(hopper_file: Path) 
         ("rlkit", []),
         ("env_spec", "{}"),
         ("dataset_id", "rlkit/other-v0"),
+        ("dataset_id", "text"),
         ("ref_min_score", "low"),
         (None, None),
     ],

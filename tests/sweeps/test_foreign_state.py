@@ -93,6 +93,21 @@ def test_a_damaged_state_file_is_named(tmp_path: Path, data: bytes) -> None:
         status(tmp_path)
 
 
+def test_a_damaged_schema_is_told_in_one_line_whatever_its_bytes(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True):
+        pass
+    good = (tmp_path / "sweep.sqlite").read_bytes()
+    at = good.index(b"id integer primary key")
+    for quote in (b'"  ', b'"\x82 '):  # a text that never ends, which SQLite quotes
+        (tmp_path / "sweep.sqlite").write_bytes(good[:at] + quote + good[at + 3 :])
+        with (
+            pytest.raises(RunError, match=r"sweep\.sqlite is damaged") as told,
+            Store(tmp_path) as s,
+        ):
+            s.recover()
+        assert len(str(told.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("code", "why"),
     [

@@ -102,8 +102,14 @@ def data_path(dataset: str | Path) -> Path | None:
 
 
 def read_raw(path: Path) -> Raw:
-    """Minari's metadata of the dataset in a folder."""
-    return read_json(path / METADATA_FILE_NAME, "the metadata of a Minari dataset", Raw)
+    """Minari's metadata of the dataset in a folder. Raises FileError naming what is wrong."""
+    file = path / METADATA_FILE_NAME
+    raw = read_json(file, "the metadata of a Minari dataset", Raw)
+    try:
+        check_id(raw["dataset_id"])
+    except ValueError as error:
+        raise FileError(f"{file}: {error}") from error
+    return raw
 
 
 def _is_id(name: str) -> bool:
