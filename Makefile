@@ -24,6 +24,8 @@ demo: $(VENV)/installed  ## Train IQL on a real MuJoCo dataset and show how well
 	    --normalise-obs --config.beta 0.3 --config.lr-decay-steps 12000 \
 	    --out $(DEMO)
 	@$(BIN)/rlkit export $(DEMO)
+	-@$(BIN)/rlkit video $(DEMO) --size 240
+	@$(BIN)/rlkit report $(DEMO)
 
 test: $(VENV)/installed-test  ## Run the test suite
 	$(BIN)/python -m pytest -q -n auto

@@ -11,7 +11,7 @@
     rlkit.solve      the optimal policy of a FiniteMDP, with certified bounds
     rlkit.simulate   many runs of a bandit policy, on compiled kernels
     rlkit.sweep      systems x tasks x seeds from a TOML file, resumable
-    rlkit.report     page, tables and pictures of a sweep
+    rlkit.report     page, tables and pictures of a sweep, or of runs
     rlkit.compare    whether two systems differ, or how many seeds would tell
 
 Rooms: `algos` (one file an algorithm, `algos.bandits`), `theory` (finite MDPs), `data`, `envs`,

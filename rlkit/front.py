@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rlkit.eval.records import Episode
     from rlkit.policy.policy import Policy
     from rlkit.reports.report import Written
+    from rlkit.reports.runs.page import Written as RunsWritten
     from rlkit.run.records.events import Callback
     from rlkit.run.records.progress import Reporter
     from rlkit.run.settings.options import Options
@@ -133,14 +134,23 @@ def sweep(
     return runner.sweep(asked, folder, engine=Local(workers), quiet=quiet)
 
 
-def report(folder: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None) -> Written:
-    """Page, Markdown and tables of a sweep's folder, written to `out` (by default its `report/`).
+def report(
+    *folders: str | os.PathLike[str], out: str | os.PathLike[str] | None = None
+) -> Written | RunsWritten:
+    """Page, Markdown and tables of a sweep's folder, written to `out` (by default its `report/`);
+    or the page of one or more run folders side by side (by default `report.html` in the first, of
+    several beside it). Its `page` says where, its `notices` what to know before reading it.
 
-    Raises UsageError where there is no sweep.
+    Raises UsageError or RunError where there is neither.
     """
     from rlkit.reports import results
     from rlkit.reports.report import write_report
+    from rlkit.reports.runs.page import write_page
+    from rlkit.run.records.folder import CONFIG
 
+    if len(folders) != 1 or (Path(folders[0]) / CONFIG).is_file():
+        return write_page(folders, out)
+    (folder,) = folders
     return write_report(results.read(Path(folder)), Path(out or Path(folder) / "report"))
 
 

@@ -1,4 +1,4 @@
-"""`rlkit report` and `rlkit compare`: what a sweep has come to, and what moved between two."""
+"""`rlkit report` and `rlkit compare`: what sweeps and runs have come to, and what moved."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ _SWEEP = "sweep file, or the folder of a sweep"
 
 @dataclass(frozen=True)
 class Report:
-    sweep: Annotated[Positional[str], arg(metavar="FILE|DIR", help=_SWEEP)]
+    paths: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="FILE|DIR..", help=f"{_SWEEP}; or one or more run folders, side by side"),
+    ]
     budget: Annotated[str | None, arg(metavar="NAME", help="budget of the sweep file")] = None
-    out: Annotated[str | None, arg(metavar="DIR", help="report/ in the sweep's folder")] = None
+    out: Annotated[
+        str | None,
+        arg(metavar="DIR", help="None: report/ in the sweep's folder, or the run folder itself"),
+    ] = None
     baseline: Annotated[
         str | None, arg(metavar="SYSTEM", help="system to take differences from; None: the first")
     ] = None
@@ -31,9 +37,19 @@ class Report:
 
 
 def report(argv: Sequence[str]) -> None:
-    """`rlkit report FILE|DIR [options]`."""
-    form = parse(Report, argv, "rlkit report", "Tables, pictures and warnings of a sweep.")
-    folder = sweep_folder(form.sweep, form.budget)
+    """`rlkit report FILE|DIR [options]`, `rlkit report RUN... [--out DIR]`."""
+    form = parse(
+        Report, argv, "rlkit report", "Tables, pictures and warnings: of a sweep, of runs."
+    )
+    if form.paths and all(is_run(path) for path in form.paths):
+        _report_runs(form)
+        return
+    if len(form.paths) != 1:
+        raise UsageError(
+            "rlkit report: give one sweep, or run folders to stand side by side"
+            + "".join(f"; {path} is no run folder" for path in form.paths if not is_run(path))[:200]
+        )
+    folder = sweep_folder(form.paths[0], form.budget)
     from rlkit.reports import exports, results
     from rlkit.reports.plain_text import text_table
     from rlkit.reports.report import summary, write_report
@@ -60,6 +76,20 @@ def report(argv: Sequence[str]) -> None:
     print(f"csv    {written.tables[0].parent}")
     for path in exports.export(read, kinds, out / "export"):
         print(f"export {path}")
+
+
+def _report_runs(form: Report) -> None:
+    """The page of runs, which has no tables to export and no baseline but the first."""
+    for name in ("budget", "baseline", "export"):
+        if getattr(form, name):
+            raise UsageError(f"rlkit report: --{name} is for sweeps; these are run folders")
+    from rlkit.reports.runs.page import write_page
+
+    written = write_page(form.paths, form.out)
+    if not form.quiet:
+        for text in written.notices:
+            print(f"note   {text}")
+    print(f"page   {written.page}")
 
 
 @dataclass(frozen=True)

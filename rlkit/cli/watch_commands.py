@@ -1,4 +1,4 @@
-"""`rlkit video`: what a policy does, for the eye."""
+"""`rlkit video` and `rlkit watch`: what a policy does, and how a training goes, for the eye."""
 
 from __future__ import annotations
 
@@ -72,3 +72,29 @@ def video(argv: Sequence[str]) -> None:
             f"{shown.length} steps, {shown.end}"
         )
     print(f"clip   {clip.path}")
+
+
+@dataclass(frozen=True)
+class Watch:
+    where: Annotated[
+        Positional[str],
+        arg(metavar="DIR|FILE", help="run folder, sweep file, or the folder of a sweep"),
+    ]
+    budget: Annotated[str | None, arg(metavar="NAME", help="budget of the sweep file")] = None
+    port: Annotated[int, arg(help="of this machine's own address; 0 takes a free one")] = 8787
+    every: Annotated[float, arg(help="seconds between looks at the records")] = 5.0
+
+
+def watch(argv: Sequence[str]) -> None:
+    """`rlkit watch DIR|FILE`, until interrupted."""
+    form = parse(Watch, argv, "rlkit watch", "Serve the page of a run or sweep while it trains.")
+    from rlkit.cli.report_command import sweep_folder
+    from rlkit.reports.watch import watch as serve
+
+    folder = sweep_folder(form.where, form.budget)
+    serve(
+        folder,
+        port=form.port,
+        every=form.every,
+        ready=lambda address: print(f"watch  {address}  (Ctrl-C ends it)", flush=True),
+    )

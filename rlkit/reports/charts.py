@@ -61,6 +61,7 @@ def lines(picture: Picture, numbers: Mapping[System, int]) -> str:
     """Lines with bands; `numbers` gives each system its place among the colours."""
     all_x = np.concatenate([line.x for line in picture.lines])
     heights = [np.concatenate([b.point, b.low, b.high]) for b in (line.y for line in picture.lines)]
+    heights += [line.single.reshape(-1) for line in picture.lines if line.single is not None]
     all_y = np.concatenate(heights)
     all_y = all_y[np.isfinite(all_y)]
     low, high = float(all_y.min()), float(all_y.max())
@@ -85,13 +86,17 @@ def lines(picture: Picture, numbers: Mapping[System, int]) -> str:
     parts.append(_text(frame.right, HEIGHT - 3, picture.x_label, anchor="end"))
     for height, label in marks:
         parts.append(_line(frame.left, frame.y(height), frame.right, frame.y(height), "m", "3 3"))
-        text = f"score {label}"
-        parts.append(_text(frame.right, frame.y(height) - 3, text, anchor="end"))
+        parts.append(_text(frame.right, frame.y(height) - 3, label, anchor="end"))
     for line in picture.lines:
         colour, dash = ink(numbers[line.system])
         if np.isfinite(line.y.low).all():
             around = _path(frame, np.r_[line.x, line.x[::-1]], np.r_[line.y.low, line.y.high[::-1]])
             parts.append(f'<path d="{around}Z" fill="{colour}" fill-opacity=".16"/>')
+        for one in () if line.single is None else line.single:
+            parts.append(
+                f'<path d="{_path(frame, line.x, one)}" fill="none" stroke="{colour}" '
+                'stroke-width=".8" stroke-opacity=".45"/>'
+            )
     for line in picture.lines:
         colour, dash = ink(numbers[line.system])
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
@@ -136,6 +141,40 @@ def intervals(title: str, rows: Sequence[tuple[str, Interval, int]]) -> str:
             f'<circle cx="{frame.x(interval.point):.1f}" cy="{y}" r="3.5" fill="{colour}">'
             f"<title>{escape(label)}: {escape(str(interval))}</title></circle>"
         )
+    return _svg(title, height, parts)
+
+
+def strips(title: str, rows: Sequence[tuple[str, Array, int]], x_label: str = "") -> str:
+    """Every value of a row as a point, the mean as a stroke: label, values, place of its colour."""
+    letters = min(max(len(label) for label, _, _ in rows), 22)
+    finite = np.concatenate([values[np.isfinite(values)] for _, values, _ in rows])
+    low, high = float(finite.min()), float(finite.max())
+    pad = 0.04 * (high - low if differ(low, high) else abs(high) or 1.0)
+    height = 24 + 20 * len(rows) + 24 + (14 if x_label else 0)
+    bottom = 24 + 20 * len(rows)
+    frame = _Frame(12 + _LETTER * letters, WIDTH - 14, 24, bottom, low - pad, high + pad, 0, 1)
+    parts = [_text(0, 15, title, "t")]
+    at = ticks(low - pad, high + pad, 4)
+    for x in at:
+        if low - pad <= x <= high + pad:
+            parts.append(_line(frame.x(x), frame.top, frame.x(x), frame.bottom, "g"))
+            label = tick_label(x, at[1] - at[0])
+            parts.append(_text(frame.x(x), frame.bottom + 15, label, anchor="middle"))
+    for k, (label, values, number) in enumerate(rows):
+        y, (colour, _) = frame.top + 20 * k + 12, ink(number)
+        short = label if len(label) <= letters else label[: letters - 1] + "…"
+        parts.append(_text(frame.left - 8, y + 4, short, "k", anchor="end"))
+        known = values[np.isfinite(values)]
+        dots = "".join(f"M{frame.x(v):.1f} {y}h0" for v in known)
+        if dots:
+            middle = frame.x(float(known.mean()))
+            parts.append(
+                f'<path d="{dots}" stroke="{colour}" stroke-width="7" stroke-linecap="round" '
+                f'stroke-opacity=".4"/><path d="M{middle:.1f} {y - 7}v14" stroke="{colour}" '
+                f'stroke-width="2"><title>{escape(label)}: mean of {len(known)}</title></path>'
+            )
+    if x_label:
+        parts.append(_text(frame.right, height - 3, x_label, anchor="end"))
     return _svg(title, height, parts)
 
 

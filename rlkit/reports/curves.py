@@ -27,6 +27,7 @@ class Line(NamedTuple):
     x: Array  # [T]
     y: Band  # [T]; without bounds for one run
     seeds: int
+    single: Array | None = None  # [S, T] of the seeds, drawn thin
 
 
 class Picture(NamedTuple):
@@ -50,7 +51,11 @@ def task_pictures(results: Results, systems: Sequence[System]) -> list[Picture]:
                 by_unit.setdefault(runs[system].unit, []).append(line)
         for unit, lines in by_unit.items():
             some = runs[lines[0].system]
-            marks = tuple(zip(some.reference, ("0", "1"), strict=True)) if some.reference else ()
+            marks = (
+                tuple(zip(some.reference, ("score 0", "score 1"), strict=True))
+                if some.reference
+                else ()
+            )
             y_label = f"mean {some.measure}"
             found.append(Picture(task, unit, y_label, lines, task, marks))
     return found

@@ -52,7 +52,7 @@ def page(parts: Parts) -> str:
     if parts.totals.rows:
         pictures = [charts.lines(p, numbers) for p in parts.total_pictures]
         body = table(parts.totals) + figures(_interval_charts(parts))
-        body += legend(parts) + figures(pictures) if pictures else ""
+        body += legend(found.drawn) + figures(pictures) if pictures else ""
         sections.append(("totals", "Over all tasks", body))
     if parts.improvement.rows:
         sections.append(("improvement", parts.improvement.title, table(parts.improvement)))
@@ -74,19 +74,26 @@ def page(parts: Parts) -> str:
         sections.append(("damaged", "Run folders that cannot be read", table(sheet)))
     how = "".join(f"<p>{escape(text)}</p>" for text in parts.how)
     sections.append(("how", "How to read this", how))
-    nav = "".join(f'<a href="#{key}">{escape(title)}</a>' for key, title, _ in sections)
-    warned = "".join(f"<li>{escape(text)}</li>" for text in parts.notices)
+    return document(parts.title, parts.summary, parts.notices, sections)
+
+
+def document(
+    title: str, summary: str, notices: Sequence[str], sections: Sequence[tuple[str, str, str]]
+) -> str:
+    """A whole page of sections (anchor, title, HTML), with what to know of it before them."""
+    nav = "".join(f'<a href="#{key}">{escape(head)}</a>' for key, head, _ in sections)
+    warned = "".join(f"<li>{escape(text)}</li>" for text in notices)
     notes = f'<aside class="notes"><ul>{warned}</ul></aside>' if warned else ""
     body = "".join(
-        f'<section id="{key}"><h2>{escape(title)}</h2>{text}</section>'
-        for key, title, text in sections
+        f'<section id="{key}"><h2>{escape(head)}</h2>{text}</section>'
+        for key, head, text in sections
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(parts.title)}</title><style>{charts.style()}{CSS}</style></head>\n<body>"
-        f"<header><h1>{escape(parts.title)}</h1><p>{escape(parts.summary)}</p></header>{notes}"
+        f"<title>{escape(title)}</title><style>{charts.style()}{CSS}</style></head>\n<body>"
+        f"<header><h1>{escape(title)}</h1><p>{escape(summary)}</p></header>{notes}"
         f"<nav>{nav}</nav><main>{body}</main></body></html>\n"
     )
 
@@ -145,10 +152,10 @@ def folded(summary: str, body: str, rows: int) -> str:
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
-def legend(parts: Parts) -> str:
+def legend(systems: Sequence[System]) -> str:
     """Line samples with the systems' names, the same for all pictures."""
     samples = []
-    for k, system in enumerate(parts.found.drawn):
+    for k, system in enumerate(systems):
         colour, dash = charts.ink(k)
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         samples.append(
@@ -176,7 +183,7 @@ def _interval_charts(parts: Parts) -> list[str]:
 
 def _tasks(parts: Parts, numbers: dict[System, int]) -> str:
     """Tables by task, each beside its curves."""
-    out = [legend(parts)] if parts.task_pictures else []
+    out = [legend(parts.found.drawn)] if parts.task_pictures else []
     if len(parts.found.drawn) < len(parts.found.results.systems):
         out.append(
             f'<p class="note">Curves are of {len(parts.found.drawn)} systems: those with the best '
@@ -200,20 +207,21 @@ def _configurations(parts: Parts) -> str:
     results = parts.found.results
     out = []
     for system, (common, by_task) in parts.configurations.items():
-        inner = table(_options(("Option", "value"), common.items())) if common else ""
+        inner = table(plain(("Option", "value"), common.items())) if common else ""
         if by_task:
             tasks = [t for t in results.tasks if any(t in values for values in by_task.values())]
             rows = [
                 (name, *(values.get(task, "–") for task in tasks))
                 for name, values in by_task.items()
             ]
-            inner += "<h4>Differing by task</h4>" + table(_options(("Option", *tasks), rows))
+            inner += "<h4>Differing by task</h4>" + table(plain(("Option", *tasks), rows))
         inner = inner or "<p>Nothing is recorded.</p>"
         out.append(f"<details><summary>{escape(system.label)}</summary>{inner}</details>")
     return "".join(out)
 
 
-def _options(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> Sheet:
+def plain(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> Sheet:
+    """A sheet of text alone."""
     entries = [tuple(Entry(text) for text in row) for row in rows]
     return Sheet("", "", head, entries, names=len(head))
 
@@ -244,7 +252,7 @@ def _versions(parts: Parts) -> str:
         )
     if common:
         what = "Alike in all runs" if differing else "All runs were made with"
-        inner = table(_options(("Entry", "value"), common.items()))
+        inner = table(plain(("Entry", "value"), common.items()))
         out += f"<details><summary>{what}</summary>{inner}</details>"
     return out or "<p>Nothing is recorded.</p>"
 

@@ -44,6 +44,9 @@ tr:target>*{background:var(--note)}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr));
 gap:26px 34px;margin-top:20px}
 figure{margin:0}figure svg{display:block;width:100%;max-width:440px;height:auto;overflow:visible}
+.clips{display:grid;gap:26px;margin-top:16px}.clips video,.clips img{display:block;max-width:100%;
+height:auto;border:1px solid var(--line);border-radius:3px}
+figcaption{font-size:13.5px;color:var(--faint);margin:6px 0 0;max-width:100ch}
 .pair{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,400px);
 gap:14px 44px;align-items:start}
 .pair .figures{margin-top:4px}

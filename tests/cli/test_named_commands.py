@@ -179,11 +179,11 @@ _ROOMS = {  # what a message of a room may advise, where it names no command
     "rlkit/cli/report_command.py": ("report", "compare"),
     "rlkit/cli/runs_command.py": ("compare", "plot", "train"),
     "rlkit/cli/solve_command.py": ("solve",),
-    "rlkit/cli/watch_commands.py": ("video",),
+    "rlkit/cli/watch_commands.py": ("video", "watch"),
     "rlkit/cli/sweep_command.py": ("sweep", "status"),
     "rlkit/cli/": ("train", "resume", "eval", "export"),
     "rlkit/sweeps/": ("sweep", "status"),
-    "rlkit/reports/": ("report", "compare"),
+    "rlkit/reports/": ("report", "compare", "watch"),
     "rlkit/data/": ("dataset", "train", "eval", "resume", "export"),
     "rlkit/": ("train", "resume", "eval", "export", "dataset"),
 }

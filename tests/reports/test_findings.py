@@ -160,7 +160,7 @@ def test_differences_pair_the_seeds_both_have(tmp_path: Path) -> None:
 def test_curves_are_bands_that_draw_whole_runs(sweep: Results) -> None:
     x, y = task_pictures(sweep, sweep.systems)
     assert (x.title, y.title, y.x_label) == ("x", "y", "Environment steps")
-    assert y.marks == ((1.0, "0"), (21.0, "1"))
+    assert y.marks == ((1.0, "score 0"), (21.0, "score 1"))
     for s, line in enumerate(y.lines):
         band = st.curve_band(CURVES[s, :, 1][:, None], st.mean, reps=2_000)
         assert_allclose(line.x, [10, 20, 30, 40])

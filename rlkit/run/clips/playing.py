@@ -33,12 +33,15 @@ from rlkit.run.policies.export import from_run
 _PICTURE = "rgb_array"
 
 
+Act = Callable[[Any, bool, float], Any]  # observation, whether it is the first, last reward
+
+
 @dataclass(frozen=True)
 class Player:
     """A policy and where it plays."""
 
     name: str  # what it is called above the picture
-    act: Callable[[Any], Any]  # one observation -> one action
+    begin: Callable[[], Act]  # what acts in one episode
     make_env: Callable[..., gymnasium.Env]
     seed: int  # of the lane: start states follow from it
     lane: int
@@ -91,13 +94,19 @@ def player(
         card.spaces,
     )
 
-    def act(obs: Any) -> Any:
-        return found.act(np.asarray(obs).reshape(card.obs_shape))
+    def begin() -> Act:
+        if not isinstance(found, Policy) or not found.card.history:
+            return lambda obs, first, reward: found.act(np.asarray(obs).reshape(card.obs_shape))
+        # episodes are drawn side by side, and such a policy remembers one of them
+        own = from_run(path, lane=card.lane, checkpoint=card.step)
+        return lambda obs, first, reward: own.act(
+            np.asarray(obs).reshape(card.obs_shape), first=first, reward=reward
+        )
 
     where = env or card.env
     name = f"{card.algo} {where}" if where else card.algo
     fps = check_drawing(make_env, where or str(path))
-    return Player(name, act, make_env, card.seed, card.lane, card.step, fps, longest(make_env))
+    return Player(name, begin, make_env, card.seed, card.lane, card.step, fps, longest(make_env))
 
 
 def _of_sb3(path: Path, env: str | None) -> Player:
@@ -109,8 +118,12 @@ def _of_sb3(path: Path, env: str | None) -> Player:
         return make(env, **kwargs)
 
     fps = check_drawing(make_env, env)
-    act = acting.begin(generator(0, "behaviour", 0))
-    return Player(f"{acting.name} {env}", act, make_env, 0, 0, -1, fps, longest(make_env))
+
+    def begin() -> Act:
+        act = acting.begin(generator(0, "behaviour", 0))
+        return lambda obs, first, reward: act(obs)
+
+    return Player(f"{acting.name} {env}", begin, make_env, 0, 0, -1, fps, longest(make_env))
 
 
 def check_drawing(make_env: Callable[..., gymnasium.Env], name: str) -> float:
@@ -145,21 +158,23 @@ def play(
     player: Player, env: gymnasium.Env, seed: int, wanted: Callable[[int], bool]
 ) -> Iterator[Moment]:
     """One whole episode from its reset on; a picture at the steps that are `wanted`."""
+    act = player.begin()
     raw, _ = env.reset(seed=seed)
-    t, total, end = 0, 0.0, ""
+    t, total, reward, end = 0, 0.0, 0.0, ""
     while True:
         yield Moment(t, total, _picture(env) if wanted(t) else None, end)
         if end:
             return
-        action = player.act(as_declared(raw, env.observation_space.dtype))
+        action = act(as_declared(raw, env.observation_space.dtype), t == 0, reward)
         if not np.isfinite(action).all():
             total, end = math.nan, "lost"
             continue
         action = executable(env.action_space, action)
         if isinstance(action, np.ndarray) and not action.ndim:
             action = action.item()
-        raw, reward, terminated, truncated, _ = env.step(action)
-        t, total = t + 1, total + float(reward)
+        raw, given, terminated, truncated, _ = env.step(action)
+        reward = float(given)
+        t, total = t + 1, total + reward
         cut = truncated or t == player.limit
         end = "terminated" if terminated else "truncated" if cut else ""
 

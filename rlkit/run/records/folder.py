@@ -4,7 +4,7 @@
     versions.json   packages, commit, hardware at the start
     progress.jsonl  losses and training returns        episodes.csv   every evaluation episode
     checkpoints/step_000010000/group_0/{agent,replay,envs}.safetensors + checkpoint.json
-    plots/  video/  made on demand
+    plots/  video/  report.html         made on demand
 
 A step's folder holds one checkpoint for each group of lanes and appears when all are written.
 The newest ones are whole; of older ones only policies that are some lane's best are kept.
