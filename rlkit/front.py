@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
     from rlkit.eval.comparison import Comparison
     from rlkit.eval.records import Episode
+    from rlkit.policy.onnx_file import OnnxPolicy
     from rlkit.policy.policy import Policy
     from rlkit.reports.report import Written
     from rlkit.reports.runs.page import Written as RunsWritten
@@ -76,13 +77,15 @@ def evaluate(path: str | os.PathLike[str], episodes: int = 100, **options: Any) 
 
 def load(
     path: str | os.PathLike[str], *, lane: int | None = None, checkpoint: str | int = "best"
-) -> Policy:
+) -> Policy | OnnxPolicy:
     """The policy of a run folder, or of a file that `rlkit.export` wrote; it has `act(obs)`.
 
     Of a run folder, `checkpoint` is "best", "last" or a step, and `lane` counts from 0 (the lane
     with the best evaluation when None); both are fixed in a file, which needs numpy and
-    safetensors only. Raises RlkitError for a path that is neither.
+    safetensors only (one that ends in .onnx: onnxruntime). Raises RlkitError for a path that is
+    neither.
     """
+    from rlkit.policy import onnx_file
     from rlkit.policy.policy import Policy
 
     place = Path(path)
@@ -90,7 +93,7 @@ def load(
         from rlkit.run.policies.export import from_run
 
         return from_run(place, lane=lane, checkpoint=checkpoint)
-    return Policy.load(place)
+    return onnx_file.load(place) if place.suffix == ".onnx" else Policy.load(place)
 
 
 def dataset(name: str | os.PathLike[str], *, build: bool = True) -> EpisodeStore:

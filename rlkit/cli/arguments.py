@@ -20,6 +20,8 @@ from rlkit.core.synonyms import SHORT
 
 Form = TypeVar("Form")
 
+_NUMBER = re.compile(r"\d[\d._]*(e-?\d+)?", re.IGNORECASE)
+
 TRUST = "import the code that files name (environments, algorithms)"  # help of --trust
 
 
@@ -42,7 +44,7 @@ def parse(form: type[Form], argv: Sequence[str], command: str, description: str)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise UsageError(f"{command}: {_first_words(said.getvalue())}") from None
+        raise UsageError(f"{command}: {_first_words(said.getvalue())}{_apart(argv)}") from None
 
 
 _RULES = tyro.constructors.ConstructorRegistry()
@@ -184,7 +186,10 @@ def _list_of(kind: type, metavar: str, single: bool) -> Any:
     """A parser of "1,2,3"; one value alone stays a number when `single`."""
 
     def read(words: list[str]) -> Any:
-        values = tuple(_READ.get(kind, kind)(word) for word in words[0].split(","))
+        text = words[0].strip()
+        if text[:1] + text[-1:] in ("[]", "()"):  # as Python, JSON and TOML write it
+            text = text[1:-1].strip().removesuffix(",")
+        values = tuple(_READ.get(kind, kind)(word.strip()) for word in text.split(","))
         return values[0] if single and len(values) == 1 else values
 
     def show(value: Any) -> list[str]:
@@ -235,15 +240,23 @@ def _is_positional(kind: Any) -> bool:
     return any("Positional" in str(mark) for mark in marks)
 
 
+def _apart(argv: Sequence[str]) -> str:
+    """How several values are written, where numbers stand side by side."""
+    for first, second, third in zip(argv, argv[1:], argv[2:], strict=False):
+        if first.startswith("-") and _NUMBER.fullmatch(second) and _NUMBER.fullmatch(third):
+            return f"; several values are written with commas: {first} {second},{third}"
+    return ""
+
+
 def _first_words(box: str) -> str:
-    """The message in a box that tyro has drawn, without frame, title and the rest."""
-    words = []
-    for line in box.splitlines():
-        inner = line.strip().strip("│").strip()
-        if inner.startswith("─"):
-            break
-        if inner and not line.startswith(("╭", "╰")):
-            words.append(inner)
+    """The message in a box that tyro has drawn, without frame, title and the rest.
+
+    Where the terminal has no Unicode the box is of spaces, with a rule below its title.
+    """
+    lines = [line.strip(" │") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    rules = [k for k, line in enumerate(lines) if line and not line.strip("─-")]
+    first = rules.pop(0) + 1 if rules and "╭" not in box else 0
+    words = [line for line in lines[first : rules[0] if rules else None] if line]
     text = " ".join(words) or "cannot read the arguments"
     # of an option that may be None, tyro tells what each type says
     return re.sub(r"no type matching .*<class '(?:int|float)'>: ", "", text)

@@ -184,6 +184,11 @@ def evaluate(argv: Sequence[str]) -> None:
     from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 
     path, dataset = Path(form.policy), None
+    if path.is_file() and (form.lane is not None or form.checkpoint != "best"):
+        raise UsageError(
+            f"rlkit eval: {path} holds one lane at one step: --lane and --checkpoint are for the "
+            "folder of a run"
+        )
     with trusting(form.trust):
         guide = _guide(form)
         if path.is_dir():

@@ -7,6 +7,7 @@ Exit codes: 0, 1 for a failure, 2 for a usage error, 130 when interrupted.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Greek gets question marks
+            stream.reconfigure(errors="replace")
     try:
         run(words)
     except SystemExit as stop:  # help has been printed

@@ -56,7 +56,7 @@ class Range(NamedTuple):
     def holds(self, x: float) -> bool:
         above = x > self.low if self.excluded in ("low", "both") else x >= self.low
         below = x < self.high if self.excluded in ("high", "both") else x <= self.high
-        return above and below and (math.isfinite(x) or not self.finite)
+        return above and below and (not self.finite or isinstance(x, int) or math.isfinite(x))
 
 
 Real = Annotated[float, Range("be a finite number")]
@@ -70,8 +70,11 @@ HalfShare = Annotated[float, Range("be at least 0 and below 0.5", 0, 0.5, "high"
 Count = Annotated[int, Range("be at least 1", 1)]
 Several = Annotated[int, Range("be at least 2", 2)]
 Natural = Annotated[int, Range("not be negative", 0)]
+Threads = Annotated[int, Range("lie in 1..1024", 1, 1024)]  # more end a process without a word
+Seed = Annotated[int, Range("lie in 0..2**63-1", 0, 2**63 - 1)]
 NonNegatives = tuple[NonNegative, ...]
 Naturals = tuple[Natural, ...]
+Seeds = tuple[Seed, ...]
 Widths = tuple[Count, ...]  # of hidden layers
 
 _ORDERS = {"<": operator.lt, "<=": operator.le}
@@ -193,13 +196,15 @@ def _number(name: str, value: Any, kind: type, allowed: Range | None) -> Any:
     if kind is float and _is_tensor(value):  # of lanes, checked as a tuple before
         return value
     plain = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if plain and kind is int and math.isfinite(value) and value == int(value):
+    if plain and kind is int and (type(value) is int or math.isfinite(value)) and value % 1 == 0:
         value = value if type(value) is int else int(value)
     elif not plain or kind is int:
         what = "a whole number" if kind is int else "a number"
         raise UsageError(f"{name} is {value!r}; it must be {what}")
     elif not isinstance(value, int | float):  # one of numpy's
         value = float(value)
+    if kind is int and not -(2**63) <= value < 2**63:
+        raise UsageError(f"{name} has {len(str(abs(value)))} digits; it must be below 2**63")
     if not (allowed or get_args(Real)[1]).holds(value):
         words = "be a finite number" if allowed is None else allowed.words
         raise UsageError(f"{name} is {value!r}; it must {words}")

@@ -265,14 +265,15 @@ def check_size(path: str | Path, declared: int, stored: int, packed: bool = True
         raise FileError(
             f"{path} is damaged: it declares {declared:,} bytes of numbers and holds {stored:,}"
         )
-    if declared > _memory() // 2:
+    if declared > memory() // 2:
         raise FileError(
             f"{path} would take {declared / 1e9:.1f} GB of memory, of which this machine has "
-            f"{_memory() / 1e9:.1f}; split it, or read it on a larger machine"
+            f"{memory() / 1e9:.1f}; split it, or read it on a larger machine"
         )
 
 
-def _memory() -> int:
+def memory() -> int:
+    """Bytes of memory of this machine."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not a POSIX system

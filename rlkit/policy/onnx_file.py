@@ -35,8 +35,17 @@ class OnnxPolicy:
         self.transforms = Transforms()  # they are inside the graph
 
     def act(self, obs: Any) -> Array:
-        """Actions of a batch of observations `[N, *obs]`."""
-        return self.session.run(None, {"obs": np.asarray(obs, np.float32)})[0]
+        """Actions of one observation `[*obs]` or a batch `[N, *obs]`, shaped accordingly. Raises
+        ValueError for an observation of another shape."""
+        given, shape = np.asarray(obs, np.float32), self.card.obs_shape
+        single = given.shape == shape
+        batch = given[None] if single else given
+        if batch.shape != (len(batch), *shape):
+            raise ValueError(
+                f"observations have shape {given.shape}; the policy takes {shape} or (N, *{shape})"
+            )
+        actions = self.session.run(None, {"obs": batch})[0]
+        return actions[0] if single else actions
 
 
 def describe(card: Card) -> str:

@@ -77,7 +77,7 @@ class Task:
             return action + self.action_start
         kind = "float32" if self.spaces is None else self.spaces["action"]["dtype"]
         scaled = self.transforms.to_env(action, kind)
-        return scaled.reshape(*action.shape[:-1], *self.action_shape)
+        return scaled.reshape((*action.shape[:-1], *self.action_shape))
 
     def spec(self, seeds: tuple[int, ...], device: str = "cpu") -> Spec:
         """What the agent is told, for these lanes."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,17 @@ def error_of(line: str, capsys: Output) -> str:
         (f"{SAC} --steps 0.5", "'0.5' is not a whole number"),
         ("solve forest --gamma nan", "'nan' is not a finite number"),
         ("bandit --horizon 1e3.5", "'1e3.5' is not a whole number"),
+        (f"{SAC} --config.hidden 8 8", "written with commas: --config.hidden 8,8"),
+        (f"{SAC} --seeds {2**64}", "it must lie in 0..2**63-1"),
+        (f"{SAC} --steps {'9' * 400}", "steps has 400 digits; it must be below 2**63"),
+        (f"{SAC} --threads 100000", "threads is 100000; it must lie in 1..1024"),
+        (f"{SAC} --steps 40 --envs 64", "envs is 64"),
+        (f"{SAC} --mix 0.3", "mix needs a dataset"),
+        ("train sac --env Pendulum-v1 --device meta", "device 'meta' cannot be used here"),
+        ("train sac --env Pendulum-v1 --device gpu", "device 'gpu' cannot be used here"),
+        ("train sac --env Pendulum-v1 --capacity 1e15", "capacity 1,000,000,000,000,000 would"),
+        ("train sac --env Pendulum-v1 --config.batch-size 1e15", "batch_size 1,000,000,000"),
+        ("train sac --env Pendulum-v1 --config.hidden 1e7,1e7", "hidden 10000000, 10000000"),
     ],
 )
 def test_impossible_values(line: str, says: str, capsys: Output, tmp_path: Path) -> None:
@@ -71,6 +85,45 @@ def test_impossible_values(line: str, says: str, capsys: Output, tmp_path: Path)
 )
 def test_options_of_other_libraries(line: str, ours: str, capsys: Output) -> None:
     assert f"did you mean '{ours}'?" in error_of(line, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "ours"),
+    [
+        ("train redq", "sac --preset redq"),
+        ("train SAC-N", "sac --preset sac_n"),
+        ("bandit --policies thompson", "'ts_beta'"),
+        ("solve forest --method value_iteration", "'vi'"),
+    ],
+)
+def test_names_of_other_libraries(line: str, ours: str, capsys: Output) -> None:
+    assert ours in error_of(line, capsys)
+
+
+@pytest.mark.parametrize("widths", ["[8, 8]", "(8,8)", "[8,8,]", " 8, 8"])
+def test_lists_as_other_languages_write_them(
+    widths: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Options] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rlkit.run.train.train", asked.append)
+    assert main([*SAC.split(), "--config.hidden", widths]) == 1  # there is no result to print
+    assert asked[0].config.hidden == (8, 8)
+
+
+def test_a_terminal_without_unicode() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "rlkit"]
+    wrong = subprocess.run(
+        [*command, *SAC.split(), "--steps", "nan"], env=environment, capture_output=True, text=True
+    )
+    said = "rlkit: error: rlkit train sac: Error parsing --steps: 'nan' is not a whole number\n"
+    assert wrong.stderr == said
+    helped = subprocess.run(
+        [*command, "train", "--help"], env=environment, capture_output=True, text=True
+    )
+    assert helped.returncode == 0
+    assert "--weighting-alpha" in helped.stdout
 
 
 @pytest.mark.parametrize(

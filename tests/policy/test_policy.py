@@ -153,6 +153,10 @@ def test_onnx_gives_the_same_actions(run: Path) -> None:
         np.testing.assert_allclose(session.run(None, {"obs": obs})[0], ours.act(obs), atol=1e-4)
     about = json.loads(session.get_modelmeta().custom_metadata_map["rlkit"])
     assert about["seed"] == ours.card.seed
+    loaded = rlkit.load(made.path)
+    np.testing.assert_array_equal(loaded.act(obs[0]), loaded.act(obs)[0])
+    with pytest.raises(ValueError, match=r"shape \(3,\); the policy takes \(4,\)"):
+        loaded.act(np.zeros(3))
 
 
 @pytest.fixture

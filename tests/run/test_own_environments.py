@@ -137,7 +137,8 @@ def test_actions_are_of_the_space_wherever_they_are_made(
     record(envs, lambda obs: np.repeat(wild[0], 2, 0), steps=4)
 
 
-@pytest.mark.parametrize("box", BOXES[:3], ids=str)
+@pytest.mark.parametrize("box", [*BOXES[:3], spaces.Box(-0.3, 0.3, (), np.float64)], ids=str)
+@pytest.mark.filterwarnings("ignore:.*Casting input x to numpy array")  # of gymnasium: a scalar
 def test_exported_policies_act_inside_the_space(
     box: spaces.Box, register: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -155,6 +156,37 @@ def test_exported_policies_act_inside_the_space(
     for action in (*policy.act(obs), *policy.act(obs, False), *session.run(None, {"obs": obs})[0]):
         assert box.contains(action)
     assert np.isfinite([e.return_ for e in evaluate_file(file, 1)]).all()
+
+
+def test_observations_of_another_kind_are_refused_though_flat_they_are_alike(
+    register: Callable[..., str], tmp_path: Path
+) -> None:
+    class Parts(Halves):
+        def __init__(self, space: spaces.Space) -> None:
+            super().__init__(spaces.Box(-1, 1, (1,), np.float32))
+            self.observation_space = space
+            space.seed(0)
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            return self.observation_space.sample(), super().reset(seed=seed)[1]
+
+        def step(self, action: Any) -> Any:
+            return self.observation_space.sample(), *super().step(action)[1:]
+
+    one, two = spaces.Discrete(2), spaces.Discrete(3)
+    names = [
+        register(lambda space=space: Parts(space))
+        for space in (spaces.Dict(a=one, b=two), spaces.Tuple((one, two)), spaces.Discrete(5))
+    ]
+    options = Options(
+        "sac", env=names[0], steps=4, warmup=4, utd=0, out=str(tmp_path / "run"), engine="eager",
+        eval_episodes=1, quiet=True, config=SMALL,
+    )  # fmt: skip
+    train(options)
+    evaluate_run(tmp_path / "run", 1)
+    for other, kind in zip(names[1:], ("Tuple", "Discrete"), strict=True):
+        with pytest.raises(UsageError, match=f"observations: {kind} here, Dict there"):
+            evaluate_run(tmp_path / "run", 1, env=other)
 
 
 # --- the environment travels --------------------------------------------------------------------

@@ -7,7 +7,7 @@ from types import ModuleType
 from rlkit.core import trust
 from rlkit.core.errors import UsageError
 from rlkit.core.nearest import suggestion
-from rlkit.run.settings.fits import SB3, algorithms
+from rlkit.run.settings.fits import SB3, algorithms, preset
 
 
 def algorithm(name: str) -> ModuleType:
@@ -25,7 +25,10 @@ def algorithm(name: str) -> ModuleType:
     except ImportError as error:
         if error.name is None or not f"{path}.".startswith(f"{error.name}."):
             raise UsageError(f"algorithm {name!r}: {error}") from error
-        near = suggestion(name, [*algorithms(), *SB3])
+        if (found := preset(name)) is not None:
+            near = f"; it is a preset: {found[0]} --preset {found[1]}"
+        else:
+            near = suggestion(name, [*algorithms(), *SB3])
         raise UsageError(f"unknown algorithm {name!r}{near}") from None
     for part in ("Config", "Agent"):
         if not hasattr(module, part):

@@ -50,6 +50,21 @@ def shipped(name: str) -> tuple[str, ...]:
     return ()
 
 
+def preset(word: str) -> tuple[str, str] | None:
+    """(algorithm, preset) of a preset's name, whatever its case and dashes; None for another."""
+    plain = word.casefold().replace("-", "_")
+    for name in algorithms():
+        for node in _tree(name).body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if ast.unparse(target) == "PRESETS" and isinstance(node.value, ast.Dict):
+                keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+                if plain in keys:
+                    return name, plain
+    return None
+
+
 def title(name: str) -> str:
     """Name and paper from an algorithm's docstring, or its first sentence; without importing it."""
     if name in SB3:

@@ -15,10 +15,11 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.ranges import (
     Count,
     Natural,
-    Naturals,
     NonNegative,
     OpenShare,
     Positive,
+    Seeds,
+    Threads,
     checked,
     declared,
 )
@@ -59,7 +60,7 @@ class Options:
     env: str | None = None  # gymnasium id; beside a dataset: where to evaluate
     online: bool = False  # dataset and environment: act and learn in the environment too
     steps: Count = 100_000  # updates offline, environment steps a lane online
-    seeds: Naturals = (0,)  # one lane each
+    seeds: Seeds = (0,)  # one lane each
     out: str | None = None  # run folder; None: runs/<algo>-<task>-<hash>
     device: str = "cpu"  # as torch names it
     engine: Mode = "auto"  # of updates: auto chooses
@@ -88,7 +89,7 @@ class Options:
     mix: OpenShare = 0.5  # fine-tuning: share of each minibatch drawn from the dataset
     # the machine
     workers: Natural = 0  # processes the lanes are split over; 0 chooses
-    threads: Count = 1  # CPU threads of each process
+    threads: Threads = 1  # CPU threads of each process
 
     @property
     def kind(self) -> Literal["offline", "online", "finetune"]:
@@ -182,7 +183,7 @@ def resolve(options: Options) -> Options:
         raise UsageError("seeds is (); there must be at least one")
     options = dataclasses.replace(options, **run_defaults(options))
     if options.dataset is None:
-        for name in ("normalise_obs", "reward", "weighting", "pretrain"):
+        for name in ("normalise_obs", "reward", "weighting", "weighting_alpha", "pretrain", "mix"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
     if options.online and options.env is None:
@@ -194,6 +195,11 @@ def resolve(options: Options) -> Options:
                     f"{name} is for what goes online after the data: give an environment and "
                     "--online as well"
                 )
+    if options.kind != "offline" and options.envs > options.steps:
+        raise UsageError(
+            f"envs is {options.envs}, which take a step together: more than the {options.steps} "
+            "steps of a lane; give fewer --envs or more --steps"
+        )
     if options.utd_later and not options.utd:
         raise UsageError("utd_later follows updates; with utd 0 there are none")
     module = algorithm(options.algo)

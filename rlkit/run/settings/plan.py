@@ -16,6 +16,7 @@ from rlkit.run.preparing import prepare
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records import tensorboard
 from rlkit.run.replay_ratio import updates_in_all
+from rlkit.run.settings.machine import check_device, check_memory
 from rlkit.run.settings.options import NOT_HASHED, Options, resolve
 from rlkit.run.task import Task, make_agent
 from rlkit.run.transfer import adapted, inherited
@@ -52,6 +53,7 @@ def settle(options: Options) -> Plan:
     options = resolve(options)
     if options.from_run is not None:
         options = inherited(options)
+    check_device(options.device)
     folder = options.folder()
     if (folder / run_folder.CONFIG).exists():
         stored = run_folder.read(folder)
@@ -62,6 +64,7 @@ def settle(options: Options) -> Plan:
     _check_updates(options)
     task, store = _prepared(options)
     _check_clips(options, task)
+    check_memory(options, task)
     make_agent(options, task, [0])  # so that it complains before anything is written
     if is_sb3(options):
         groups, engine = [list(range(len(options.seeds)))], "eager"
@@ -79,6 +82,7 @@ def settle_on(folder: Path, steps: int | None, quiet: bool) -> Plan:
     """The plan of going on with the run in `folder`, to `steps` if they are given."""
     stored = run_folder.read(folder)
     options = dataclasses.replace(stored.options, quiet=quiet)
+    check_device(options.device)
     if steps is not None:
         asked, done = options.steps, (run_folder.steps(folder) or [0])[-1]
         if steps < asked:
