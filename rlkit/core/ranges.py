@@ -71,10 +71,8 @@ Count = Annotated[int, Range("be at least 1", 1)]
 Several = Annotated[int, Range("be at least 2", 2)]
 Natural = Annotated[int, Range("not be negative", 0)]
 Threads = Annotated[int, Range("lie in 1..1024", 1, 1024)]  # more end a process without a word
-Seed = Annotated[int, Range("lie in 0..2**63-1", 0, 2**63 - 1)]
 NonNegatives = tuple[NonNegative, ...]
 Naturals = tuple[Natural, ...]
-Seeds = tuple[Seed, ...]
 Widths = tuple[Count, ...]  # of hidden layers
 
 _ORDERS = {"<": operator.lt, "<=": operator.le}

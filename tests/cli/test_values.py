@@ -50,7 +50,7 @@ def error_of(line: str, capsys: Output) -> str:
         ("solve forest --gamma nan", "'nan' is not a finite number"),
         ("bandit --horizon 1e3.5", "'1e3.5' is not a whole number"),
         (f"{SAC} --config.hidden 8 8", "written with commas: --config.hidden 8,8"),
-        (f"{SAC} --seeds {2**64}", "it must lie in 0..2**63-1"),
+        (f"{SAC} --seeds {2**64}", "seeds[0] has 20 digits; it must be below 2**63"),
         (f"{SAC} --steps {'9' * 400}", "steps has 400 digits; it must be below 2**63"),
         (f"{SAC} --threads 100000", "threads is 100000; it must lie in 1..1024"),
         (f"{SAC} --steps 40 --envs 64", "envs is 64"),

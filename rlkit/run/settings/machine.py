@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from rlkit.core.errors import UsageError
@@ -37,7 +39,7 @@ def check_memory(options: Options, task: Task) -> None:
     batch = getattr(options.config, "batch_size", 0)
     wanted[f"batch_size {batch:,}"] = lanes * batch * row
     widths = [obs, *getattr(options.config, "hidden", ())]
-    nets = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    nets = sum(a * b for a, b in itertools.pairwise(widths))
     wanted[f"hidden {', '.join(map(str, widths[1:]))}"] = lanes * nets * _FLOAT
     for name, size in wanted.items():
         if size > memory():

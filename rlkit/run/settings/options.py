@@ -15,10 +15,10 @@ from rlkit.core.nearest import suggestion
 from rlkit.core.ranges import (
     Count,
     Natural,
+    Naturals,
     NonNegative,
     OpenShare,
     Positive,
-    Seeds,
     Threads,
     checked,
     declared,
@@ -60,7 +60,7 @@ class Options:
     env: str | None = None  # gymnasium id; beside a dataset: where to evaluate
     online: bool = False  # dataset and environment: act and learn in the environment too
     steps: Count = 100_000  # updates offline, environment steps a lane online
-    seeds: Seeds = (0,)  # one lane each
+    seeds: Naturals = (0,)  # one lane each
     out: str | None = None  # run folder; None: runs/<algo>-<task>-<hash>
     device: str = "cpu"  # as torch names it
     engine: Mode = "auto"  # of updates: auto chooses
