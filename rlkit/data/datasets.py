@@ -16,7 +16,7 @@ from rlkit.core.errors import FileError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import fit
 from rlkit.data import statistics
-from rlkit.data.fitting import check_actions_known, check_fit
+from rlkit.data.fitting import check_actions, check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local
 from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
@@ -293,6 +293,11 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
             env = make(one)
             env.close()
             check_fit(store, env.observation_space, env.action_space, where)
+            if meta.spaces_known:
+                name = one if isinstance(one, str) else one.id
+                theirs = Meta("", env.observation_space, env.action_space)
+                what = f"{where} does not fit environment {name}"
+                check_actions(meta, theirs.action_bounds, theirs.first_action, what)
         except ValueError as error:
             problems.append(str(error))
         except Exception as error:  # whatever an environment of another package raises

@@ -45,6 +45,18 @@ def check_fit(
             _check_bounds(getattr(store, name), low, high, f"{where}: column {name}")
 
 
+def check_actions(meta: Meta, bounds: tuple[Any, Any] | None, start: int, what: str) -> None:
+    """Raises ValueError, which begins with `what`, where an environment's actions of the same shape
+    mean others than the dataset's: `bounds` (low, high) of a box, as float32 knows them, `start` of
+    discrete ones."""
+    if meta.action_bounds is not None:
+        flat = [[np.float32(x).reshape(-1) for x in pair] for pair in (meta.action_bounds, bounds)]
+        if not all(np.array_equal(ours, theirs) for ours, theirs in zip(*flat, strict=True)):
+            raise ValueError(f"{what}: the bounds of their actions differ")
+    elif meta.first_action != start:
+        raise ValueError(f"{what}: actions begin at {meta.first_action} against {start}")
+
+
 def check_actions_known(store: EpisodeStore, where: str) -> None:
     """Raises ValueError for steps whose action is not known: no algorithm here learns from them."""
     known = store.extra.get("action_known")

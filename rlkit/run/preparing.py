@@ -13,7 +13,7 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete
-from rlkit.data.fitting import check_actions_known, check_fit
+from rlkit.data.fitting import check_actions, check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local
 from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.recipes import cards
@@ -174,12 +174,11 @@ def _check_fit(task: Task, meta: Meta, which: str, options: Options) -> None:
     act = Discrete(meta.act_size) if meta.discrete else Box(meta.act_size)
     if act != task.act:
         raise UsageError(f"{what}: actions {act} against {task.act}")
-    if meta.action_bounds is not None:
-        ours = Transforms(action_low=meta.action_bounds[0], action_high=meta.action_bounds[1])
-        if ours.state() != task.transforms.state():
-            raise UsageError(f"{what}: the bounds of their actions differ")
-    elif (start := action_layout(meta.action_space)[1]) != task.action_start:
-        raise UsageError(f"{what}: actions begin at {start} against {task.action_start}")
+    bounds = (task.transforms.action_low, task.transforms.action_high)
+    try:
+        check_actions(meta, bounds, task.action_start, what)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _told(meta: Meta) -> str:

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from rlkit.core.errors import RunError, UsageError
+from rlkit.data import datasets
 from rlkit.data.formats import minari_io
 from rlkit.data.recorder import record, record_episode
 from rlkit.envs.checking import check_environment, check_observations
@@ -488,3 +489,35 @@ def test_a_policy_that_has_no_spaces_is_still_held_to_its_bounds(
     task = Task.from_json(run_folder.read_config(tmp_path / "run")["task"])
     old = dataclasses.replace(task, spaces=None)
     assert torch.equal(torch.tensor(old.to_env(np.ones((1, 1)))), torch.tensor([[2.0]]))
+
+
+def test_check_of_a_dataset_says_what_the_training_says(
+    register: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    box, starting = spaces.Box(-0.3, 0.3, (1,), np.float64), spaces.Discrete(3, start=5)
+    others = {
+        "boxes": (box, [spaces.Box(-0.5, 0.5, (1,)), spaces.Box(-0.3, 0.5, (1,))]),
+        "numbers": (starting, [spaces.Discrete(3), spaces.Discrete(3, start=6)]),
+    }
+    for name, (space, wrong) in others.items():
+        env = Halves(space)
+        space.seed(0)
+        draw = lambda obs, space=space: space.sample()  # noqa: E731
+        minari_io.write(
+            [record_episode(env, draw, n) for n in range(3)], f"tests/{name}-v0",
+            observation_space=env.observation_space, action_space=space,
+        )  # fmt: skip
+        same = spaces.Box(-0.3, 0.3, (1,), np.float32) if space is box else space
+        for one in (same, *wrong):
+            env_id = register(lambda one=one: Halves(one))
+            found = datasets.check(f"tests/{name}-v0", env_id).problems
+            asked = resolve(Options("bc", dataset=f"tests/{name}-v0", env=env_id))
+            if one is same:  # as float32 knows it
+                assert found == ()
+                prepare(asked)
+                continue
+            with pytest.raises(UsageError) as told:
+                prepare(asked)
+            told_alike = str(told.value).removeprefix("dataset ")
+            assert [problem.removeprefix("dataset ") for problem in found] == [told_alike]

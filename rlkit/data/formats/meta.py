@@ -76,6 +76,11 @@ class Meta:
         """(low, high), each `[A]`, of continuous actions; None for discrete ones."""
         return None if self.discrete else action_bounds(self.action_space)
 
+    @property
+    def first_action(self) -> int:
+        """Number of the first discrete action; 0 of continuous ones."""
+        return int(self.action_space.start) if isinstance(self.action_space, spaces.Discrete) else 0
+
 
 def check_learnable(meta: Meta, view: bool = False) -> None:
     """Raises UsageError for observations that no net takes: images, unless they are known (`view`,
