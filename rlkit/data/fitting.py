@@ -49,7 +49,7 @@ def check_actions(meta: Meta, bounds: tuple[Any, Any] | None, start: int, what: 
     """Raises ValueError, which begins with `what`, where an environment's actions of the same shape
     mean others than the dataset's: `bounds` (low, high) of a box, as float32 knows them, `start` of
     discrete ones."""
-    if meta.action_bounds is not None:
+    if meta.action_bounds is not None and bounds is not None:
         flat = [[np.float32(x).reshape(-1) for x in pair] for pair in (meta.action_bounds, bounds)]
         if not all(np.array_equal(ours, theirs) for ours, theirs in zip(*flat, strict=True)):
             raise ValueError(f"{what}: the bounds of their actions differ")
