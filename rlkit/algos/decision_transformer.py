@@ -44,10 +44,9 @@ from rlkit.core.ranges import (
 )
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
-from rlkit.data.sampling.windows import Windows
-from rlkit.data.stock import Stock
 
 if TYPE_CHECKING:
+    from rlkit.data.stock import Stock
     from rlkit.data.store import EpisodeStore
 
 FITS = ("offline", "continuous", "discrete")
@@ -235,6 +234,8 @@ class Source:
     """Windows of a dataset."""
 
     def __init__(self, stock: Stock, agent: Agent, c: Config) -> None:
+        from rlkit.data.sampling.windows import Windows
+
         assert stock.data is not None
         data, self.batch_size = stock.data, c.batch_size
         self.windows = Windows(data, c.batch_size, stock.streams, c.context, pad="left")

@@ -25,6 +25,7 @@ from rlkit.algos import (
     pebble,
     rebrac,
     sac,
+    ss_orl,
     td3,
     td3_bc,
     wsrl,
@@ -112,6 +113,13 @@ WINDOWS = {
     ),
     "inapplicable": {"terminal_rows_ignore_the_next_state": "windows have no next states"},
 }
+TOLD = dict.fromkeys(
+    (
+        *("agent", "given", "labelled", "threshold", "hide_seed", "past", "members", "hidden_idm"),
+        *("dropout_idm", "lr_idm", "steps_idm", "batch_idm", "holdout"),
+    ),
+    "of what completes the data; see test_ss_orl",
+)
 NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
 CASES = {
@@ -246,6 +254,8 @@ CASES = {
     ),
     "decision_transformer": Case(decision_transformer, **WINDOWS),
     "decision_transformer-discrete": Case(decision_transformer, discrete=True, **WINDOWS),
+    "ss_orl": Case(ss_orl, config={"given": "hidden=8,8"}, exempt=TOLD),
+    "ss_orl-iql": Case(ss_orl, config={"agent": "iql", "given": "hidden=8,8"}, exempt=TOLD),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,
