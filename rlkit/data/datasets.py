@@ -184,8 +184,14 @@ def show(dataset: str | Path) -> Shown:
     store, meta = read(dataset)
     returns = store.returns()
     terminated, truncated = store.terminated[store.ends], store.truncated[store.ends]
-    policies, first = [], 0
-    for entry in _details(meta).get("policies", []):
+    policies, first, noted = [], 0, _details(meta).get("policies", [])
+    counts = [entry["episodes"] for entry in noted]
+    if counts and (min(counts) < 1 or sum(counts) != store.episodes):
+        raise FileError(
+            f"dataset {meta.dataset_id!r}: details.policies are of {counts} episodes, the dataset "
+            f"has {store.episodes}"
+        )
+    for entry in noted:
         span = slice(first, first + entry["episodes"])
         policies.append({**entry, "return": float(returns[span].mean())})
         first += entry["episodes"]

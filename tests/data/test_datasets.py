@@ -10,6 +10,7 @@ import minari
 import numpy as np
 import pytest
 
+from rlkit.core.errors import FileError
 from rlkit.data import datasets
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recipes import cards
@@ -252,6 +253,17 @@ def test_one_bad_dataset_never_ends_a_list(name: str | None, value: object) -> N
         assert str(path.parent.parent) in bad.problem or GRID in bad.problem
     checked = datasets.check(GRID)
     assert name == "dataset_id" or not checked.ok
+
+
+@pytest.mark.parametrize("episodes", [0, -1, 10**9])
+def test_policies_that_are_not_of_the_episodes_are_refused(episodes: int) -> None:
+    datasets.build(GRID)
+    path = minari_local.dataset_path(GRID) / "data" / "metadata.json"
+    raw = json.loads(path.read_text())
+    raw["rlkit"]["details"]["policies"][0]["episodes"] = episodes
+    path.write_text(json.dumps(raw))
+    with pytest.raises(FileError, match=r"details\.policies are of \["):
+        datasets.show(GRID)
 
 
 def test_replacing_a_dataset_never_loses_the_old_one(tmp_path: Path) -> None:

@@ -98,13 +98,15 @@ def test_a_damaged_schema_is_told_in_one_line_whatever_its_bytes(tmp_path: Path)
         pass
     good = (tmp_path / "sweep.sqlite").read_bytes()
     at = good.index(b"id integer primary key")
-    for quote in (b'"  ', b'"\x82 '):  # a text that never ends, which SQLite quotes
+    # a text that never ends, which SQLite quotes
+    for quote, kind in ((b'"  ', sqlite3.DatabaseError), (b'"\x82 ', UnicodeDecodeError)):
         (tmp_path / "sweep.sqlite").write_bytes(good[:at] + quote + good[at + 3 :])
         with (
             pytest.raises(RunError, match=r"sweep\.sqlite is damaged") as told,
             Store(tmp_path) as s,
         ):
             s.recover()
+        assert type(told.value.__cause__) is kind
         assert len(str(told.value).splitlines()) == 1
 
 

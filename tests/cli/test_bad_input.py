@@ -1,0 +1,145 @@
+"""README: "Bad input gets one line before work begins": every command, tried as one would err."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rlkit.cli.main import main
+
+LINES = """
+train
+train nope
+train sac
+train sac --env
+train sac --env Nope-v0
+train sac --env no.such:Env-v0
+train sac --env CartPole-v1
+train sac --env Pendulum-v1 --steps x
+train sac --env Pendulum-v1 --steps 0
+train sac --env Pendulum-v1 --steps 1e400
+train sac --env Pendulum-v1 --seeds a
+train sac --env Pendulum-v1 --seeds 3:1
+train sac --env Pendulum-v1 --seeds -1
+train sac --env Pendulum-v1 --config.hidden 0
+train sac --env Pendulum-v1 --config.hidden a,b
+train sac --env Pendulum-v1 --config.gamma 1.5
+train sac --env Pendulum-v1 --device cuda:9
+train sac --env Pendulum-v1 --device nope
+train sac --env Pendulum-v1 --engine fast
+train sac --env Pendulum-v1 --out file
+train sac --env Pendulum-v1 --out /proc/x/y
+train sac --env Pendulum-v1 --from empty
+train sac --env Pendulum-v1 --preset nope
+train sac --env Pendulum-v1 --envs 0
+train sac --env Pendulum-v1 extra words
+train iql --dataset nope-v0
+train iql --dataset nope
+train iql --dataset empty
+train iql --dataset file
+train iql --dataset ""
+train iql --env Pendulum-v1
+train iql --dataset x-v0 --weighting nope
+train wsrl --env Pendulum-v1
+train sb3:nope --env Pendulum-v1
+train sb3:ppo --dataset x
+train sb3:ppo --env Pendulum-v1 --config.n-steps 0
+train sb3:ppo --env Pendulum-v1 --device nope
+train rlkit.nope --env Pendulum-v1
+train os --env Pendulum-v1
+train os.path --env Pendulum-v1
+train ../x --env Pendulum-v1
+resume
+resume nope
+resume file
+resume empty
+resume empty --steps -1
+eval
+eval nope
+eval empty
+eval file
+eval junk.safetensors
+eval junk.onnx
+eval junk.npz
+export nope
+export empty --out x.txt
+export empty --lane 9
+video nope
+video empty
+dataset nope
+dataset build
+dataset build nope
+dataset show nope
+dataset check nope
+dataset check junk.hdf5
+dataset import-d4rl junk.hdf5
+dataset import-d4rl nope.hdf5
+dataset record
+dataset download nope
+bandit --env nope
+bandit --env armed(means=[2])
+bandit --env armed(means=[0.1,0.2]) --policies nope
+bandit --env armed(means=[0.1,0.2]) --policies ucb1(
+bandit --env armed(means=[0.1,0.2]) --policies ucb1 --runs 0
+bandit --env armed(means=[0.1,0.2]) --policies ucb1 --horizon -3
+solve
+solve nope
+solve junk.npz
+solve river_swim --gamma 2
+solve river_swim --methods nope
+solve river_swim --eps 0
+sweep
+sweep nope.toml
+sweep junk.toml
+sweep e.toml
+sweep empty
+status nope
+status empty
+report nope
+report empty
+compare
+compare nope nope2
+compare empty empty
+plot
+plot nope
+plot empty --out x.txt
+list extra
+nope
+--nope
+"""
+
+
+@pytest.fixture
+def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current directory with things that are not what they are taken for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    (tmp_path / "minari").mkdir()
+    (tmp_path / "empty").mkdir()
+    for name in ("file", "e.toml"):
+        (tmp_path / name).touch()
+    for ending in ("safetensors", "onnx", "hdf5", "npz"):
+        (tmp_path / f"junk.{ending}").write_text("x")
+    (tmp_path / "junk.toml").write_text("x =")
+    return tmp_path
+
+
+def held(folder: Path) -> list[str]:
+    return sorted(str(Path(at, name)) for at, names, files in os.walk(folder) for name in files)
+
+
+@pytest.mark.parametrize("line", LINES.strip().splitlines())
+def test_bad_input_gets_one_line_and_nothing_is_begun(
+    line: str, around: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = held(around)
+    assert main(shlex.split(line)) in (1, 2)
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    assert said.startswith("rlkit: error: ")
+    for raw in ("--debug shows where", "─", "---", "Traceback"):
+        assert raw not in said
+    assert held(around) == before
