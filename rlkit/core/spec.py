@@ -10,30 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from rlkit.core.errors import UsageError
-
-
-def check_device(name: str) -> None:
-    """Raises UsageError for a device that torch does not know, or that is not in this machine."""
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise UsageError(
-            f"unknown device {name!r}: cpu, cuda, cuda:<number> and mps are known to torch"
-        ) from None
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError(f"device {name!r}: torch finds no Apple GPU here; leave it at cpu")
-    if device.type != "cuda":
-        return
-    count = torch.cuda.device_count()
-    if not count:
-        why = (
-            "torch finds no GPU here" if torch.version.cuda else "this torch is built without CUDA"
-        )
-        raise UsageError(f"device {name!r}: {why}; leave it at cpu")
-    if (device.index or 0) >= count:
-        raise UsageError(f"device {name!r}: there are {count} here, the last is cuda:{count - 1}")
-
 
 @dataclass(frozen=True)
 class Box:
@@ -90,7 +66,6 @@ class Spec:
             raise ValueError(f"seeds {seeds} must be at least one, and not negative")
         if (act.size if isinstance(act, Box) else act.n) < 1:
             raise ValueError(f"{act} must have at least one action")
-        check_device(device)
         values: dict[str, Any] = {"obs": obs, "act": act, "seeds": seeds, "dtype": dtype}
         values |= {"device": device, "encoder": encoder, "critic": critic}
         for name, value in values.items():

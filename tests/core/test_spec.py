@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from rlkit.core.errors import UsageError
 from rlkit.core.spec import Box, Discrete, Spec
 
 
@@ -45,18 +44,3 @@ def test_is_a_frozen_value() -> None:
 def test_impossible_tasks_are_refused(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Spec(*arguments)
-
-
-def test_devices_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="unknown device 'gpu': cpu, cuda"):
-        Spec(3, 1, device="gpu")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UsageError, match=r"device 'cuda': .*; leave it at cpu"):
-        Spec(3, 1, device="cuda")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UsageError, match="there are 2 here, the last is cuda:1"):
-        Spec(3, 1, device="cuda:2")
-    assert Spec(3, 1, device="cuda:1").device == "cuda:1"
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="no Apple GPU"):
-        Spec(3, 1, device="mps")

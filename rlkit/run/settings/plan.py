@@ -10,7 +10,6 @@ from typing import Any
 
 from rlkit.core.engine import choose
 from rlkit.core.errors import RunError, UsageError
-from rlkit.core.spec import check_device
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.specs import is_shared
 from rlkit.run.preparing import prepare
@@ -52,7 +51,6 @@ def settle(options: Options) -> Plan:
     if options.tensorboard:
         tensorboard.check()
     options = resolve(options)
-    check_device(options.device)
     if options.from_run is not None:
         options = inherited(options)
     check_device(options.device)
@@ -138,7 +136,6 @@ def _prepared(options: Options) -> tuple[Task, EpisodeStore | None]:
 
 
 def _going_on(folder: Path, stored: run_folder.Stored, options: Options) -> Plan:
-    check_device(options.device)
     _check_clips(options, stored.task)
     return Plan(options, folder, stored.task, None, stored.engine, stored.groups, begun=True)
 
