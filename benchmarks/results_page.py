@@ -7,6 +7,7 @@ python benchmarks/results_page.py --check    # says whether it stands as the rec
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -53,7 +54,19 @@ def page(folder: Path = RESULTS) -> str:
     order = [*dict.fromkeys(CHAPTERS.values()), SPEED]
     found = [title for title in order if title in chapters]
     parts = [f"## {title}\n\n" + "\n".join(chapters[title]) for title in found]
+    if claims := evidence(folder / "evidence"):
+        parts.insert(0, claims)
     return HEAD + "\n" + "\n".join(parts)
+
+
+def evidence(folder: Path) -> str:
+    """The chapter of the claims, which `evidence/table.py` makes of their records."""
+    spec = importlib.util.spec_from_file_location("evidence_table", HERE / "evidence" / "table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.chapter(folder)
 
 
 def section(name: str, record: dict[str, Any], folder: Path) -> str:

@@ -27,6 +27,7 @@ import numpy as np
 from rlkit.core.errors import RlkitError
 from rlkit.core.replacing import replacing
 from rlkit.eval.comparison import compare_means
+from rlkit.eval.statistics import Interval
 from rlkit.reports import results
 from rlkit.reports.cells import Cell
 from rlkit.reports.findings import mean_interval, quietly
@@ -156,7 +157,30 @@ def judged(claim: dict[str, Any], scores: Scores | None) -> Verdict:
     absent = [n for n in (better, *rivals) if len(scores.seeds.get((n, task), {})) < 2]
     if absent:
         return Verdict("running", f"{scores.done:.0%} of the sweep; waits for {', '.join(absent)}")
-    found, told = True, []
+    rows = compared(claim, scores)
+    told = [
+        f"{row.name} {row.mean:.4g}, difference {row.difference.point:.3g} "
+        f"[{row.difference.low:.3g}, {row.difference.high:.3g}]"
+        for row in rows
+    ]
+    mean = mean_interval(np.array(list(ours.values())))
+    detail = f"{better} {mean.point:.4g} ({len(ours)} seeds) against " + "; ".join(told)
+    found = all(row.difference.low > 0 for row in rows)
+    return Verdict("shown" if found else "not shown", detail)
+
+
+class Compared(NamedTuple):
+    """What a claim is compared with, and how far above it the better one is."""
+
+    name: str
+    mean: float
+    difference: Interval  # 95 %, over seeds that both have
+
+
+def compared(claim: dict[str, Any], scores: Scores) -> list[Compared]:
+    """A row for each that a claim names, whose systems have two seeds or more in common."""
+    task, rows = claim["task"], []
+    ours = scores.seeds[claim["better"], task]
     for name in claim["than"]:
         theirs = scores.seeds.get((name, task), dict.fromkeys(ours, scores.data.get(task, np.nan)))
         both = sorted(ours.keys() & theirs.keys())
@@ -166,14 +190,8 @@ def judged(claim: dict[str, Any], scores: Scores | None) -> Verdict:
                 np.array([[theirs[seed]] for seed in both]),
                 paired=True,
             ).difference
-        found &= difference.low > 0
-        told.append(
-            f"{name} {np.mean([theirs[s] for s in both]):.4g}, difference "
-            f"{difference.point:.3g} [{difference.low:.3g}, {difference.high:.3g}]"
-        )
-    mean = mean_interval(np.array(list(ours.values())))
-    detail = f"{better} {mean.point:.4g} ({len(ours)} seeds) against " + "; ".join(told)
-    return Verdict("shown" if found else "not shown", detail)
+        rows.append(Compared(name, float(np.mean([theirs[s] for s in both])), difference))
+    return rows
 
 
 def lines(claims: dict[str, Any], verdicts: dict[str, Verdict]) -> Iterator[str]:
