@@ -1,0 +1,90 @@
+"""Broken environments are refused in one line, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rlkit.core.errors import RunError, UsageError
+from rlkit.envs.checking import check_environment
+from rlkit.envs.make import make
+from rlkit.run.collector import Collector
+from rlkit.run.preparing import prepare
+from rlkit.run.settings.options import Options
+from rlkit.run.train import train
+from tests.run.own_environment import Halves
+
+
+def broken(what: str) -> type[Halves]:
+    class Broken(Halves):
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            obs, info = super().reset(seed=seed)
+            if what == "no info":
+                return obs
+            return (np.zeros(3, np.float32) if what == "shape at reset" else obs), info
+
+        def step(self, action: Any) -> Any:
+            obs, reward, terminated, truncated, info = super().step(action)
+            if what == "four":
+                return obs, reward, terminated, info
+            if what == "shape":
+                obs = np.zeros(3, np.float32)
+            if what == "nan":
+                obs = np.array([np.nan, 0.0])
+            if what == "reward":
+                reward = np.nan
+            if what == "raises":
+                raise KeyError("torque")
+            return obs, reward, terminated, truncated, info
+
+    return Broken
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("no info", "was not a tuple of the form"),
+        (
+            "shape at reset",
+            r"`reset\(\)` method is not within.*shape is \(3,\), the space's \(2,\)",
+        ),
+        ("four", "old step API"),
+        ("shape", r"`step\(\)` method is not within.*shape is \(3,\)"),
+        ("nan", "is not finite|NaN"),
+        ("reward", "NaN"),
+        ("raises", "KeyError: 'torque'"),
+    ],
+)
+def test_a_broken_environment_is_refused_in_one_line(
+    what: str, message: str, register: Callable[..., str], tmp_path: Path
+) -> None:
+    name = register(broken(what))
+    with pytest.raises(UsageError, match=message) as caught:
+        train(Options("sac", env=name, out=str(tmp_path / "run"), quiet=True))
+    assert str(caught.value).startswith(f"environment {name}: ")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_breaks_later_ends_the_run_by_name(register: Callable[..., str]) -> None:
+    class Late(Halves):
+        def step(self, action: Any) -> Any:
+            obs, reward, *rest = super().step(action)
+            return obs, (np.inf if len(self.given) > 30 else reward), *rest
+
+    task, _ = prepare(Options("sac", env=register(Late, end=50)))
+    collect = Collector(task, task.spec((3,)), 1)
+    collect.reset()
+    for _ in range(30):
+        collect.step(np.zeros((1, 1, 1), np.float32))
+    with pytest.raises(RunError, match=r"the reward inf at step 30 of episode 0 of seed 3"):
+        collect.step(np.zeros((1, 1, 1), np.float32))
+
+
+def test_sound_environments_pass() -> None:
+    check_environment(Halves())  # whose reset is of another type than its space
+    check_environment(make("MiniGrid-Empty-5x5-v0"))
