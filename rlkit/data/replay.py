@@ -58,9 +58,8 @@ class Replay:
         self._slots = -(-capacity // envs)
         self.capacity = self._slots * envs
         self._owners = 1 if shared else spec.lanes
-        self._data = torch.zeros(
-            self._owners, self.capacity, self.width, dtype=spec.dtype, device=spec.device
-        )
+        numbers = np.float32 if spec.dtype == torch.float32 else np.float64
+        self._data = _zeros((self._owners, self.capacity, self.width), numbers, spec)
         self._flat = self._data.view(-1, self.width)
         self._first_row = torch.arange(self._owners, device=spec.device).unsqueeze(-1)
         self._first_row = self._first_row * self.capacity  # [S, 1], or [1, 1] when shared
@@ -69,7 +68,6 @@ class Replay:
         self._written = 0  # slots, those overwritten since included
         self._cursor = 0  # slot to be written next
         self._filled = 0  # slots
-        numbers = np.float32 if spec.dtype == torch.float32 else np.float64
         self._stage = np.zeros((self._owners, envs, self.width), numbers)  # one step, to be written
         self._host = self._host_bounds = None
         if self._data.device.type == "cpu":
@@ -335,6 +333,14 @@ class Replay:
 
 def _is_ready(value: Any, shape: tuple[int, ...]) -> bool:
     return type(value) is np.ndarray and value.shape == shape
+
+
+def _zeros(shape: tuple[int, ...], numbers: type[np.floating], spec: Spec) -> Tensor:
+    """Zeros whose memory, on a CPU, is taken row by row as rows are written: `torch.zeros` writes
+    all of it first, minutes for the rings of many lanes."""
+    if torch.device(spec.device).type == "cpu":
+        return torch.from_numpy(np.zeros(shape, numbers))
+    return torch.zeros(shape, dtype=spec.dtype, device=spec.device)
 
 
 def _check_fits(store: EpisodeStore, spec: Spec) -> None:

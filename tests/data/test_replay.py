@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -246,3 +249,15 @@ def test_a_state_of_an_earlier_version_is_read(record):
     for cursor, filled in ((8, 8), (3, 9), (-1, 2)):
         with pytest.raises(ValueError, match=f"fills {filled} steps, this one has 8"):
             other.load_state_dict(state | {"cursor": torch.tensor([cursor, filled])})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_ring_takes_its_memory_as_it_fills() -> None:
+    """Six gigabytes that no row was written to."""
+    before = resident()
+    Replay(Spec(100, 2, seeds=(0, 1)), 4_000_000)
+    assert resident() - before < 1 << 27
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
