@@ -29,7 +29,7 @@ class Video:
     env: Annotated[str | None, arg(metavar="ID", help="another environment of like spaces")] = None
     size: Annotated[
         int | None,
-        arg(metavar="INT", help="height of a picture in pixels; None: 320, on a sheet 160"),
+        arg(metavar="INT", help="height of a picture in pixels; None: 320, on a sheet 200"),
     ] = None
     quiet: Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")] = False
     trust: Annotated[FlagCreatePairsOff[bool], arg(help=TRUST)] = False

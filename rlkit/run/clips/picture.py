@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 INK, PAPER, QUIET = (28, 30, 33), (255, 255, 255), (96, 101, 108)
 _FRAME = (208, 212, 217)  # around pictures that may be white
 _GAP, _LINE, _TEXT = 8, 20, 14  # pixels: between panels, of a line, of its letters
-_NARROW = 200  # pixels of a panel at least, or its words do not fit
+_NARROW = 220  # pixels of a panel at least, or its words do not fit
 
 
 class Panel(NamedTuple):

@@ -147,11 +147,32 @@ def drawn(player: Player, size: int) -> gymnasium.Env:
     """The environment with pictures of about `size` pixels."""
     if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame's, which looks for a screen
-    plain = player.make_env()
-    by_mujoco = _draws_by_mujoco(plain)
-    plain.close()
-    wanted = {"width": size, "height": size} if by_mujoco else {}
-    return player.make_env(render_mode=_PICTURE, **wanted)
+    env = player.make_env(render_mode=_PICTURE)
+    if _draws_by_mujoco(env):
+        _aim(env.unwrapped, size)
+    return env
+
+
+def _aim(inner: Any, size: int) -> None:
+    """Have MuJoCo draw a square of `size` pixels, and follow what moves: the camera stands still by
+    default, and a runner is gone from its picture within a second."""
+    import mujoco
+
+    renderer = getattr(inner, "mujoco_renderer", None)
+    if renderer is None:  # it draws in a way of its own
+        return
+    renderer.width = renderer.height = size
+    buffer = inner.model.vis.global_
+    buffer.offwidth, buffer.offheight = max(buffer.offwidth, size), max(buffer.offheight, size)
+    if renderer.camera_id != -1:  # somebody has chosen
+        return
+    track = mujoco.mj_name2id(inner.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+    settings = renderer.default_cam_config or {}
+    if track >= 0:
+        renderer.camera_id = track
+    elif "trackbodyid" in settings:
+        renderer.default_cam_config = {**settings, "type": int(mujoco.mjtCamera.mjCAMERA_TRACKING)}
+        renderer.camera_id = None  # else it is set free at each picture
 
 
 def play(

@@ -19,7 +19,7 @@ from rlkit.run.clips.playing import Moment, Player, drawn, play, player
 FOLDER, INDEX = "video", "clips.json"  # in a run folder
 _HOLD = 1.0  # seconds that the last picture stays
 _COLUMNS = 6  # moments of an episode on a contact sheet
-_HEIGHT, _HEIGHT_OF_SHEETS = 320, 160  # pixels of a picture
+_HEIGHT, _HEIGHT_OF_SHEETS = 320, 200  # pixels of a picture
 _SMALLEST, _LARGEST = 32, 2_000  # pixels
 
 Progress = Callable[[int, int], None]
@@ -77,7 +77,7 @@ def video(
     in .mp4 (needs the extra `video`), .gif, or .png for a contact sheet; by default it is
     `video/step_N.mp4` in the run folder, or beside the file. `seed` chooses start states as in
     `rlkit.evaluate`: 0 has those that the training itself was evaluated on. `size` is the height
-    of a picture in pixels, by default 320, of a contact sheet 160. `progress(done, total)` counts
+    of a picture in pixels, by default 320, of a contact sheet 200. `progress(done, total)` counts
     steps of the drawing. Raises UsageError for an environment that draws no pictures, and
     RlkitError, naming MUJOCO_GL, where MuJoCo can draw nothing on this machine.
     """

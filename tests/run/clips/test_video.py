@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +104,7 @@ def test_a_contact_sheet_has_a_row_an_episode(cartpole: Path) -> None:
     (single,), (triple,) = pictures(one.path), pictures(three.path)
     panel = 40 + 2 * 20 + 8  # picture, two lines, gap
     assert len(triple) - len(single) == 2 * panel
-    assert single.shape[1] == triple.shape[1] == 6 * (200 + 8) + 8
+    assert single.shape[1] == triple.shape[1] == 6 * (220 + 8) + 8
 
 
 def test_files_and_worlds_of_ones_own_are_shown_too(cartpole: Path, tmp_path: Path) -> None:
@@ -219,7 +222,8 @@ def test_a_clip_that_fails_is_noted_and_the_training_goes_on(
 def test_the_first_backend_that_works_is_chosen_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opengl.sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that it is put back as it was, whatever is set below
+        monkeypatch.delenv(name)
     tried: list[str] = []
 
     def works(name: str) -> bool:
@@ -283,8 +287,8 @@ def test_panels_of_small_and_large_pictures_get_one_height() -> None:
     small, wide = np.zeros((10, 10, 3), np.uint8), np.full((80, 400, 3), 255, np.uint8)
     panels = [picture.Panel("a", "b", small), picture.Panel("long " * 40, "b", wide)]
     whole = picture.grid([panels], "caption", 40)
-    assert whole.shape == (40 + 2 * 20 + 8 + 36, 8 + 200 + 8 + 200 + 8, 3)
-    assert (whole[77:115, 89:127] == 0).mean() > 0.8  # the small one, enlarged, in its middle
+    assert whole.shape == (40 + 2 * 20 + 8 + 36, 8 + 220 + 8 + 220 + 8, 3)
+    assert (whole[77:115, 99:137] == 0).mean() > 0.8  # the small one, enlarged, in its middle
 
 
 def test_a_film_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
@@ -299,3 +303,71 @@ def test_a_film_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             broken(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_camera_follows_what_runs(tmp_path: Path) -> None:
+    """A body moved far away is still in the picture; sizes beyond MuJoCo's buffer are drawn."""
+    from rlkit.run.clips import playing
+
+    try:
+        opengl.choose()
+    except RlkitError:
+        pytest.skip("no OpenGL on this machine")
+    known = playing.Player(
+        "hopper", lambda: lambda *given: 0, partial(rlkit.make, "Hopper-v5"), 0, 0, 0, 30, None
+    )
+    env = playing.drawn(known, 500)
+    env.reset(seed=0)
+    inner = env.unwrapped
+    brown = []
+    for place in (0.0, 40.0):
+        state = inner.data.qpos.copy()
+        state[0] = place
+        inner.set_state(state, inner.data.qvel * 0)
+        shown = env.render()
+        assert shown.shape == (500, 500, 3)
+        brown.append(_brown(shown))
+    env.close()
+    assert brown[0] > 500
+    assert brown[1] == pytest.approx(brown[0], rel=0.2)
+
+
+def _brown(picture: np.ndarray) -> int:
+    """Pixels in the colour of a hopper's leg and foot."""
+    red, green, blue = (picture[..., k].astype(int) for k in range(3))
+    return int(((red > green + 25) & (green > blue + 5)).sum())
+
+
+def test_episodes_of_a_policy_that_looks_back_are_drawn_side_by_side(
+    tmp_path: Path, dataset: str
+) -> None:
+    """Each remembers its own: played in turns they are what they were alone."""
+    run = rlkit.train(
+        "decision_transformer", dataset=dataset, steps=4, eval_episodes=0, quiet=True,
+        out=str(tmp_path / "run"), config={"batch_size": 4},
+    )  # fmt: skip
+    playing, taken = player(run.folder), []
+
+    def begin():
+        act, actions = playing.begin(), []
+        taken.append(actions)
+
+        def noted(obs, first, reward):
+            actions.append(act(obs, first, reward))
+            return actions[-1]
+
+        return noted
+
+    noting = replace(playing, begin=begin)
+
+    def rows():
+        return [play(noting, playing.make_env(), seed, lambda t: False) for seed in range(3)]
+
+    alone = [list(row)[-1] for row in rows()]
+    together = {}
+    for moments in zip_longest(*rows()):
+        together |= {k: now for k, now in enumerate(moments) if now is not None}
+    assert [together[k] for k in range(3)] == alone
+    assert len(taken) == 6
+    for one, other in zip(taken[:3], taken[3:], strict=True):
+        assert np.array_equal(np.array(one), np.array(other))
