@@ -4,7 +4,7 @@ name = "online-mujoco"
 seeds = "0:5"                       # or [0, 3, 7]
 retries = 1                         # of a run that failed
 
-[defaults]                          # options of every cell whose kind knows them
+[defaults]                          # options of every cell that takes them
 steps = 100_000
 
 [tasks.hopper]
