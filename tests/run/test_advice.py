@@ -34,8 +34,12 @@ def offered() -> set[str]:
     with contextlib.redirect_stdout(text):
         for name in cli.COMMANDS:
             places = [[name]]
-            if name == "dataset":
-                places += [[name, sub] for sub in ("build", "check", "import-d4rl", "record")]
+            if name == "dataset":  # whose help lists its commands
+                listed = io.StringIO()
+                with contextlib.redirect_stdout(listed):
+                    cli.run([name, "--help"])
+                subs = re.findall(r"^  (\S+)", listed.getvalue(), re.MULTILINE)
+                places += [[name, sub] for sub in subs]
             for words in places:
                 with contextlib.suppress(SystemExit):
                     cli.run([*words, "--help"])
