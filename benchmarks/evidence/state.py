@@ -201,6 +201,8 @@ def lines(claims: dict[str, Any], verdicts: dict[str, Verdict]) -> Iterator[str]
     yield f"{len(states)} claims: {', '.join(counts)}"
     for name, verdict in verdicts.items():
         yield f"\n{verdict.state:9}  {name}: {claims[name]['text']}\n           {verdict.detail}"
+        if verdict.state == "not shown" and "cause" in claims[name]:
+            yield f"           {claims[name]['cause']}"
 
 
 def record(name: str, budget: str, scores: Scores) -> Path:

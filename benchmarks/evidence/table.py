@@ -67,12 +67,15 @@ def _row(state: Any, claim: dict[str, Any], verdict: Any, scores: Any) -> str:
             if name != state.DATA and len(scores.seeds.get((name, claim["task"]), {})) < 2
         ]
         return f"| {claim['text']} | {word} | | not recorded: {', '.join(absent)} | |"
+    text = claim["text"]
+    if verdict.state == "not shown" and "cause" in claim:
+        text += f"; {claim['cause']}"
     rows = state.compared(claim, scores)
     against = "<br>".join(f"{row.name} {row.mean:.3g}" for row in rows)
     apart = "<br>".join(_interval(row.difference) for row in rows)
     mean = mean_interval(np.array(list(ours.values())))
     score = f"{claim['better']} {mean.point:.3g}"
-    return f"| {claim['text']} | {word} | {score} | {against} | {apart} |"
+    return f"| {text} | {word} | {score} | {against} | {apart} |"
 
 
 def _scores(record: dict[str, Any], scores: Any) -> list[str]:
