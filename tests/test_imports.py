@@ -231,6 +231,7 @@ LIGHT = [
     "cql_discrete",
     "decision_transformer",
     "dqn",
+    "history_cql",
     "iql",
     "odice",
     "rebrac",

@@ -16,7 +16,7 @@ WHERE = {
 FAMILIES = {  # heading -> algorithms; what is not named here is listed under the last
     "Offline": (
         *("bc", "iql", "td3_bc", "rebrac", "a2pr", "cql", "cql_discrete", "cal_ql", "odice"),
-        *("decision_transformer", "ss_orl"),
+        *("decision_transformer", "ss_orl", "history_cql"),
     ),
     "Online": ("sac", "td3", "dqn", "wsrl"),
     "With a model": ("mbpo", "lipschitz_model", "mopo", "ravl"),

@@ -1,7 +1,7 @@
 """Algorithms, one file each: `from rlkit.algos import iql` gives `iql.Config` and `iql.Agent`.
 
-Offline: a2pr, bc, cql, cql_discrete, cal_ql, decision_transformer, iql, odice, rebrac, ss_orl,
-td3_bc; sac as `sac_n` and `edac`.
+Offline: a2pr, bc, cql, cql_discrete, cal_ql, decision_transformer, history_cql, iql, odice, rebrac,
+ss_orl, td3_bc; sac as `sac_n` and `edac`.
 Online: dqn, sac, td3; from an offline start wsrl.
 With a model: mbpo, lipschitz_model; offline mopo, ravl.
 From preferences: pebble, p_iql, cpl.  From an expert: gail.

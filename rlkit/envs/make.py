@@ -18,7 +18,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.extras import how_to_add
 from rlkit.core.nearest import suggestion
 from rlkit.core.reading import described
-from rlkit.envs import maze
+from rlkit.envs import maze, partial
 from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import from_text, vouch
 
@@ -95,6 +95,7 @@ def find(name: str) -> None:
     if not module:  # so that misspelt ids of MiniGrid's and ours find their neighbours too
         importlib.import_module("minigrid")
         maze.register()
+        partial.register()
     where = f"; {module} registers no such id" if module else ""
     raise ValueError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
 
@@ -105,6 +106,7 @@ def _register(name: str) -> None:
         importlib.import_module("minigrid")
     elif name.startswith(_OURS):
         maze.register()
+        partial.register()
 
 
 @contextlib.contextmanager

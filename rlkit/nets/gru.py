@@ -59,9 +59,10 @@ class GRU(nn.Module):
         # The products with the inputs of all steps are one matrix product.
         given = torch.baddbmm(self.bias, x.flatten(1, 2), self.weight).unflatten(1, x.shape[1:3])
         states = []
-        for t in range(x.shape[2]):
+        # Unbound at once: the gradient of a slice would be a tensor of the whole, for each step.
+        for t, of_step in enumerate(given.unbind(2)):
             if keep is not None:
                 h = h * keep[:, :, t, None]
-            h = gru_cell(given[:, :, t], h, self.recurrent, self.recurrent_bias)
+            h = gru_cell(of_step, h, self.recurrent, self.recurrent_bias)
             states.append(h)
         return torch.stack(states, 2)

@@ -17,6 +17,7 @@ from rlkit.algos import (
     decision_transformer,
     dqn,
     gail,
+    history_cql,
     iql,
     lipschitz_model,
     mbpo,
@@ -113,6 +114,19 @@ WINDOWS = {
     ),
     "inapplicable": {"terminal_rows_ignore_the_next_state": "windows have no next states"},
 }
+
+
+def histories(spec: Spec, agent: object, step: int) -> history_cql.History:
+    """A random batch of rows, some with a step before them."""
+    b = steps(spec, agent, step)
+    b = b._replace(s=b.s[:, :, 2:], a=b.a[:, :, 2:], mask=b.mask[:, :, 2:])
+    lanes = [generator(seed, "rows", step) for seed in spec.seeds]
+    r = torch.from_numpy(np.stack([rng.standard_normal(BATCH) for rng in lanes])).to(b.s)
+    cont = torch.from_numpy(np.stack([rng.random(BATCH) > 0.2 for rng in lanes])).to(b.s)
+    s2 = torch.from_numpy(np.stack([rng.standard_normal((BATCH, *spec.obs)) for rng in lanes]))
+    return history_cql.History(b.s, b.a, b.mask, r, cont, s2.to(b.s))
+
+
 TOLD = dict.fromkeys(
     (
         *("agent", "given", "labelled", "threshold", "hide_seed", "past", "members", "hidden_idm"),
@@ -254,6 +268,13 @@ CASES = {
     ),
     "decision_transformer": Case(decision_transformer, **WINDOWS),
     "decision_transformer-discrete": Case(decision_transformer, discrete=True, **WINDOWS),
+    "history_cql": Case(
+        history_cql,
+        discrete=True,
+        batch=histories,
+        config={"context": 2, "latent": 6, "hidden": (8,), "target_period": 2, "huber": 0.1},
+        exempt={"context": "cut by the source; see test_history_cql"},
+    ),
     "ss_orl": Case(ss_orl, config={"given": "hidden=8,8"}, exempt=TOLD),
     "ss_orl-iql": Case(ss_orl, config={"agent": "iql", "given": "hidden=8,8"}, exempt=TOLD),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}}, exempt=ASKED | REWARD),
