@@ -234,6 +234,10 @@ def controlled(episodes: int) -> EpisodeStore:
     return EpisodeStore.from_episodes(found)
 
 
+def hidden() -> gymnasium.Env:
+    return rlkit.make("rlkit/CartPolePositions-v1")
+
+
 @pytest.mark.slow
 def test_memory_pays_where_velocities_are_hidden() -> None:
     store, spec = controlled(60), Spec(2, Discrete(2), (0, 1, 2))
@@ -249,8 +253,7 @@ def test_memory_pays_where_velocities_are_hidden() -> None:
     means = []
     for agent, config, source in zip(agents, (c, plain), sources, strict=True):
         Engine(agent, config, spec, source).run(0, 1500)
-        act, name = actor(agent, spec, task), "rlkit/CartPolePositions-v1"
-        found = rollout(act, lambda: rlkit.make(name), 5, [5, 6, 7])
+        found = rollout(actor(agent, spec, task), hidden, 5, [5, 6, 7])
         means.append(np.mean([e.return_ for e in found]))
     assert means[0] > 100
     assert means[1] < 70
