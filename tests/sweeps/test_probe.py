@@ -35,3 +35,10 @@ def test_a_run_that_is_stopped_counts_as_what_it_has_shown(
     variant = dataclasses.replace(sweep.variants[0], steps=5_000)
     found = probe._timed(variant, sweep.seeds[:1], [])
     assert found[0] + found[1] * 5_000 == pytest.approx(expected, rel=0.05)
+
+
+def test_a_bandit_may_be_shorter_than_its_checkpoints(tmp_path: Path) -> None:
+    sweep = plan.read(write(tmp_path, BANDITS))
+    variant = dataclasses.replace(sweep.variants[0], steps=50)  # probed for 1 and for 2 rounds
+    start, step = probe._timed(variant, sweep.seeds[:1], [])
+    assert start + 50 * step > 0

@@ -63,7 +63,8 @@ def work(
     begin(folder, "bandit", options | {"steps": steps}, seeds)
     ((name, arguments),) = read_policies(options["policy"])
     env = read_environment(options["bandit"])[3]
-    rounds = np.unique(np.linspace(0, steps, options["checkpoints"] + 1).astype(int)[1:])
+    count = min(options["checkpoints"], steps)
+    rounds = np.unique(np.linspace(0, steps, count + 1).astype(int)[1:])
     found = []
     for lane, seed in enumerate(seeds):
         one = simulate(
