@@ -16,6 +16,7 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from rlkit.cli.arguments import parse
 from rlkit.core.errors import RunError, UsageError
+from rlkit.core.replacing import make_folder
 
 if TYPE_CHECKING:
     from rlkit.algos.bandits.simulation.records import Simulation
@@ -78,7 +79,7 @@ def bandit(argv: Sequence[str]) -> None:
         "paired": form.paired,
     }
     folder = _folder(form.out, name, config)
-    folder.mkdir(parents=True, exist_ok=True)  # what forbids it is said before the work
+    make_folder(folder)  # what forbids it is said before the work
     note = "" if arguments == given else f", the rest as in {folder / RECORD}"
     print(f"env    {show_call(name, given)}{note}")
     print(f"       {form.runs:,} runs of {form.horizon:,} rounds, seed {form.seed}", flush=True)

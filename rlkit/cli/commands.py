@@ -16,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import DivergedError, UsageError
-from rlkit.core.replacing import replacing
+from rlkit.core.replacing import make_folder, replacing
 from rlkit.core.trust import trusting
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
@@ -200,7 +200,7 @@ def evaluate(argv: Sequence[str]) -> None:
             episodes = evaluate_file(path, form.episodes, form.env, form.seed, guide)
     if form.out is not None:
         out = Path(form.out)
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         with replacing(out) as temporary:
             records.append_episodes(temporary, episodes)
     print(summarise(_rows(episodes), f"{path}:", dataset))

@@ -20,6 +20,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from rlkit.cli.arguments import parse
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.nearest import suggestion
+from rlkit.core.replacing import make_folder
 
 if TYPE_CHECKING:
     from rlkit.run.records.progress import Reporter
@@ -58,6 +59,8 @@ def solve(argv: Sequence[str]) -> None:
         raise UsageError("rlkit solve: --eps, --max-backups and --threads must be positive")
     if form.out is not None and (Path(form.out).suffix != ".npz" or Path(form.out).exists()):
         raise UsageError(f"rlkit solve: --out {form.out} must be a new file that ends in .npz")
+    if form.out is not None:
+        make_folder(Path(form.out).parent)  # what forbids it is said before the work
     from rlkit.envs.tabular.families import find_model
     from rlkit.run.records.progress import reporter
 

@@ -8,6 +8,7 @@ steps aside for a moment, and a kill in that moment is mended by the next call, 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -52,11 +53,21 @@ def replacing(path: Path) -> Iterator[Path]:
         place = getattr(fault, "filename", None)
         ours = place is None or str(place).startswith((str(temporary), str(path)))
         cause = refusal(fault)
+        if isinstance(fault, FileError) and str(temporary) in str(fault):  # a name nobody knows
+            raise FileError(str(fault).replace(str(temporary), str(path))) from fault
         if isinstance(fault, RlkitError) or not cause or not ours:
             raise
         raise FileError(f"{path} cannot be written: {cause}") from fault
     finally:
         remove(temporary)
+
+
+def make_folder(path: Path) -> None:
+    """The folder, with all above it. Raises FileError naming it and what is in the way."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise FileError(f"the folder {path} cannot be made: {refusal(fault)}") from fault
 
 
 def refusal(fault: BaseException) -> str:
@@ -78,7 +89,7 @@ def clear(path: Path) -> None:
     prefix = f".{path.name}."
     try:
         names = os.listdir(path.parent)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     left = [
         path.with_name(name)
@@ -98,8 +109,9 @@ def remove(path: Path) -> None:
     """Remove a file, a link or a whole folder, or nothing where there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # below a file there is none
+        path.unlink()
 
 
 def _put(temporary: Path, path: Path) -> None:

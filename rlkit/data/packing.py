@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from rlkit.core.jit import njit
 
-@numba.njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True)
 def write_step(ring, slot, stage, s, a, r, terminated, truncated, s2, extra):
     """Whether all numbers are finite; only then `ring[:, slot]` becomes the packed step.
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from rlkit.core.replacing import replacing
+from rlkit.core.replacing import make_folder, replacing
 from rlkit.eval.statistics import (
     Array,
     Interval,
@@ -179,7 +179,7 @@ def save(figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg
     A file appears under its name only when complete.  Equal figures give equal files.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     written = []
     for kind in formats:
         final = path.with_name(f"{path.name}.{kind}")

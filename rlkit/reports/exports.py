@@ -18,7 +18,7 @@ import numpy as np
 from rlkit.core.errors import UsageError
 from rlkit.core.extras import missing
 from rlkit.core.nearest import suggestion
-from rlkit.core.replacing import replacing
+from rlkit.core.replacing import make_folder, replacing
 from rlkit.eval import records
 from rlkit.eval.records import Episode
 from rlkit.reports.cells import EPISODES, Cell
@@ -47,7 +47,7 @@ def export(results: Results, kinds: Sequence[str], out: Path) -> list[Path]:
     """
     check(kinds)
     no_link(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     return [path for kind in kinds for path in EXPORTS[kind](results, out)]
 
 

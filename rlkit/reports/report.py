@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlkit.core.errors import RunError
-from rlkit.core.replacing import replacing
+from rlkit.core.replacing import make_folder, replacing
 from rlkit.reports import charts
 from rlkit.reports.cells import System
 from rlkit.reports.curves import profile_picture, task_pictures, total_picture
@@ -53,7 +53,7 @@ def write_report(results: Results, out: Path, baseline: System | None = None) ->
     """Write page, Markdown, its pictures and CSV tables to `out`, each file in one rename."""
     no_link(out)
     no_link(out / "pictures")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     parts = assemble(results, out, baseline)
     pictures = {}
     numbers = {system: i for i, system in enumerate(parts.found.drawn)}
@@ -123,7 +123,7 @@ def write_whole(path: Path, text: str | bytes) -> Path:
     Raises RunError where its folder is a link.
     """
     no_link(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode() if isinstance(text, str) else text)
     return path

@@ -8,7 +8,8 @@ more than the arithmetic of a short row. (An unsigned and a signed integer would
 """
 
 import numpy as np
-from numba import njit
+
+from rlkit.core.jit import njit
 
 _INDEX, _COLUMN = np.uint64, np.uint32
 _ONE, _TWO, _THREE, _FOUR = (np.uint64(n) for n in (1, 2, 3, 4))

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from scipy.linalg import solve_triangular
 from scipy.sparse.linalg import SuperLU, splu
 
+from rlkit.core.jit import njit
 from rlkit.theory.validate import ROW_ROUNDING
 
 Array = np.ndarray

@@ -7,8 +7,8 @@ replicate draws the same numbers in any company and on any number of threads.
 import math
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.validate import ROW_ROUNDING, ROW_ROUNDING_F32
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

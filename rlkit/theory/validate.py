@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit
+
+from rlkit.core.jit import njit
 
 ROW_ROUNDING = 1e-9  # times the number of successors: honest long rows round more
 ROW_ROUNDING_F32 = 1e-6

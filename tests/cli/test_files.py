@@ -36,7 +36,7 @@ def test_episodes_of_an_evaluation_appear_when_all_are_written(
 
     monkeypatch.setattr(records, "append_episodes", full)
     assert main(["eval", str(run), "--episodes=2", f"--out={out}"]) == 1
-    assert "No space left" in capsys.readouterr().err
+    assert f"{out} cannot be written: the disk is full" in capsys.readouterr().err
     assert not list(out.parent.iterdir())
     monkeypatch.setattr(records, "append_episodes", append)
     assert main(["eval", str(run), "--episodes=2", f"--out={out}"]) == 0
@@ -114,3 +114,18 @@ def test_a_clear_difference_is_told(tmp_path: Path, capsys: Output) -> None:
     assert "difference 10.00 [" in said
     assert "the second is higher" in said
     assert "set    nothing but folder and seeds" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["solve forest --out {}/x.npz", "bandit --runs 1 --horizon 2 --policies ucb1 --out {}/x"],
+)
+def test_a_file_in_the_way_of_the_results_is_told_before_the_work(
+    line: str, tmp_path: Path, capsys: Output
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(line.format(tmp_path / "file").split()) == 1
+    said = capsys.readouterr()
+    assert f"the folder {tmp_path / 'file'}" in said.err
+    assert "cannot be made" in said.err
+    assert said.out == ""

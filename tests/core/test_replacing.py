@@ -8,7 +8,7 @@ import pytest
 
 from rlkit.core import replacing as replacing_module
 from rlkit.core.errors import FileError
-from rlkit.core.replacing import clear, replacing, temporary_name
+from rlkit.core.replacing import clear, make_folder, replacing, temporary_name
 
 
 def test_a_file_and_a_folder_get_their_names_when_complete(tmp_path: Path) -> None:
@@ -159,3 +159,21 @@ def test_a_refusal_of_the_system_names_file_and_cause(tmp_path: Path) -> None:
         at.touch()
     with pytest.raises(FileNotFoundError), replacing(path):  # of another file: passes unchanged
         (tmp_path / "other").read_text()
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "episodes.csv"
+    with pytest.raises(FileError) as told, replacing(path) as there:
+        raise FileError(f"{there} cannot be written: File too large")
+    assert str(told.value) == f"{path} cannot be written: File too large"
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(FileError, match=f"the folder {folder} cannot be made: "):
+            make_folder(folder)
+    path = tmp_path / "file" / "x.npz"
+    with pytest.raises(FileError, match=f"{path} cannot be written: Not a directory"):
+        with replacing(path) as there:
+            there.write_text("")

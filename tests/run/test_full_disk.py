@@ -15,9 +15,11 @@ from rlkit.cli.main import main
 from rlkit.core.errors import CheckpointError, RlkitError
 from rlkit.core.replacing import refusal
 from rlkit.data import preferences
-from rlkit.data.formats import minari_io
+from rlkit.data.formats import d4rl_file, minari_io
+from rlkit.data.formats.meta import Meta
 from rlkit.data.recorder import record_episode
 from rlkit.data.sampling.segments import Segments
+from rlkit.data.store import EpisodeStore
 from rlkit.envs.make import make
 from rlkit.eval import plots
 from rlkit.run.policies.export import export
@@ -63,11 +65,19 @@ def a_dataset(at: Path) -> None:
     minari_io.write([record_episode(env, act, k) for k in range(9)], at.name, **spaces)
 
 
+def a_d4rl_file(at: Path) -> None:
+    env, rng = make("InvertedPendulum-v5"), np.random.default_rng(0)
+    episodes = [record_episode(env, lambda o: rng.uniform(-3, 3, 1), k) for k in range(99)]
+    store = EpisodeStore.from_episodes(episodes)
+    d4rl_file.write(store, Meta("tests/full-v0", env.observation_space, env.action_space), at)
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "a.png": a_picture,
     "a.svg": a_picture,
     "model.npz": lambda at: write_npz(at, val=np.random.default_rng(0).random(2000)),
     "pairs.npz": some_pairs,
+    "d4rl.hdf5": a_d4rl_file,
     "tests-full-v0": a_dataset,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import h5py
@@ -33,7 +34,8 @@ def write(store: EpisodeStore, meta: Meta, path: str | Path) -> None:
         "terminals": store.terminated,
         "timeouts": store.truncated,
     } | {f"infos/{name}": column for name, column in store.extra.items() if name != "action_known"}
-    with replacing(Path(path)) as place, h5py.File(place, "w") as file:
+    made = io.BytesIO()  # HDF5 takes the process down when the disk runs full
+    with h5py.File(made, "w") as file:
         for name, column in columns.items():
             floating = column.dtype.kind == "f" and not name.startswith("infos/")
             data = column.astype(np.float32) if floating else column
@@ -46,3 +48,5 @@ def write(store: EpisodeStore, meta: Meta, path: str | Path) -> None:
         }
         for name, text in told.items():
             file[f"metadata/{name}"] = text
+    with replacing(Path(path)) as place:
+        place.write_bytes(made.getbuffer())

@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from safetensors.numpy import load
+
+from rlkit.core.jit import njit
 
 LOG_STD_BOUNDS = (-20.0, 2.0)  # stable-baselines3's SAC clips there
 

@@ -12,12 +12,12 @@ as in most code. The maximum for new rows is that of the rows still there, not o
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from rlkit.core.batch import Batch
+from rlkit.core.jit import njit
 from rlkit.core.streams import Streams
 from rlkit.data.sampling.samplers import NStep, Uniform
 
@@ -163,7 +163,7 @@ def _per_lane(name: str, value: float | Tensor, lanes: int) -> np.ndarray:
     return array
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _write(sums, maxima, first, rows, powers):
     """Sets leaves `rows [S, K]` to `powers [S, K]` (negative: not) and all above them anew."""
     for lane in range(rows.shape[0]):
@@ -181,7 +181,7 @@ def _write(sums, maxima, first, rows, powers):
                 node //= 2
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _draw(sums, first, u, out):
     """One row of each of B equal slices of the sum, at place `u [count, S, B]` of the slice."""
     count, lanes, batch = u.shape

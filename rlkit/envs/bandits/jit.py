@@ -6,7 +6,7 @@ switched off: its atomic increments at every inlined call cost three times the b
 
 from functools import partial
 
-from numba import njit
+from rlkit.core.jit import njit
 
 kernel = partial(njit, error_model="numpy", cache=True, nogil=True, _nrt=False)
 inlined = partial(njit, error_model="numpy", cache=True, _nrt=False, forceinline=True)

@@ -7,8 +7,8 @@ generator of its levels and `notes` `[N]`, what a family of levels writes down f
 """
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.envs.grid.rng import below
 
 EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA = range(1, 10)

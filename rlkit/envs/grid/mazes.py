@@ -1,9 +1,9 @@
 """Grids of one's own, drawn as text."""
 
 import numpy as np
-from numba import njit
 
 from rlkit.core.errors import UsageError
+from rlkit.core.jit import njit
 from rlkit.envs.grid.cells import (
     BLUE,
     CLOSED,

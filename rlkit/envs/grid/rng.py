@@ -6,7 +6,8 @@ number waits (numpy hands out 64 bits as two of 32), and that half. PCG64 is O'N
 """
 
 import numpy as np
-from numba import njit
+
+from rlkit.core.jit import njit
 
 SIZE = 6
 _U0, _U1, _U16, _U32, _U58, _U63 = (np.uint64(k) for k in (0, 1, 16, 32, 58, 63))

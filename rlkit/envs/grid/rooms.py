@@ -7,8 +7,8 @@ down, left, up), `places` where a door would stand (-1: none), `locked` which ar
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.envs.grid.cells import (
     BALL,
     BLUE,

@@ -4,8 +4,8 @@ A level is a kernel `(cells, agent, rng, notes, settings) -> whether it could be
 """
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.envs.grid.cells import (
     BALL,
     BLUE,

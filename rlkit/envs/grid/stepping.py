@@ -1,8 +1,8 @@
 """A step of many grids at once, and what their agents see; MiniGrid's rules."""
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.envs.grid.cells import (
     BALL,
     BOX,

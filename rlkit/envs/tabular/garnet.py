@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.evaluation import policy_model
 from rlkit.theory.mdp import MAX_STATES, FiniteMDP
 from rlkit.theory.planning.structure import recurrent_classes

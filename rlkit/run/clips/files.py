@@ -13,7 +13,7 @@ from PIL import Image
 
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.extras import missing
-from rlkit.core.replacing import replacing
+from rlkit.core.replacing import make_folder, replacing
 
 MP4, GIF, PNG = ".mp4", ".gif", ".png"
 FASTEST = {MP4: 30.0, GIF: 15.0}  # pictures a second at most
@@ -43,7 +43,7 @@ def check(path: Path) -> None:
 @contextlib.contextmanager
 def film(path: Path, fps: float) -> Iterator[Film]:
     """A film that takes pictures and stands at `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as place:
         made: _Mp4 | _Gif = _Mp4(place, fps) if path.suffix == MP4 else _Gif(place, fps)
         try:
@@ -56,7 +56,7 @@ def film(path: Path, fps: float) -> Iterator[Film]:
 
 def sheet(path: Path, picture: np.ndarray) -> None:
     """Write one picture as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as place:
         Image.fromarray(picture).save(place, format="PNG", optimize=True)
 

@@ -18,7 +18,7 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core import state
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.history import Memory
-from rlkit.core.replacing import replacing
+from rlkit.core.replacing import make_folder, replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
 from rlkit.policy import onnx_file
@@ -83,7 +83,7 @@ def export(
             "keep; use it from its run folder with rlkit.load"
         )
     programs = _programs(restored, policy.card)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with replacing(out) as temporary:
         if onnx:
             _write_onnx(temporary, policy, programs["mode"])

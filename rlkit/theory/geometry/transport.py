@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.mdp import Array
 
 EXHAUSTED = 1e-14  # mass below this counts as moved

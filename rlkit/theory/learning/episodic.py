@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.brief import brief
 from rlkit.theory.kernels import expectation
 from rlkit.theory.learning.episodic_plans import (

@@ -8,8 +8,8 @@ enter a plan; the shape is storage, not knowledge.
 import math
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.streams import beta_variate, gamma_variate, normal
 
 EPS_GREEDY, UCB_H, UCB_B, UCBVI_CH, UCBVI_BF, UCBVI_SIMPLE, PSRL, RLSVI = range(8)

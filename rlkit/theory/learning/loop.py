@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration

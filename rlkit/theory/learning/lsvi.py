@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.learning.episodic import EpisodicRun, exact_value
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP

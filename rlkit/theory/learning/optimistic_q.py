@@ -11,8 +11,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.planning.heap import sift_down, sift_up
 from rlkit.theory.streams import categorical, integer, normal, stream, uniform
 from rlkit.theory.trajectories import first_above

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.q_kernels import METHODS, run_control
 from rlkit.theory.learning.replicates import each

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
 from rlkit.theory.learning.replicates import each

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from scipy.sparse.csgraph import breadth_first_order
 
+from rlkit.core.jit import njit
 from rlkit.theory.backup import Backup
 from rlkit.theory.kernels import expectation, greedy_colours
 from rlkit.theory.mdp import Array, FiniteMDP

@@ -1,6 +1,6 @@
 """An indexed binary max-heap on arrays: `heap` holds items, `place` their positions, `key` keys."""
 
-from numba import njit
+from rlkit.core.jit import njit
 
 
 @njit(cache=True, nogil=True)

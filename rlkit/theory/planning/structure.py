@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from rlkit.core.jit import njit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.asynchronous import state_graph
 from rlkit.theory.validate import ROW_ROUNDING, ROW_ROUNDING_F32

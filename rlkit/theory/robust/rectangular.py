@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
+from rlkit.core.jit import njit
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import solve_linear

@@ -10,7 +10,8 @@ missing mass is an atom of value 0.
 import math
 
 import numpy as np
-from numba import njit
+
+from rlkit.core.jit import njit
 
 TV, KL, CHI2 = 0, 1, 2
 DIVERGENCES = {"tv": TV, "kl": KL, "chi2": CHI2}
