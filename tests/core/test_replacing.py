@@ -174,6 +174,6 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
         with pytest.raises(FileError, match=f"the folder {folder} cannot be made: "):
             make_folder(folder)
     path = tmp_path / "file" / "x.npz"
-    with pytest.raises(FileError, match=f"{path} cannot be written: Not a directory"):
-        with replacing(path) as there:
-            there.write_text("")
+    refused = pytest.raises(FileError, match=f"{path} cannot be written: Not a directory")
+    with refused, replacing(path) as there:
+        there.write_text("")

@@ -115,6 +115,10 @@ class OffPolicyLearner:
             raise ValueError(f"the log has {log.arms} arms, the learner {self.arms}")
         if c.objective != "ips" and (q is None or np.shape(q) != (n, self.arms)):
             raise ValueError(f"{c.objective} needs predicted rewards q of shape {(n, self.arms)}")
+        bad = np.zeros(n, bool) if q is None else ~np.isfinite(q).all(1)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise ValueError(f"q of row {row} has NaN or infinite entries")
         context = check_context(log.observation, self.arms, self.dim, c.per_arm)
         columns = {
             "context": self._tensor(context),

@@ -56,6 +56,16 @@ def _first(bad: Any) -> int:
     return int(np.flatnonzero(bad)[0])
 
 
+def _finite(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(values, np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; needed is {shape}")
+    if not np.isfinite(array).all():
+        row = _first(~np.isfinite(array).reshape(len(array), -1).all(1))
+        raise ValueError(f"{name} of row {row} has NaN or infinite entries")
+    return array
+
+
 def _check(prob: np.ndarray, name: str, shape: tuple[int, ...], logged: bool) -> np.ndarray:
     p = np.asarray(prob, np.float64)
     if p.shape != shape:
@@ -129,6 +139,7 @@ def slate_values(
         return (w * reward).sum(1)
     if q_taken is None or q_mean is None:
         raise ValueError("cascade_dr needs q_taken and q_mean")
+    q_taken, q_mean = _finite("q_taken", q_taken, shape), _finite("q_mean", q_mean, shape)
     before = np.concatenate([np.ones((shape[0], 1)), w[:, :-1]], axis=1)
     return (w * (reward - q_taken) + before * q_mean).sum(1)
 
@@ -146,8 +157,12 @@ def pseudo_inverse_values(
     wanted = np.asarray(target, np.float64)
     if wanted.shape != (n, m, items):
         raise ValueError(f"target has shape {wanted.shape}; needed is {(n, m, items)}")
-    shown = _indicators(log.items, items)
-    inverse = np.linalg.pinv(np.asarray(moments, np.float64), hermitian=True)
+    bad = ~((wanted >= 0) & (wanted <= 1 + 1e-9)).all((1, 2))
+    if bad.any():
+        raise ValueError(f"target of row {_first(bad)} has entries outside [0, 1]")
+    shown, size = _indicators(log.items, items), (m * items, m * items)
+    given = _finite("moments", moments, size if np.ndim(moments) == 2 else (n, *size))
+    inverse = np.linalg.pinv(given, hermitian=True)
     solved = np.einsum("...ij,...j->...i", inverse, shown)
     return np.asarray(log.reward, np.float64).sum(1) * (wanted.reshape(n, -1) * solved).sum(1)
 
@@ -155,6 +170,8 @@ def pseudo_inverse_values(
 def slate_moments(slates: np.ndarray, prob: np.ndarray, items: int) -> np.ndarray:
     """E[1 1'] [m K, m K] of a logging policy given by all its slates [N, m] and their prob [N]."""
     prob = np.asarray(prob, np.float64)
+    if not (prob >= 0).all():
+        raise ValueError(f"the probability of slate {_first(~(prob >= 0))} is no number from 0 on")
     if abs(prob.sum() - 1.0) > 1e-6:
         raise ValueError(f"the probabilities of the slates sum to {prob.sum():.6g}, not to one")
     shown = _indicators(slates, items)
