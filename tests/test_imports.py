@@ -43,6 +43,7 @@ MAY_IMPORT = {
 # module or room -> packages beside the standard library that its tops may import
 PACKAGES = {
     "core": {"numpy", "torch", "safetensors"},
+    "core.jit": {"numba"},
     "nets": {"numpy", "torch"},
     "theory": {"numpy", "scipy", "numba"},
     "eval.statistics": {"numpy", "scipy", "numba"},
