@@ -76,6 +76,7 @@ class Config:
     epsilon_last: Share = 0.05  # ε_1, share in the end
     epsilon_updates: Count = 10_000  # updates until then
     lr: Positive = 5e-4  # learning rate
+    clip: NonNegative = 0.0  # bound of the gradient's norm; 0 is none
     batch_size: Count = 64  # B, transitions an update
     hidden: Widths = (128, 128)  # widths of the net
     norm: nets.Norm = "none"  # LayerNorm in the net
@@ -84,6 +85,13 @@ class Config:
 def weighted_loss(each: Tensor, w: Tensor | None) -> Tensor:  # [..., B] -> [...]
     """Mean of the losses, importance weights applied, eq. (3)."""
     return (each if w is None else w * each).mean(-1)
+
+
+def _bound(clip: float | Tensor) -> float | Tensor | None:
+    """What Adam takes: None, or infinity in a lane, where there is no bound."""
+    if isinstance(clip, Tensor):
+        return clip.masked_fill(clip == 0, torch.inf)
+    return clip or None
 
 
 class Agent(Learner):
@@ -98,7 +106,7 @@ class Agent(Learner):
         init = nets.Init(spec)
         self.q = nets.ActionValues(init, c.hidden, self.head.size, c.norm, c.dueling)
         self.q_bar = Target(self.q)
-        self.step_q = Adam(self.q, c.lr)
+        self.step_q = Adam(self.q, c.lr, clip=_bound(c.clip))
         self.actions, self.c = spec.act_size, c
         self.periods = {"target": c.target_period}
 

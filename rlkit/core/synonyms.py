@@ -10,6 +10,7 @@ _OURS = {  # ours -> theirs
     "bins": "n_quantiles num_quantiles n_atoms num_atoms atoms quantiles",
     "capacity": "buffer_size replay_size replay_buffer_size memory_size buffer_capacity buffer",
     "checkpoint_every": "save_freq checkpoint_freq checkpoint_interval save_every save_interval",
+    "clip": "max_grad_norm grad_clip gradient_clip clip_grad clip_grad_norm grad_norm_clip",
     "config": "hyperparameters hyperparams hparams agent_kwargs policy_kwargs",
     "dataset": "dataset_id dataset_name data offline_data",
     "device": "cuda gpu",

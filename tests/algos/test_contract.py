@@ -232,6 +232,7 @@ CASES = {
         vary={
             **{name: {"head": "c51"} for name in ("bins", "low", "high")},
             "sigma": {"head": "hl_gauss"},
+            "clip": {"clip": 0.02},
         },
         exempt=DRAWN,
     ),
@@ -242,7 +243,12 @@ CASES = {
             **{"target_period": 2, "epsilon_updates": 8, "bins": 7, "low": -2.0, "high": 3.0},
             **{"head": "c51", "dueling": True, "prioritised": True},
         },
-        vary={"double": {"lr": 0.1}, "sigma": {"head": "hl_gauss"}, "huber": {"head": "scalar"}},
+        vary={
+            "clip": {"clip": 0.02},
+            "double": {"lr": 0.1},
+            "sigma": {"head": "hl_gauss"},
+            "huber": {"head": "scalar"},
+        },
         exempt=DRAWN,
     ),
     "cpl": Case(

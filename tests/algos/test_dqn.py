@@ -398,3 +398,18 @@ def test_a_prioritised_training_goes_on_bit_for_bit() -> None:
     for ours, theirs in pairs:
         for name, tensor in ours.items():
             assert torch.equal(tensor, theirs[name]), name
+
+
+def test_the_gradients_norm_is_bounded_lane_by_lane() -> None:
+    """Adam's first moment is a tenth of the gradient; 0 bounds nothing."""
+    norms = []
+    for clip in ((0.0, 0.01), (0.0, 0.0)):
+        c = resolve(CASE.make_config(clip=clip), spec := CASE.spec())
+        agent = dqn.Agent(spec, c)
+        agent.update(make_batch(spec, agent, 0), c)
+        norms.append(agent.step_q.flat.square_sums(agent.step_q.m).sqrt() * 10)
+    assert norms[1].min() > 0.02
+    torch.testing.assert_close(norms[0][0], norms[1][0])
+    assert float(norms[0][1]) == pytest.approx(0.01, rel=1e-3)
+    plain = CASE.make_config()
+    assert dqn.Agent(CASE.spec(), plain).step_q.clip is None
