@@ -30,6 +30,7 @@ from rlkit.reports import cache, results
 from rlkit.sweeps import plan
 from rlkit.theory.mdp import FiniteMDP
 from tests.fuzz.folder_readers import run_readers, sweep_readers
+from tests.fuzz.log_readers import log_readers
 from tests.fuzz.reader import Reader
 from tests.reports.run_folders import run_folder
 
@@ -47,6 +48,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Reader]]:
     `folder / "minari"`."""
     rng = np.random.default_rng(0)
     yield from _datasets(folder)
+    yield from log_readers(folder)
 
     path = folder / "model.npz"
     forest().save(path)

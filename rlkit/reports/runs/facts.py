@@ -10,7 +10,7 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from rlkit.core.errors import RlkitError, RunError
+from rlkit.core.errors import FileError, RlkitError, RunError
 from rlkit.core.reading import fit
 from rlkit.eval import records
 from rlkit.eval.statistics import Array
@@ -98,9 +98,9 @@ def read(folder: str | os.PathLike[str], name: str | None = None) -> Facts:
     data: Any = fit(config["task"].get("dataset") or {}, _Data, f"{where[:-7]}task", RunError)
     offline = options["dataset"] is not None and not options.get("online")
     task = options["dataset"] if offline else options["env"]
-    rows = records.read_episodes(folder / run_folder.EPISODES)
-    lines = records.read_progress(folder / run_folder.PROGRESS)
     problems: list[str] = []
+    rows = _episodes(folder / run_folder.EPISODES, options["seeds"], problems)
+    lines = records.read_progress(folder / run_folder.PROGRESS)
 
     def tried(what: str, get: Any, empty: Any) -> Any:
         try:
@@ -138,6 +138,22 @@ def read(folder: str | os.PathLike[str], name: str | None = None) -> Facts:
         checkpoints=run_folder.steps(folder),
         problems=problems,
     )
+
+
+def _episodes(path: Path, seeds: list[int], problems: list[str]) -> Array:
+    """The rows of every evaluation that all lanes have had; of another a kill has left a part."""
+    rows = records.read_episodes(path)
+    strange = rows[rows["lane"] >= len(seeds)]
+    if len(strange):
+        raise FileError(f"{path}: lane {strange['lane'][0]} is none of {len(seeds)} seeds")
+    steps, step = np.unique(rows["step"], return_inverse=True)
+    lanes = np.zeros((len(steps), len(seeds)), bool)
+    lanes[step, rows["lane"]] = True
+    whole = lanes.all(1)
+    if not whole.all():
+        told = ", ".join(f"{s:,}" for s in steps[~whole][:3])
+        problems.append(f"{path.name}: not every seed was evaluated at step {told}: left out")
+    return rows[whole[step]] if len(rows) else rows
 
 
 def _versions(folder: Path, tried: Any) -> dict[str, Any]:

@@ -132,6 +132,20 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
     assert pictures.returns(page.read_all([single])) == []
 
 
+def test_an_evaluation_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", {0: [1, 2], 1: [3, 4]})
+    lines = (a / "episodes.csv").read_text().splitlines(True)
+    (a / "episodes.csv").write_text("".join(lines[:-3]))  # seed 1 at step 200
+    (found,) = page.read_all([a])
+    assert found.returns()[0].tolist() == [100]
+    assert found.problems == [
+        "episodes.csv: not every seed was evaluated at step 200: left out",
+    ]
+    (a / "episodes.csv").write_text("".join([*lines, "7,7,300,0,1.0,9,1\n"]))
+    with pytest.raises(FileError, match=r"episodes\.csv: lane 7 is none of 2 seeds"):
+        page.read_all([a])
+
+
 def test_a_lane_that_is_lost_does_not_end_the_line_of_the_others(tmp_path: Path) -> None:
     a = run(tmp_path / "a", {0: [1, 2, 3], 1: [1, np.nan, np.nan], 2: [3, 4, 5]})
     (picture,) = pictures.returns(page.read_all([a]))
