@@ -149,7 +149,7 @@ def _episodes(path: Path, seeds: list[int], problems: list[str]) -> Array:
     steps, step = np.unique(rows["step"], return_inverse=True)
     lanes = np.zeros((len(steps), len(seeds)), bool)
     lanes[step, rows["lane"]] = True
-    whole = lanes.all(1)
+    whole = np.asarray(lanes.all(1))
     if not whole.all():
         told = ", ".join(f"{s:,}" for s in steps[~whole][:3])
         problems.append(f"{path.name}: not every seed was evaluated at step {told}: left out")
