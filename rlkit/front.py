@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlkit.core.errors import UsageError
+from rlkit.core.nearest import meant, suggestion
 
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
@@ -53,6 +55,7 @@ def train(
             given = [*options, *(["preset"] if preset else [])]
             raise UsageError(f"give Options or keywords, not both ({', '.join(given)})")
         return training.train(algo, report)
+    _check_words(algo, options)
     if preset is not None:
         return training.train(presets.options(preset, algo, **options), report)
     return training.train(Options(algo, **options), report)
@@ -70,9 +73,37 @@ def evaluate(path: str | os.PathLike[str], episodes: int = 100, **options: Any) 
     from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 
     place = Path(path)
+    of_run = ("checkpoint", "lanes")
+    known = ["env", "seed", "guide", *(of_run if place.is_dir() else ())]
+    for name in options:
+        if name in of_run and name not in known:
+            raise UsageError(f"{place} holds one lane at one step: {name} is for a run folder")
+        if name not in known:
+            near = suggestion(name, ["episodes", *known])
+            raise TypeError(f"evaluate has no argument {name!r}{near}")
     if place.is_dir():
         return evaluate_run(place, episodes, **options)[0]
     return evaluate_file(place, episodes, **options)
+
+
+def _check_words(algo: Any, given: dict[str, Any]) -> None:
+    """Raises TypeError for a field of the config among the options, and UsageError for an object
+    in place of a name."""
+    from rlkit.run.settings.algorithms import algorithm
+    from rlkit.run.settings.options import Options
+
+    env = given.get("env")
+    if hasattr(env, "step"):
+        raise UsageError(
+            f"env is {env}; give its id, of which rlkit makes its own copies (one of your own: "
+            "gymnasium.register it in a module and name it module:Name-v0)"
+        )
+    known = {field.name for field in dataclasses.fields(Options)}
+    for name in given.keys() - known if isinstance(algo, str) else ():
+        fields = [field.name for field in dataclasses.fields(algorithm(algo).Config)]
+        ours = meant(name, [*known, *fields])
+        if ours in fields:
+            raise TypeError(f"train has no {name!r}; did you mean config={{{ours!r}: ...}}?")
 
 
 def load(

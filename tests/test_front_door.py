@@ -77,3 +77,41 @@ def test_what_acts_and_learns_says_how(path: Path) -> None:
         if node.name == "Agent":
             said = " ".join(ast.get_docstring(part) or "" for part in spoken)
             assert "[S" in said, "update and act tell no shapes"
+
+
+@pytest.mark.parametrize(
+    ("algo", "theirs", "ours"),
+    [
+        ("sac", "lr", "config={'lr': ...}"),
+        ("sac", "learning_rate", "config={'lr': ...}"),
+        ("sac", "net_arch", "config={'hidden': ...}"),
+        ("sb3:sac", "lr", "config={'learning_rate': ...}"),
+        ("sac", "total_timesteps", "'steps'"),
+    ],
+)
+def test_words_of_other_libraries_are_answered(algo: str, theirs: str, ours: str) -> None:
+    with pytest.raises(TypeError) as told:
+        rlkit.train(algo, env="Pendulum-v1", **{theirs: 1})
+    assert f"did you mean {ours}?" in str(told.value)
+
+
+def test_an_environment_in_place_of_its_name() -> None:
+    env = rlkit.make("Pendulum-v1")
+    with pytest.raises(rlkit.UsageError, match=r"give its id.*module:Name-v0"):
+        rlkit.train("sac", env=env)
+
+
+@pytest.mark.filterwarnings("ignore:one run a task")
+def test_a_result_stands_for_its_folder(tmp_path: Path) -> None:
+    result = rlkit.train(
+        "sac", env="Pendulum-v1", steps=8, warmup=4, eval_every=0, eval_episodes=1, quiet=True,
+        engine="eager", out=str(tmp_path / "run"), config={"hidden": (8,), "batch_size": 4},
+    )  # fmt: skip
+    assert len(rlkit.evaluate(result, 2)) == 2
+    assert rlkit.load(result).card.step == 8
+    file = rlkit.export(result).path
+    assert "difference" in str(rlkit.compare(result, result))
+    with pytest.raises(TypeError, match="has no argument 'n_eval_episodes'; did you mean 'epis"):
+        rlkit.evaluate(result, n_eval_episodes=2)  # type: ignore[call-arg]
+    with pytest.raises(rlkit.UsageError, match="checkpoint is for a run folder"):
+        rlkit.evaluate(file, checkpoint="last")

@@ -18,6 +18,7 @@ _OURS = {  # ours -> theirs
     "entropy": "target_entropy",
     "env": "environment env_id env_name gym_id task",
     "envs": "n_envs num_envs nenvs n_env parallel_envs",
+    "episodes": "n_eval_episodes num_eval_episodes n_episodes num_episodes",
     "eps": "tol tolerance theta precision",
     "epsilon": "exploration_initial_eps eps_start epsilon_start start_e",
     "epsilon_last": "exploration_final_eps eps_end epsilon_end end_e min_epsilon",

@@ -44,6 +44,10 @@ class Result(NamedTuple):
     status: Status  # "stopped": by the callback, before its end
     notes: tuple[str, ...] = ()
 
+    def __fspath__(self) -> str:
+        """The run folder: a result stands wherever the path of a run does."""
+        return str(self.folder)
+
 
 def train(options: Options, report: Reporter | Callback | None = None) -> Result:
     """The result of one training, which is in `options.folder()` when this returns.
