@@ -137,7 +137,7 @@ class Agent(Learner):
         return self._update.__self__  # type: ignore[attr-defined]
 
     def update(self, b: Any, c: Config, **due: bool) -> dict[str, Tensor]:
-        """That of the agent."""
+        """One update of the agent on its own kind of batch, `[S, B, ...]`; its metrics `[S]`."""
         return self._update(b, self._own, **due)
 
 
