@@ -186,7 +186,7 @@ def show(dataset: str | Path) -> Shown:
     terminated, truncated = store.terminated[store.ends], store.truncated[store.ends]
     policies, first, noted = [], 0, _details(meta).get("policies", [])
     counts = [entry["episodes"] for entry in noted]
-    if counts and (min(counts) < 1 or sum(counts) != store.episodes):
+    if counts and (min(counts) < 1 or sum(counts) > store.episodes):
         raise FileError(
             f"dataset {meta.dataset_id!r}: details.policies are of {counts} episodes, the dataset "
             f"has {store.episodes}"
