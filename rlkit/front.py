@@ -193,7 +193,8 @@ def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
     tell.
 
     `a` and `b` are scores `[N]` or `[N, tasks]`, one row a seed, or run folders, whose last
-    evaluations are taken. `print` it: it says in words what can be told.
+    evaluations are taken. `print` it: it says in words what can be told. Raises UsageError for a folder
+    without any.
     """
     import numpy as np
 
@@ -203,6 +204,8 @@ def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
     def scores(given: Any) -> np.ndarray:
         if isinstance(given, str | os.PathLike):
             rows = records.read_episodes(Path(given) / "episodes.csv")
+            if not len(rows):
+                raise UsageError(f"{os.fspath(given)} is no run folder, or was never evaluated")
             return records.mean_returns(rows)[2][:, -1:]
         array = np.asarray(given)  # as it came: what is no number is said below
         return array[:, None] if array.ndim == 1 else array

@@ -111,6 +111,8 @@ def test_a_result_stands_for_its_folder(tmp_path: Path) -> None:
     assert rlkit.load(result).card.step == 8
     file = rlkit.export(result).path
     assert "difference" in str(rlkit.compare(result, result))
+    with pytest.raises(rlkit.UsageError, match="nosuch is no run folder, or was never evaluated"):
+        rlkit.compare(result, tmp_path / "nosuch")
     with pytest.raises(TypeError, match="has no argument 'n_eval_episodes'; did you mean 'epis"):
         rlkit.evaluate(result, n_eval_episodes=2)  # type: ignore[call-arg]
     with pytest.raises(rlkit.UsageError, match="checkpoint is for a run folder"):
