@@ -193,8 +193,8 @@ def compare(a: Any, b: Any, *, paired: bool = False) -> Comparison:
     tell.
 
     `a` and `b` are scores `[N]` or `[N, tasks]`, one row a seed, or run folders, whose last
-    evaluations are taken. `print` it: it says in words what can be told. Raises UsageError for a folder
-    without any.
+    evaluations are taken. `print` it: it says in words what can be told. Raises UsageError for a
+    folder without any.
     """
     import numpy as np
 
