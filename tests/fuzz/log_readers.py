@@ -35,7 +35,7 @@ def log_readers(folder: Path) -> Iterator[tuple[str, Reader]]:
         ",".join(table),
         *(",".join(map(str, row)) for row in zip(*table.values(), strict=True)),
     ]
-    text, packed = folder / "log.csv", folder / "log.parquet"
+    text, packed = folder / "steps.csv", folder / "steps.parquet"
     text.write_text("\n".join(rows) + "\n")
     parquet.write_table(pyarrow.table(table), packed)
     yield "log as CSV", Reader(text, lambda: logs.read(text, "csv", COLUMNS))
