@@ -12,6 +12,7 @@ import pytest
 from rlkit.algos import sac
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
+from rlkit.envs.tabular.families import find_model
 from rlkit.run.settings.fits import algorithms
 from rlkit.run.settings.options import Options, resolve
 from rlkit.sweeps import plan
@@ -199,3 +200,19 @@ def test_no_algorithm_takes_the_impossible(name: str) -> None:
     for field, value in (("batch_size", 0), ("lr", -1.0), ("hidden", (0,))):
         with pytest.raises(UsageError, match=field):
             resolve(Options(name, dataset="x", from_run="y", config={field: value}))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("garnet:states=-1,actions=2,successors=1", "garnet: need states, actions >= 1"),
+        ("garnet:states=1.5,actions=2,successors=1", "garnet: "),
+        ("garnet:states=9,actions=2,successors=1,states=8", "states is given twice"),
+    ],
+)
+def test_sizes_of_a_family_that_cannot_be(model: str, says: str, capsys: Output) -> None:
+    assert says in error_of(f"solve {model}", capsys)
+
+
+def test_sizes_of_a_family_as_one_writes_them() -> None:
+    assert find_model("garnet:states=1e1,actions=2,successors=2").num_states == 10

@@ -53,6 +53,8 @@ def _split(source: str) -> tuple[str, dict[str, Any]]:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise UsageError(f"{source!r}: {word!r} should read key=value, as in {EXAMPLE}")
+        if key in options:
+            raise UsageError(f"{source!r}: {key} is given twice")
         try:
             options[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
@@ -70,7 +72,17 @@ def _call(name: str, make: Callable[..., Any], options: dict[str, Any]) -> Any:
     missing = [key for key, p in parameters.items() if p.default is p.empty and key not in options]
     if missing:
         raise UsageError(f"{name} needs {', '.join(missing)}, as in {EXAMPLE}")
-    return make(**options)
+    whole = {  # as one writes them: 1e3
+        key: int(value)
+        for key, value in options.items()
+        if isinstance(value, float)
+        and value.is_integer()
+        and parameters[key].annotation in (int, "int")
+    }
+    try:
+        return make(**(options | whole))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 def _environment_model(name: str, options: dict[str, Any]) -> FiniteMDP:
