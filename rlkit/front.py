@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import meant, suggestion
+from rlkit.core.words.nearest import meant, suggestion
 
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore

@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import rlkit
-from rlkit.core import extras
-from rlkit.core.extras import DISTRIBUTION
+from rlkit.core.words import extras
+from rlkit.core.words.extras import DISTRIBUTION
 
 ROOT = Path(rlkit.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlkit.core.errors import RlkitError
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
 from rlkit.eval.comparison import compare_means
 from rlkit.eval.statistics import Interval
 from rlkit.reports import results

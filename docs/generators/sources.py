@@ -124,9 +124,9 @@ def _remark(path: Path, node: ast.AnnAssign) -> str:
 # --- which values a type takes --------------------------------------------------------------------
 @cache
 def _ranges() -> dict[str, str]:
-    """The ranges of `rlkit.core.ranges` in mathematical words, by the name of the type."""
+    """The ranges of `rlkit.core.words.ranges` in mathematical words, by the name of the type."""
     found = {}
-    for node in tree(ROOT / "rlkit/core/ranges.py").body:
+    for node in tree(ROOT / "rlkit/core/words/ranges.py").body:
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)):
             continue
         if ast.unparse(node.value.value) != "Annotated":

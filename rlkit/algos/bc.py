@@ -19,8 +19,8 @@ from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Positive, PositiveShare, Widths, checked
 from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import Count, Positive, PositiveShare, Widths, checked
 
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore

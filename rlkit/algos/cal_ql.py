@@ -28,7 +28,8 @@ from rlkit.algos import cql
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import (
     Count,
     NonNegative,
     Positive,
@@ -38,7 +39,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
 from rlkit.data.sampling.monte_carlo import Finished, Recorded
 from rlkit.data.sampling.samplers import Mixed, shares
 from rlkit.data.stock import Stock

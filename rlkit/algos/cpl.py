@@ -33,9 +33,9 @@ from rlkit.algos.preference.statistics import discounted, total
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Natural, NonNegative, Positive, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
+from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, Share, Widths, checked
 from rlkit.data.stock import Stock
 
 FITS = ("offline", "continuous", "discrete")

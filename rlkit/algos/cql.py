@@ -29,7 +29,9 @@ from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
     Count,
     NonNegative,
     Positive,
@@ -39,8 +41,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
-from rlkit.core.target import Target
 from rlkit.nets.drawn import draw, draws, values
 
 FITS = ("offline", "then-online", "continuous")

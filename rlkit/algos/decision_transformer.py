@@ -33,7 +33,9 @@ from rlkit.core.errors import UsageError
 from rlkit.core.history import Past
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Draw
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     NonNegative,
@@ -42,8 +44,6 @@ from rlkit.core.ranges import (
     Real,
     checked,
 )
-from rlkit.core.spec import Spec
-from rlkit.core.streams import Draw
 
 if TYPE_CHECKING:
     from rlkit.data.stock import Stock

@@ -27,7 +27,10 @@ from rlkit import nets
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Draw
+from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
     Count,
     NonNegative,
     Positive,
@@ -37,9 +40,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
-from rlkit.core.streams import Draw
-from rlkit.core.target import Target
 from rlkit.nets.value_heads import of_action
 
 if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along

@@ -46,10 +46,18 @@ from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Share,
+    Widths,
+    checked,
+)
 from rlkit.data.sampling.samplers import Paired, Uniform
 from rlkit.data.stock import Stock
 

@@ -38,10 +38,10 @@ from rlkit.core.history import Past
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
-from rlkit.core.ranges import Count, NonNegative, Positive, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
+from rlkit.core.words.ranges import Count, NonNegative, Positive, Share, Widths, checked
 
 if TYPE_CHECKING:
     from rlkit.data.stock import Stock

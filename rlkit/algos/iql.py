@@ -22,7 +22,9 @@ from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, cosine, step_jointly
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     NonNegative,
@@ -33,8 +35,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
-from rlkit.core.target import Target
 
 FITS = ("offline", "then-online", "continuous", "discrete")
 

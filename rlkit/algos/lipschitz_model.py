@@ -37,7 +37,10 @@ from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Draw
+from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
     Count,
     Naturals,
     NonNegative,
@@ -48,9 +51,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
-from rlkit.core.streams import Draw
-from rlkit.core.target import Target
 
 __all__ = ["RUN", "Agent", "Config", "source"]
 

@@ -34,7 +34,7 @@ from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent
 from rlkit.core.engine import Source
-from rlkit.core.ranges import Naturals, Real, checked
+from rlkit.core.words.ranges import Naturals, Real, checked
 from rlkit.data.stock import Stock
 
 __all__ = ["RUN", "Agent", "Config", "source"]

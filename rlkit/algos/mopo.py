@@ -43,7 +43,7 @@ from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent
 from rlkit.core.engine import Source
 from rlkit.core.lanes import against
-from rlkit.core.ranges import Count, NonNegative, Positive, checked
+from rlkit.core.words.ranges import Count, NonNegative, Positive, checked
 from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "penalised", "source", "uncertainty"]

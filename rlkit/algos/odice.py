@@ -44,7 +44,9 @@ from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     NonNegative,
@@ -54,8 +56,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
-from rlkit.core.target import Target
 
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore

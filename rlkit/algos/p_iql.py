@@ -33,7 +33,7 @@ from rlkit.algos.preference.reward_model import (
     normalised,
 )
 from rlkit.core.batch import Batch
-from rlkit.core.ranges import (
+from rlkit.core.words.ranges import (
     Count,
     HalfShare,
     Natural,

@@ -39,7 +39,8 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
 from rlkit.core.flat import flatten
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import (
     Count,
     HalfShare,
     Natural,
@@ -49,7 +50,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
 from rlkit.data.stock import Stock
 
 RUN = {"warmup": 1000}

@@ -28,7 +28,7 @@ from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent
 from rlkit.core.engine import Source
-from rlkit.core.ranges import Count, NonNegative, Real, Several, Widths, checked
+from rlkit.core.words.ranges import Count, NonNegative, Real, Several, Widths, checked
 from rlkit.data.stock import Stock
 
 __all__ = ["Agent", "Config", "source"]

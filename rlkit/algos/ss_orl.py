@@ -33,7 +33,8 @@ from rlkit.algos.imitation.inverse_dynamics import Labeller, Labels, apart, hide
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import float_fields
 from rlkit.core.learner import Learner, bare_update
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     Positive,
@@ -42,7 +43,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 

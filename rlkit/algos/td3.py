@@ -22,10 +22,18 @@ from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Share,
+    Widths,
+    checked,
+)
 
 FITS = ("online", "then-online", "offline", "continuous")
 

@@ -20,10 +20,18 @@ from rlkit.algos.td3 import target_action
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Share, Widths, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
+from rlkit.core.words.ranges import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Share,
+    Widths,
+    checked,
+)
 
 FITS = ("offline", "then-online", "continuous")
 

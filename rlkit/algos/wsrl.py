@@ -31,7 +31,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos import sac
 from rlkit.algos.sac import Agent
-from rlkit.core.ranges import Count, Natural, NonNegative, Positive, checked
+from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, checked
 
 __all__ = ["Agent", "Config"]
 

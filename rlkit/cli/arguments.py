@@ -14,9 +14,9 @@ import tyro
 
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import read_seeds
-from rlkit.core.nearest import meant, nearest, suggestion
-from rlkit.core.ranges import read_finite, read_whole
-from rlkit.core.synonyms import SHORT
+from rlkit.core.words.nearest import meant, nearest, suggestion
+from rlkit.core.words.ranges import read_finite, read_whole
+from rlkit.core.words.synonyms import SHORT
 
 Form = TypeVar("Form")
 

@@ -16,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from rlkit.cli.arguments import parse
 from rlkit.core.errors import RunError, UsageError
-from rlkit.core.replacing import make_folder
+from rlkit.core.files.replacing import make_folder
 
 if TYPE_CHECKING:
     from rlkit.algos.bandits.simulation.records import Simulation
@@ -219,7 +219,7 @@ def _write(folder: Path, name: str, config: dict[str, Any], results: dict[str, S
     """
     import numpy as np
 
-    from rlkit.core.replacing import replacing
+    from rlkit.core.files.replacing import replacing
     from rlkit.eval.plots import save
     from rlkit.eval.regret_plot import regret_plot
     from rlkit.run.records import versions

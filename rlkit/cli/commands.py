@@ -16,8 +16,8 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import DivergedError, UsageError
-from rlkit.core.replacing import make_folder, replacing
-from rlkit.core.trust import trusting
+from rlkit.core.files.replacing import make_folder, replacing
+from rlkit.core.files.trust import trusting
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import SB3, WHERE, algorithms, shipped, title

@@ -18,8 +18,8 @@ from rlkit.cli.dataset_files import (
     shown_path,
 )
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.trust import trusting
+from rlkit.core.files.trust import trusting
+from rlkit.core.words.nearest import suggestion
 
 _Trust = Annotated[FlagCreatePairsOff[bool], arg(help=TRUST)]
 

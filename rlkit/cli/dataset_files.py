@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import parse
 from rlkit.core.errors import UsageError
-from rlkit.core.ranges import read_finite
+from rlkit.core.words.ranges import read_finite
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from rlkit import __version__
 from rlkit.core.errors import Interrupted, RlkitError, UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 
 COMMANDS = {  # name -> where its function is, and what it does
     "train": ("rlkit.cli.commands:train", "train agents, one lane a seed"),

@@ -19,8 +19,8 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import parse
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.replacing import make_folder
+from rlkit.core.files.replacing import make_folder
+from rlkit.core.words.nearest import suggestion
 
 if TYPE_CHECKING:
     from rlkit.run.records.progress import Reporter

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from rlkit.cli.arguments import TRUST, parse
-from rlkit.core.trust import trusting
+from rlkit.core.files.trust import trusting
 
 
 @dataclass(frozen=True)

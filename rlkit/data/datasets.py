@@ -13,8 +13,8 @@ import numpy as np
 
 import rlkit
 from rlkit.core.errors import FileError, UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import fit
+from rlkit.core.files.reading import fit
+from rlkit.core.words.nearest import suggestion
 from rlkit.data import statistics
 from rlkit.data.fitting import check_actions, check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local

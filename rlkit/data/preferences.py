@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rlkit.core.reading import read_npz, reading
-from rlkit.core.replacing import replacing
+from rlkit.core.files.reading import read_npz, reading
+from rlkit.core.files.replacing import replacing
 from rlkit.data.sampling.segments import Segments
 
 _FORMAT = 1  # of the file

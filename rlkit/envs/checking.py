@@ -15,7 +15,7 @@ from gymnasium.utils.passive_env_checker import (
     env_step_passive_checker,
 )
 
-from rlkit.core import trust
+from rlkit.core.files import trust
 
 _STEPS = 10  # that are tried
 # What gymnasium only warns of, and what no training survives.
@@ -26,7 +26,7 @@ def check_environment(env: gymnasium.Env) -> None:
     """Raises ValueError with the message of gymnasium's own checker for a broken environment.
 
     A reset and some steps with random actions are tried on the innermost environment. Those of
-    `rlkit.core.trust.PACKAGES` are taken as they are.
+    `rlkit.core.files.trust.PACKAGES` are taken as they are.
     """
     inner = env.unwrapped
     if trust.is_ours(type(inner).__module__):

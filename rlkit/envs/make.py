@@ -13,11 +13,11 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import FlattenObservation
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
-from rlkit.core.extras import how_to_add
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import described
+from rlkit.core.files import trust
+from rlkit.core.files.reading import described
+from rlkit.core.words.extras import how_to_add
+from rlkit.core.words.nearest import suggestion
 from rlkit.envs import maze, partial
 from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import from_text, vouch

@@ -15,7 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 from rlkit.envs.maze import LAYOUTS, RADIUS, Layout
 from rlkit.envs.maze_picture import picture
 

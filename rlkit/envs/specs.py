@@ -1,9 +1,9 @@
 """Environments that files describe: written as text, and vouched for before they are made.
 
 A gymnasium spec names code, its entry point and its wrappers. One that comes out of a file counts
-if that code is a class of a package in `rlkit.core.trust.PACKAGES`, or just what this process has
-registered under the same id; see `rlkit.core.trust`. Its arguments may neither name files nor stand
-where code is taken.
+if that code is a class of a package in `rlkit.core.files.trust.PACKAGES`, or just what this process
+has registered under the same id; see `rlkit.core.files.trust`. Its arguments may neither name files
+nor stand where code is taken.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any, NamedTuple, NotRequired, TypedDict, Union, get_args, get
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
-from rlkit.core.reading import fit
+from rlkit.core.files import trust
+from rlkit.core.files.reading import fit
 
 # Wrappers of gymnasium that write where their arguments say.
 _WRITERS = {"RecordVideo"}

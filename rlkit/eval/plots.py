@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from rlkit.core.replacing import make_folder, replacing
+from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.eval.statistics import (
     Array,
     Interval,

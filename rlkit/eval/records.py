@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlkit.core.errors import FileError
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

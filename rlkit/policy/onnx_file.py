@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.errors import RlkitError
-from rlkit.core.extras import missing
-from rlkit.core.reading import fit, reading
+from rlkit.core.files.reading import fit, reading
+from rlkit.core.words.extras import missing
 from rlkit.data.transforms import Transforms
 from rlkit.policy.policy import Card, read_card
 from rlkit.policy.program import Array

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.core.extras import missing
+from rlkit.core.words.extras import missing
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Operation, Program
 

@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.reading import fit, reading
+from rlkit.core.files.reading import fit, reading
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Program
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
 from rlkit.reports.cells import FILES, Cell, Run, System
 
 NAME = ".report-cache"

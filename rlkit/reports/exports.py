@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.errors import UsageError
-from rlkit.core.extras import missing
-from rlkit.core.nearest import suggestion
-from rlkit.core.replacing import make_folder, replacing
+from rlkit.core.files.replacing import make_folder, replacing
+from rlkit.core.words.extras import missing
+from rlkit.core.words.nearest import suggestion
 from rlkit.eval import records
 from rlkit.eval.records import Episode
 from rlkit.reports.cells import EPISODES, Cell

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlkit.core.errors import RunError
-from rlkit.core.replacing import make_folder, replacing
+from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.reports import charts
 from rlkit.reports.cells import System
 from rlkit.reports.curves import profile_picture, task_pictures, total_picture

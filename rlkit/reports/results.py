@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rlkit.core.errors import FileError, RunError, UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 from rlkit.eval.records import Array
 from rlkit.eval.rounding import alike
 from rlkit.reports import cache

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.reading import inside
+from rlkit.core.files.reading import inside
 from rlkit.reports import results
 from rlkit.reports.cells import CARD
 from rlkit.reports.page import document

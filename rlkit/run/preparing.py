@@ -11,8 +11,8 @@ from gymnasium.envs.registration import EnvSpec
 
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
-from rlkit.core.nearest import suggestion
 from rlkit.core.spec import Box, Discrete
+from rlkit.core.words.nearest import suggestion
 from rlkit.data.fitting import check_actions, check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local
 from rlkit.data.formats.meta import Meta, check_learnable

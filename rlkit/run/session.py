@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rlkit.core import checkpoint, state
+from rlkit.core import state
 from rlkit.core.engine import Engine, Source
 from rlkit.core.errors import CheckpointError
+from rlkit.core.files import checkpoint
 from rlkit.core.streams import Streams
 from rlkit.data.store import EpisodeStore
 from rlkit.eval.records import Episode

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import UsageError
+from rlkit.core.files.reading import fit
 from rlkit.core.history import Memory
-from rlkit.core.reading import fit
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make, make_described
@@ -58,7 +58,7 @@ class Task:
     def make_env(self, **kwargs: Any) -> Env:
         """A new environment; `kwargs` as `rlkit.envs.make.make` takes them.
 
-        Raises UsageError for one that only a file has named (`rlkit.core.trust`).
+        Raises UsageError for one that only a file has named (`rlkit.core.files.trust`).
         """
         if self.env_spec is not None:
             return make_described(self.env_spec, "the task's env_spec", **kwargs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from rlkit.core.errors import RunError
-from rlkit.core.reading import fit, inside
+from rlkit.core.files.reading import fit, inside
 from rlkit.sweeps.kinds.by_name import KINDS
 
 FILE, RUNS = "sweep.sqlite", "runs"

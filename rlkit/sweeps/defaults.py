@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import FOREIGN
+from rlkit.core.files.reading import FOREIGN
+from rlkit.core.words.nearest import suggestion
 from rlkit.sweeps.kinds.by_name import kind_of
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import RunError
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
 from rlkit.run import child
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.lock import lock

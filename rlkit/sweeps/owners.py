@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rlkit.core.errors import RunError
-from rlkit.core.reading import inside
+from rlkit.core.files.reading import inside
 
 FOLDER = "owners"
 

@@ -44,9 +44,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.ranges import count
-from rlkit.core.reading import FOREIGN, described, fit
+from rlkit.core.files.reading import FOREIGN, described, fit
+from rlkit.core.words.nearest import suggestion
+from rlkit.core.words.ranges import count
 from rlkit.sweeps import sweep_file
 from rlkit.sweeps.defaults import check_defaults, merged, over_defaults
 from rlkit.sweeps.kinds.by_name import KINDS, kind_of

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import RlkitError
-from rlkit.core.extras import missing
+from rlkit.core.words.extras import missing
 from rlkit.run import child
 from rlkit.sweeps.engines import Outcome, ended
 from rlkit.sweeps.store import FILE

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlkit.core.errors import RunError
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
 from rlkit.run.records.progress import Reporter, reporter
 from rlkit.sweeps.engines import Engine, Local, Outcome
 from rlkit.sweeps.job import step_of

@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlkit.core.errors import RunError, UsageError
-from rlkit.core.extras import missing
-from rlkit.core.reading import inside, reading
+from rlkit.core.files.reading import inside, reading
+from rlkit.core.words.extras import missing
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.eval.statistics import Interval, bootstrap_interval, mean
 from rlkit.eval.tables import TooFewRunsWarning

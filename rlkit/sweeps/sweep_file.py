@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from rlkit.core.errors import UsageError
+from rlkit.core.files.reading import described, fit
 from rlkit.core.lanes import read_seeds
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import described, fit
+from rlkit.core.words.nearest import suggestion
 
 FULL = "full"  # the budget without a name
 START = "from"  # key of a system

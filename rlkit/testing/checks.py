@@ -26,9 +26,9 @@ from torch.overrides import TorchFunctionMode
 from rlkit.core import engine, state
 from rlkit.core.lanes import float_fields, resolve
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import declared, range_of
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
+from rlkit.core.words.ranges import declared, range_of
 from rlkit.testing.cases import (
     ACTIONS,
     BATCH,
@@ -89,7 +89,7 @@ def ranges_are_declared(case: Case) -> None:
         numeric = {int, float} & {hint, *_leaves(hint)}
         allowed = range_of(hint)
         assert not numeric or allowed is not None, (
-            f"field {name!r} declares no range: see rlkit.core.ranges"
+            f"field {name!r} declares no range: see rlkit.core.words.ranges"
         )
         if not numeric or allowed is None:
             continue

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from rlkit.core.reading import read_npz, reading
-from rlkit.core.replacing import replacing
+from rlkit.core.files.reading import read_npz, reading
+from rlkit.core.files.replacing import replacing
 from rlkit.theory.validate import INT32_MAX as MAX_STATES
 from rlkit.theory.validate import as_integers, as_reals, check_count
 

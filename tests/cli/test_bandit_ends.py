@@ -52,7 +52,7 @@ def test_a_call_after_a_kill_writes_what_is_missing(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut short before the file number `after` gets its name: the others are whole."""
-    from rlkit.core import replacing
+    from rlkit.core.files import replacing
 
     done: list[Path] = []
     put = replacing._put

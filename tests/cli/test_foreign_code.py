@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rlkit.cli.main import main
-from rlkit.core import trust
+from rlkit.core.files import trust
 from rlkit.data.formats import minari_io
 from rlkit.envs.make import make
 from rlkit.run.records import folder as run_folder

@@ -271,7 +271,7 @@ def test_replacing_a_dataset_never_loses_the_old_one(tmp_path: Path) -> None:
     root = tmp_path / "datasets"
     code = f"""
 import os, shutil, sys
-from rlkit.core import replacing
+from rlkit.core.files import replacing
 from rlkit.data.formats import minari_io
 replacing.remove = lambda path: os._exit(9)
 store, meta = minari_io.read({GRID!r})

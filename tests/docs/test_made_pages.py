@@ -13,7 +13,7 @@ import pytest
 import reference_pages
 import sources
 
-from rlkit.core.ranges import declared, range_of
+from rlkit.core.words.ranges import declared, range_of
 from rlkit.run.settings import fits
 from rlkit.run.settings.options import Options
 

@@ -163,8 +163,8 @@ def test_a_forged_class_is_not_created() -> None:
 
 
 FORGED = [
-    {"enum": "rlkit.core.replacing:os.__dict__", "member": "system"},
-    {"enum": "rlkit.core.replacing:os", "member": "system"},
+    {"enum": "rlkit.core.files.replacing:os.__dict__", "member": "system"},
+    {"enum": "rlkit.core.files.replacing:os", "member": "system"},
     {"enum": "minigrid.core.world_object:np", "member": "save"},
     {"enum": "minigrid.core.world_object:Key", "member": "can_pickup"},  # listed, no enumeration
     {"enum": "gymnasium.vector.vector_env:AutoresetMode.__members__", "member": "SAME_STEP"},

@@ -10,8 +10,8 @@ import gymnasium
 import pytest
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.core.files import trust
 from rlkit.envs import specs
 from rlkit.envs.make import make, make_described
 

@@ -11,8 +11,8 @@ import gymnasium
 import pytest
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.core.files import trust
 from rlkit.envs import specs
 from rlkit.envs.make import make
 
@@ -30,7 +30,7 @@ def spec_of(entry_point: str, env_id: str = "Pendulum-v1", **given: Any) -> EnvS
         "gymnasium:make",  # a function: its arguments would name a module
         "gymnasium.envs.registration:load_env_creator",
         "gymnasium.wrappers:TimeLimit",  # no environment
-        "rlkit.core.replacing:os",
+        "rlkit.core.files.replacing:os",
         "rlkit.data.formats.minari_io:shutil",
         "rlkit.envs.specs:EnvSpec",
         "gymnasium.absent:Env",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rlkit.core.checkpoint import INDEX
+from rlkit.core.files.checkpoint import INDEX
 from rlkit.reports import results
 from rlkit.run.policies.export import from_run
 from rlkit.run.records import folder as run_folder

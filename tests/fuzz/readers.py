@@ -13,7 +13,7 @@ from gymnasium import spaces
 
 from rlkit.algos.bandits.off_policy import open_bandit
 from rlkit.algos.preference import advantages
-from rlkit.core import checkpoint
+from rlkit.core.files import checkpoint
 from rlkit.data import datasets
 from rlkit.data.formats import d4rl, minari_io
 from rlkit.data.preferences import PairDataset

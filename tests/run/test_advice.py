@@ -16,8 +16,8 @@ import torch
 
 import rlkit
 from rlkit.cli import main as cli
-from rlkit.core import checkpoint
 from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError
+from rlkit.core.files import checkpoint
 from rlkit.eval import records
 from rlkit.run import train
 from rlkit.run.records import folder as run_folder

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from rlkit.cli.main import main
 from rlkit.core.errors import CheckpointError, RlkitError
-from rlkit.core.replacing import refusal
+from rlkit.core.files.replacing import refusal
 from rlkit.data import preferences
 from rlkit.data.formats import d4rl_file, minari_io
 from rlkit.data.formats.meta import Meta

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from rlkit.core import checkpoint, state
+from rlkit.core import state
+from rlkit.core.files import checkpoint
 from rlkit.data.sampling.samplers import Mixed, Uniform
 from rlkit.run import loops
 from rlkit.run.records.events import Evaluated, Metrics, Note, Progress, Save, merge

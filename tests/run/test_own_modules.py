@@ -11,8 +11,8 @@ import gymnasium
 import pytest
 
 from rlkit.cli.main import main
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.core.files import trust
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import resolve
 from rlkit.run.settings.plan import split

@@ -19,8 +19,8 @@ from rlkit import nets
 from rlkit.algos import bc, iql, sac
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Positive, checked
 from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import Count, Positive, checked
 from rlkit.testing import CHECKS, Case, Skipped, check_agent
 
 IQL_CASE: dict[str, Any] = {"vary": {"adv_clip": {"beta": 50.0}}}

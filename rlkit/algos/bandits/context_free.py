@@ -20,7 +20,7 @@ from rlkit.algos.bandits.interface import (
     play_largest,
     uniform,
 )
-from rlkit.core.ranges import NonNegative, Share, checked
+from rlkit.core.words.ranges import NonNegative, Share, checked
 from rlkit.envs.bandits.counts import whole
 
 Rule = Literal["uniform", "eps_greedy", "ucb", "ts_beta", "ts_gauss", "exp3_ix"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlkit.core.ranges import Count, Natural, NonNegatives, OpenShare, Positive, Share, Widths
+from rlkit.core.words.ranges import Count, Natural, NonNegatives, OpenShare, Positive, Share, Widths
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rlkit.algos import iql
 from rlkit.algos.preference.feedback import true_reward
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
-from rlkit.core.reading import read_npy
+from rlkit.core.files.reading import read_npy
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
 from rlkit.data.sampling.samplers import Uniform

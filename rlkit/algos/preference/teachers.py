@@ -31,7 +31,7 @@ from torch import Tensor
 
 from rlkit.algos.preference.statistics import recent, total
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 
 
 class Answers(NamedTuple):

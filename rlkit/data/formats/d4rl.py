@@ -25,7 +25,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rlkit.core.errors import FileError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats import hdf5
 from rlkit.data.formats.meta import D4RL_SCORE, Meta, Reference
 from rlkit.data.store import EpisodeStore, check_numbers

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from rlkit.core.errors import UsageError
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
 from rlkit.data.formats.meta import Meta
 from rlkit.data.store import EpisodeStore
 

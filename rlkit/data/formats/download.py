@@ -13,10 +13,10 @@ from minari.storage.datasets_root_dir import get_dataset_path
 from minari.storage.remotes import DEFAULT_REMOTE, get_cloud_storage
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.extras import missing
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import read_json
-from rlkit.core.replacing import remove, replacing, temporary_name
+from rlkit.core.files.reading import read_json
+from rlkit.core.files.replacing import remove, replacing, temporary_name
+from rlkit.core.words.extras import missing
+from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats.minari_local import dataset_path
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from rlkit.core.reading import check_size, reading
+from rlkit.core.files.reading import check_size, reading
 
 
 @contextmanager

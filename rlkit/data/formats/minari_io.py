@@ -27,9 +27,9 @@ from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from rlkit.core.errors import FileError, RlkitError
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import reading
-from rlkit.core.replacing import clear, refusal, remove, replacing, temporary_name
+from rlkit.core.files.reading import reading
+from rlkit.core.files.replacing import clear, refusal, remove, replacing, temporary_name
+from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats import hdf5
 from rlkit.data.formats.meta import Meta, Reference
 from rlkit.data.formats.minari_local import data_path, dataset_path, local_ids, read_raw

@@ -14,7 +14,7 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from rlkit.core.errors import FileError
-from rlkit.core.reading import read_json
+from rlkit.core.files.reading import read_json
 
 
 class _Ours(TypedDict):

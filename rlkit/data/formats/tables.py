@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from rlkit.core.errors import FileError, UsageError
-from rlkit.core.extras import missing
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import check_size, reading
+from rlkit.core.files.reading import check_size, reading
+from rlkit.core.words.extras import missing
+from rlkit.core.words.nearest import suggestion
 
 Kind = Literal["csv", "parquet"]
 _WHAT = {"csv": "a CSV file", "parquet": "a Parquet file"}

@@ -16,8 +16,8 @@ from importlib.resources.abc import Traversable
 from typing import Any, Literal, NotRequired, TypedDict
 
 from rlkit.core.errors import FileError
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import inside, read_json
+from rlkit.core.files.reading import inside, read_json
+from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats.meta import RLKIT_SCORE, Reference
 
 # Tables of settings an entry may have: those measured on its rows, and those that others print for

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 from rlkit.theory.mdp import FiniteMDP
 
 FAMILIES = {  # name -> module of this folder

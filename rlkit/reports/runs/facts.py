@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from rlkit.core.errors import FileError, RlkitError, RunError
-from rlkit.core.reading import fit
+from rlkit.core.files.reading import fit
 from rlkit.eval import records
 from rlkit.eval.statistics import Array
 from rlkit.reports.cells import System

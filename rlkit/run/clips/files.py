@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from rlkit.core.errors import FileError, UsageError
-from rlkit.core.extras import missing
-from rlkit.core.replacing import make_folder, replacing
+from rlkit.core.files.replacing import make_folder, replacing
+from rlkit.core.words.extras import missing
 
 MP4, GIF, PNG = ".mp4", ".gif", ".png"
 FASTEST = {MP4: 30.0, GIF: 15.0}  # pictures a second at most

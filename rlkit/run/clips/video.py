@@ -11,8 +11,8 @@ from typing import NamedTuple, NotRequired, TypedDict
 import numpy as np
 
 from rlkit.core.errors import FileError, UsageError
-from rlkit.core.reading import read_json
-from rlkit.core.replacing import replacing
+from rlkit.core.files.reading import read_json
+from rlkit.core.files.replacing import replacing
 from rlkit.run.clips import files, picture
 from rlkit.run.clips.playing import Moment, Player, drawn, play, player
 

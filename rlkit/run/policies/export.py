@@ -17,8 +17,8 @@ import rlkit
 from rlkit.core import lanes as core_lanes
 from rlkit.core import state
 from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.core.history import Memory
-from rlkit.core.replacing import make_folder, replacing
 from rlkit.core.spec import Discrete, Spec
 from rlkit.eval import records
 from rlkit.policy import onnx_file

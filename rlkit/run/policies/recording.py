@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.core.files import trust
 from rlkit.core.streams import generator
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recorder import Act, Episode, record_episode

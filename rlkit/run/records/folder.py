@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlkit.core import checkpoint, state
+from rlkit.core import state
 from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError, UsageError
-from rlkit.core.reading import sum_of
-from rlkit.core.replacing import refusal, replacing, temporary_name
+from rlkit.core.files import checkpoint
+from rlkit.core.files.reading import sum_of
+from rlkit.core.files.replacing import refusal, replacing, temporary_name
 from rlkit.core.spec import Spec
 from rlkit.eval import records
 from rlkit.run.settings.options import Options

@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-from rlkit.core import checkpoint
 from rlkit.core.errors import DivergedError
+from rlkit.core.files import checkpoint
 from rlkit.eval import records
 from rlkit.run.clips.training import Clips
 from rlkit.run.groups import share

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.core.extras import missing
 from rlkit.core.lanes import select
+from rlkit.core.words.extras import missing
 from rlkit.eval.records import Episode
 from rlkit.run.records.folder import writing
 from rlkit.run.settings.options import Options

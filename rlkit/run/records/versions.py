@@ -13,7 +13,7 @@ import torch
 
 import rlkit
 from rlkit.core.errors import MissingFileError
-from rlkit.core.reading import read_json
+from rlkit.core.files.reading import read_json
 
 _PACKAGES = (
     "torch",

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.words.nearest import suggestion
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     NonNegative,
@@ -31,7 +32,6 @@ from rlkit.core.ranges import (
     Widths,
     checked,
 )
-from rlkit.core.spec import Spec
 from rlkit.run.settings.fits import SB3
 
 PREFIX = "sb3:"

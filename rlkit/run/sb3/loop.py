@@ -28,10 +28,11 @@ import gymnasium
 import numpy as np
 import torch
 
-from rlkit.core import checkpoint, state
 from rlkit.core import lanes as core_lanes
+from rlkit.core import state
 from rlkit.core.errors import CheckpointError
-from rlkit.core.reading import FOREIGN
+from rlkit.core.files import checkpoint
+from rlkit.core.files.reading import FOREIGN
 from rlkit.core.spec import Discrete
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.files import trust
+from rlkit.core.words.nearest import suggestion
 from rlkit.run.settings.fits import SB3, algorithms, preset
 
 

@@ -7,7 +7,7 @@ import itertools
 import torch
 
 from rlkit.core.errors import UsageError
-from rlkit.core.reading import memory
+from rlkit.core.files.reading import memory
 from rlkit.core.spec import Discrete
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.ranges import (
+from rlkit.core.files import trust
+from rlkit.core.files.reading import fit
+from rlkit.core.words.nearest import suggestion
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     Naturals,
@@ -23,7 +24,6 @@ from rlkit.core.ranges import (
     checked,
     declared,
 )
-from rlkit.core.reading import fit
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import check_where
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 from rlkit.eval.records import Episode
 from rlkit.sweeps.kinds.whole import begin, check_counts, check_known, finish
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from rlkit.core import trust
 from rlkit.core.errors import UsageError
+from rlkit.core.files import trust
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import check_actions

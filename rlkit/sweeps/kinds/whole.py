@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.ranges import count
-from rlkit.core.replacing import replacing
+from rlkit.core.files.replacing import replacing
+from rlkit.core.words.nearest import suggestion
+from rlkit.core.words.ranges import count
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records import versions

@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 from rlkit.algos import bandits
-from rlkit.core.ranges import declared, range_of
+from rlkit.core.words.ranges import declared, range_of
 
 
 def _configurations():

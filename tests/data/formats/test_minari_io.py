@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-from rlkit.core.replacing import temporary_name
+from rlkit.core.files.replacing import temporary_name
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.formats.meta import Reference
 from rlkit.data.spaces import stack

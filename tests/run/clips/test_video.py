@@ -121,7 +121,7 @@ def test_files_and_worlds_of_ones_own_are_shown_too(cartpole: Path, tmp_path: Pa
 def test_a_model_of_stable_baselines3_needs_trust_and_an_environment(tmp_path: Path) -> None:
     import stable_baselines3
 
-    from rlkit.core.trust import trusting
+    from rlkit.core.files.trust import trusting
 
     path = tmp_path / "model.zip"
     stable_baselines3.A2C("MlpPolicy", "CartPole-v1", device="cpu").save(path)

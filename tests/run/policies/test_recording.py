@@ -12,7 +12,7 @@ from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 import rlkit
 from rlkit.cli.dataset_commands import dataset as command
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.trust import trusting
+from rlkit.core.files.trust import trusting
 from rlkit.data.formats import minari_io
 from rlkit.policy.policy import Policy
 from rlkit.run.policies import recording

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlkit.core import checkpoint, state
+from rlkit.core import state
 from rlkit.core.errors import CheckpointError, RunError, UsageError
+from rlkit.core.files import checkpoint
 from rlkit.eval.records import Episode, append_episodes
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.lock import lock

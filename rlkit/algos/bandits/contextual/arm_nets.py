@@ -15,8 +15,8 @@ from torch import Tensor
 
 from rlkit.algos.bandits.interface import Observation, check_context
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Positive, Widths
 from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import Count, Positive, Widths
 from rlkit.nets.layers import MLP, Init
 
 

@@ -44,8 +44,8 @@ from rlkit.algos.bandits.interface import (
     greedy,
 )
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Natural, Positive, Real, Widths, checked
 from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import Count, Natural, Positive, Real, Widths, checked
 from rlkit.nets.layers import MLP, Init
 
 

@@ -28,7 +28,7 @@ from rlkit.algos.bandits.interface import (
     play_largest,
     uniform,
 )
-from rlkit.core.ranges import NonNegative, Positive, PositiveShare, Share, checked
+from rlkit.core.words.ranges import NonNegative, Positive, PositiveShare, Share, checked
 from rlkit.envs.bandits.counts import whole
 
 Rule = Literal["linucb", "oful", "lints", "greedy", "eps_greedy"]

@@ -44,8 +44,8 @@ from rlkit.algos.bandits.interface import (
     greedy,
 )
 from rlkit.core.optim import Adam, step_jointly
-from rlkit.core.ranges import Count, NonNegative, Positive, PositiveShare, Widths, checked
 from rlkit.core.spec import Spec
+from rlkit.core.words.ranges import Count, NonNegative, Positive, PositiveShare, Widths, checked
 from rlkit.envs.bandits.counts import whole
 from rlkit.nets.layers import MLP, Init
 

@@ -35,8 +35,8 @@ from rlkit.algos.bandits.interface import (
     check_feedback,
     draw,
 )
-from rlkit.core.ranges import Count, Natural, NonNegative, Positive, checked
 from rlkit.core.streams import generator
+from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, checked
 
 Rule = Literal["square", "fast"]
 

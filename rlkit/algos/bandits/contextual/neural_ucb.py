@@ -41,7 +41,7 @@ from rlkit.algos.bandits.interface import (
     play_largest,
 )
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, NonNegative, Positive, checked
+from rlkit.core.words.ranges import Count, NonNegative, Positive, checked
 
 
 @checked(lanes=False)

@@ -37,7 +37,7 @@ from rlkit.algos.bandits.interface import (
     greedy,
     uniform,
 )
-from rlkit.core.ranges import NonNegative, Share, checked
+from rlkit.core.words.ranges import NonNegative, Share, checked
 
 IntervalRule = Literal["reg_cb", "reg_cb_elim", "square_cb_elim", "ada_cb"]
 Rule = Literal["square_cb", "fast_cb", IntervalRule, "greedy", "eps_greedy"]

@@ -32,7 +32,7 @@ from rlkit.algos.bandits.interface import (
     join,
     uniform,
 )
-from rlkit.core.ranges import Count, NonNegative, Share, checked
+from rlkit.core.words.ranges import Count, NonNegative, Share, checked
 
 Rule = Literal["uniform", "greedy", "eps_greedy", "square_cb", "fast_cb"]
 

@@ -34,8 +34,8 @@ from rlkit.algos.bandits.identification.active_policy import (
 )
 from rlkit.core.errors import UsageError
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Positive, Several, checked
 from rlkit.core.streams import Streams
+from rlkit.core.words.ranges import Count, Positive, Several, checked
 
 _REFRESH = 50  # iterations between fresh draws of the poorest problems
 

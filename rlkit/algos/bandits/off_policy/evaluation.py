@@ -19,7 +19,7 @@ from rlkit.algos.bandits.off_policy.reward_models import (
     least_variance_weights,
     predict_all,
 )
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 
 if TYPE_CHECKING:
     from rlkit.eval.statistics import Interval

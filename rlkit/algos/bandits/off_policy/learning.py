@@ -25,9 +25,18 @@ from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.core.flat import flatten
 from rlkit.core.lanes import resolve
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, NonNegative, OpenShare, Positive, Range, Real, Widths, checked
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import generator
+from rlkit.core.words.ranges import (
+    Count,
+    NonNegative,
+    OpenShare,
+    Positive,
+    Range,
+    Real,
+    Widths,
+    checked,
+)
 from rlkit.envs.bandits.counts import whole
 from rlkit.nets.layers import MLP, Init
 

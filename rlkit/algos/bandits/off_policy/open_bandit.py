@@ -17,8 +17,8 @@ import numpy as np
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.algos.bandits.off_policy.tables import one_hot
-from rlkit.core.nearest import suggestion
-from rlkit.core.reading import reading
+from rlkit.core.files.reading import reading
+from rlkit.core.words.nearest import suggestion
 
 _NEEDED = ("item_id", "position", "click")
 _AFFINITY = "user-item_affinity_"

@@ -7,7 +7,7 @@ import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, first_row
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 
 
 def from_table(

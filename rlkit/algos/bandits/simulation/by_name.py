@@ -22,7 +22,7 @@ from rlkit.algos.bandits.simulation.simulator import (
     LINEAR_POLICIES,
 )
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
+from rlkit.core.words.nearest import suggestion
 from rlkit.envs.bandits.armed import Armed, RandomMeans, Switching
 from rlkit.envs.bandits.dueling import Dueling
 from rlkit.envs.bandits.linear import LinearArms

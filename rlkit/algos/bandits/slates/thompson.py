@@ -26,9 +26,9 @@ from torch import Tensor
 
 from rlkit.algos.bandits.slates.model import Sessions, SlateModel, gaussian_kl
 from rlkit.core.optim import Adam
-from rlkit.core.ranges import Count, Natural, NonNegative, Positive, checked
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams, generator
+from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, checked
 from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.slates import SlateWorld
 from rlkit.nets.layers import Init

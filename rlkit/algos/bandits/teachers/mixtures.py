@@ -26,8 +26,8 @@ from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.off_policy.densities import GaussianMixture, fit_mixture
 from rlkit.core.errors import UsageError
-from rlkit.core.ranges import Count, Natural, Share, checked
 from rlkit.core.streams import generator
+from rlkit.core.words.ranges import Count, Natural, Share, checked
 
 WARM_UP = 5  # tasks whose alp is 0, for want of neighbours
 

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.teachers.mixtures import Box
-from rlkit.core.ranges import Count, NonNegative, Range, checked
 from rlkit.core.streams import generator
+from rlkit.core.words.ranges import Count, NonNegative, Range, checked
 
 Half = Annotated[float, Range("lie in [0, 0.5]", 0, 0.5)]
 

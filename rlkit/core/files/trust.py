@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 PACKAGES = ("gymnasium", "gymnasium_robotics", "minigrid", "rlkit")
-REMEDY = "say --trust (rlkit.core.trust.trusting() in Python) if you know where it comes from"
+REMEDY = "say --trust (rlkit.core.files.trust.trusting() in Python) if you know where it comes from"
 
 _named: dict[str, None] = {}  # modules a person has named in this process, in order
 _all = False

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from rlkit.core.errors import CheckpointError
-from rlkit.core.reading import inside, read_json, reading, sum_of
-from rlkit.core.replacing import clear, refusal, temporary_name
+from rlkit.core.files.reading import inside, read_json, reading, sum_of
+from rlkit.core.files.replacing import clear, refusal, temporary_name
 
 INDEX = "checkpoint.json"
 _FORMAT = 2  # of the index; one of versions up to 0.1 names none and may lack its sum

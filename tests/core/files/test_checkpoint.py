@@ -13,8 +13,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from rlkit.core import checkpoint
 from rlkit.core.errors import CheckpointError
+from rlkit.core.files import checkpoint
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -205,7 +205,8 @@ def test_what_a_killed_drop_left_goes_with_the_next(tmp_path: Path) -> None:
     whole = {path.name for path in (tmp_path / "c").iterdir()}
     part.write_bytes(kept)
     code = (
-        "import sys; from pathlib import Path; from rlkit.core.replacing import temporary_name;"
+        "import sys; from pathlib import Path;"
+        "from rlkit.core.files.replacing import temporary_name;"
         "temporary_name(Path(sys.argv[1])).write_text('half')"
     )
     path = str(tmp_path / "c" / checkpoint.INDEX)

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from rlkit.core.synonyms import OURS
+from rlkit.core.words.synonyms import OURS
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-from rlkit.core.nearest import nearest, suggestion
+from rlkit.core.words.nearest import nearest, suggestion
 
 
 def test_the_nearest_name_is_found_whatever_its_case_and_with_the_highest_version() -> None:

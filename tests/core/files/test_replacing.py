@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rlkit.core import replacing as replacing_module
 from rlkit.core.errors import FileError
-from rlkit.core.replacing import clear, make_folder, replacing, temporary_name
+from rlkit.core.files import replacing as replacing_module
+from rlkit.core.files.replacing import clear, make_folder, replacing, temporary_name
 
 
 def test_a_file_and_a_folder_get_their_names_when_complete(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def killed_at(path: Path, place: str) -> None:
     code = f"""
 import os, shutil
 from pathlib import Path
-from rlkit.core import replacing
+from rlkit.core.files import replacing
 def stop(*_, **__): os._exit(9)
 if {place!r} == "write":
     pass

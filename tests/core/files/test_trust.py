@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlkit.core import trust
+from rlkit.core.files import trust
 
 
 @pytest.fixture(autouse=True)

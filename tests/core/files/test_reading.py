@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from rlkit.core.errors import CheckpointError, FileError, RlkitError, UsageError
-from rlkit.core.reading import check_size, fit, inside, read_json, read_npz, read_toml, reading
+from rlkit.core.files.reading import (
+    check_size,
+    fit,
+    inside,
+    read_json,
+    read_npz,
+    read_toml,
+    reading,
+)
 
 
 class Part(TypedDict):

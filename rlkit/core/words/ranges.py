@@ -38,8 +38,8 @@ from typing import (
 )
 
 from rlkit.core.errors import UsageError
-from rlkit.core.nearest import suggestion
-from rlkit.core.synonyms import OURS
+from rlkit.core.words.nearest import suggestion
+from rlkit.core.words.synonyms import OURS
 
 Class = TypeVar("Class", bound=type)
 

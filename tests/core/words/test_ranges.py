@@ -12,8 +12,9 @@ import pytest
 
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import resolve
-from rlkit.core.nearest import nearest
-from rlkit.core.ranges import (
+from rlkit.core.spec import Spec
+from rlkit.core.words.nearest import nearest
+from rlkit.core.words.ranges import (
     Count,
     Natural,
     OpenShare,
@@ -25,7 +26,6 @@ from rlkit.core.ranges import (
     read_finite,
     read_whole,
 )
-from rlkit.core.spec import Spec
 
 
 @checked("few <= many", "low < high")
