@@ -101,7 +101,7 @@ def transfer(agent: Any, options: Options, seeds: tuple[int, ...]) -> str:
     except ValueError as error:
         raise UsageError(
             f"the agent of {options.from_run} does not fit: {error}; give {options.algo} the "
-            "config it has there (--config.FIELD)"
+            f"config it has there (--config.FIELD), or start from a run of {options.algo} itself"
         ) from error
     fresh = [name for name in state.parts(agent) if name not in there]
     own = f"; begun afresh: {', '.join(fresh)}" if fresh else ""

@@ -51,9 +51,14 @@ def of(algo: str, dataset: str | None = None) -> dict[str, Preset]:
 
         recipe = cards.all_recipes().get(dataset)
         for name, values in ({} if recipe is None else recipe.presets.get(algo, {})).items():
-            config, run = values.get("config", {}), values.get("run", {})
+            config, run = _tuples(values.get("config", {})), _tuples(values.get("run", {}))
             found[name] = Preset(config, run, values.get("source", ""))
     return found
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of JSON, whose lists are the tuples of options."""
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
 
 
 def find(name: str, algo: str, dataset: str | None = None) -> Preset:
@@ -100,7 +105,7 @@ def told(options: Options) -> list[str]:
     equal = [name for name in known if not apart[name]]
     whole = [a for a in equal if not any(known[a].within(known[b]) for b in equal if b != a)]
     lines = [f"preset  {name}{_source(known[name])}: {known[name]}" for name in whole]
-    if apart.get(RECOMMENDED):
+    if not whole and apart.get(RECOMMENDED):
         lines.append(
             f"preset  none; {RECOMMENDED} for {options.algo} on {options.dataset}"
             f"{_source(known[RECOMMENDED])}: {', '.join(apart[RECOMMENDED])}"
@@ -121,7 +126,7 @@ def _apart(options: Options, preset: Preset) -> list[str]:
     return [
         f"{name} {_shown(wanted)} (here {_shown(own)})"
         for name, own, wanted in has
-        if own != (tuple(wanted) if isinstance(wanted, list) else wanted)
+        if own != wanted
     ]
 
 
