@@ -70,7 +70,8 @@ def test_hints_name_extras_that_there_are() -> None:
 def test_a_hint_adds_to_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a checkout by its path, to an installed distribution by the name that is ours."""
     assert extras.how_to_add("ray") == f"pip install -e '{ROOT}[ray]'"
-    monkeypatch.setattr(extras, "__file__", str(tmp_path / "rlkit" / "core" / "extras.py"))
+    elsewhere = tmp_path / "rlkit" / "core" / "words" / "extras.py"
+    monkeypatch.setattr(extras, "__file__", str(elsewhere))
     assert extras.how_to_add("ray") == "pip install 'rlkit-classical[ray]'"
     assert str(extras.missing("it", "ray")).startswith("it needs more packages: pip install")
 

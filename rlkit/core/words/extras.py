@@ -16,7 +16,7 @@ def missing(what: str, extra: str) -> UsageError:
 
 def how_to_add(extra: str) -> str:
     """The pip command: to the checkout where this is one, else to the installed distribution."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if (root / "pyproject.toml").is_file():
         return f"pip install -e '{root}[{extra}]'"
     return f"pip install '{DISTRIBUTION}[{extra}]'"
