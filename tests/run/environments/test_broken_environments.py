@@ -16,7 +16,7 @@ from rlkit.run.collector import Collector
 from rlkit.run.preparing import prepare
 from rlkit.run.settings.options import Options
 from rlkit.run.train import train
-from tests.run.own_environment import Halves
+from tests.run.environments.own_environment import Halves
 
 
 def broken(what: str) -> type[Halves]:

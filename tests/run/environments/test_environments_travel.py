@@ -24,7 +24,7 @@ from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import Options, resolve
 from rlkit.run.task import Task
 from rlkit.run.train import train
-from tests.run.own_environment import SMALL
+from tests.run.environments.own_environment import SMALL
 
 Build = Callable[..., Options]
 

@@ -26,7 +26,7 @@ from rlkit.run.preparing import prepare
 from rlkit.run.settings.options import Options, resolve
 from rlkit.run.task import Task
 from rlkit.run.train import train
-from tests.run.own_environment import BOXES, SMALL, Halves
+from tests.run.environments.own_environment import BOXES, SMALL, Halves
 
 
 # --- types --------------------------------------------------------------------------------------
