@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ ENV = "InvertedPendulum-v5"
 DATASET = "tests/pendulum/random-v0"
 LENGTH = 3  # steps of an episode of Counter
 SMALL = {"hidden": (16, 16), "batch_size": 16}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heard() -> Iterator[None]:
+    """A shell's background job begins with Ctrl-C ignored; tests that send it want Python's own."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Counter(gymnasium.Env[np.ndarray, np.ndarray]):

@@ -26,7 +26,7 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
         return ratio, int(version.group(1)) if version else 0
 
     best = max(valid, key=key, default=None)
-    return best if best is not None and key(best)[0] >= 0.6 else None
+    return best if best is not None and key(best)[0] >= 0.55 else None
 
 
 def meant(name: str, valid: Iterable[str]) -> str | None:
