@@ -93,11 +93,23 @@ def penalty(
     `q_drawn` `[S, n, B, k]` and log-densities `log_prob` `[S, B, k]` belong to the drawn actions,
     `q` `[S, n, B]` to the data's. Without `log_prob` the data's action joins the maximum.
     """
+    return soft_maximum(q_drawn, log_prob, q, temperature) - q
+
+
+def soft_maximum(
+    q_drawn: Tensor, log_prob: Tensor | None, q: Tensor, temperature: float | Tensor
+) -> Tensor:
+    """The first term of eq. (2) `[S, n, B]`; arguments as of `penalty`."""
     z = torch.cat([q_drawn, q.unsqueeze(-1)], -1)
     if log_prob is not None:
         z = q_drawn - log_prob.unsqueeze(1)
     t = against(temperature, z)
-    return (t * (z / t).logsumexp(-1, keepdim=True)).squeeze(-1) - q
+    return (t * (z / t).logsumexp(-1, keepdim=True)).squeeze(-1)
+
+
+def over_all_rows(soft: Tensor, q: Tensor, b: Batch) -> Tensor:  # [S, n, B] twice -> [S, n]
+    """Mean of P_j over the minibatch."""
+    return (soft - q).mean(-1)
 
 
 def lagrangian(
@@ -112,6 +124,8 @@ def lagrangian(
 
 # Q_j(s, a) of drawn actions [S, n, B, 3n] as (2) is to take them, and what to record of it [S]
 Held = Callable[[Tensor, Batch], tuple[Tensor, dict[str, Tensor]]]
+# soft maxima and data's values [S, n, B] -> E P_j [S, n]: which rows count for which
+Average = Callable[[Tensor, Tensor, Batch], Tensor]
 
 
 def as_they_are(q_drawn: Tensor, b: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -124,7 +138,9 @@ class Agent(Learner):
 
     act_noise = nets.TanhGaussianActor.noise
 
-    def __init__(self, spec: Spec, c: Any, held: Held = as_they_are) -> None:
+    def __init__(
+        self, spec: Spec, c: Any, held: Held = as_they_are, average: Average = over_all_rows
+    ) -> None:
         init = nets.Init(spec)
         self.pi = nets.TanhGaussianActor(init, c.hidden)
         self.q = nets.Critic(init, c.hidden_q, c.n_critics, c.norm)
@@ -137,7 +153,7 @@ class Agent(Learner):
         self.step_weight = Adam(self.log_weight, c.lr_q)
         self.act_size = spec.act_size
         self.noise = draws(c.n_actions)
-        self.held = held
+        self.held, self.average = held, average
 
     def update(self, b: Batch, c: Any) -> dict[str, Tensor]:
         """One step of critics, policy and temperature on `b`, `[S, B, ...]`; metrics `[S]` from
@@ -149,7 +165,8 @@ class Agent(Learner):
         q = self.q(b.s, b.a)
         q_drawn, extra = self.held(values(self.q, b.s, drawn.actions), b)
         log_prob = drawn.log_prob if c.importance else None
-        conservative = penalty(q_drawn, log_prob, q, c.temperature).mean(-1)  # [S, n]
+        soft = soft_maximum(q_drawn, log_prob, q, c.temperature)
+        conservative = self.average(soft, q, b)  # [S, n]
         if c.lagrange:
             weighed = lagrangian(conservative, c.gap, self.log_weight, self.step_weight)
         else:

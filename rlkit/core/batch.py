@@ -26,4 +26,5 @@ class Batch(NamedTuple):
     mc: Tensor | None = None  # [S, B] Monte-Carlo return
     index: Tensor | None = None  # type: ignore[assignment]  # [S, B] row in the replay
     noise: dict[str, Tensor] | None = None  # what the agent declared in `noise`
+    real: Tensor | None = None  # [S, B] 1 where the row was met, 0 where a model imagined it
     other: Batch | None = None  # a second minibatch, of an expert's or a dataset's rows

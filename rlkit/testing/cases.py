@@ -149,6 +149,7 @@ def _lane(spec: Spec, rng: np.random.Generator) -> dict[str, np.ndarray]:
         "a2": actions(),
         "mc": rng.standard_normal(BATCH),
         "index": rng.integers(1000, size=BATCH),
+        "real": (np.arange(BATCH) < rng.integers(1, BATCH)).astype(float),
     }
 
 

@@ -11,6 +11,7 @@ from rlkit.algos import (
     a2pr,
     bc,
     cal_ql,
+    combo,
     cpl,
     cql,
     cql_discrete,
@@ -193,6 +194,15 @@ CASES = {
     "cal_ql": Case(
         cal_ql,
         config={"hidden_q": (8, 8), "n_actions": 3},
+        inapplicable={
+            "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
+        },
+    ),
+    "combo": Case(
+        combo,
+        config={"hidden_q": (8, 8), "n_actions": 3},
+        vary={"gap": {"lagrange": True}},
+        exempt=MODEL | {"length": "of the rollouts; see test_combo"},
         inapplicable={
             "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
         },

@@ -12,7 +12,7 @@ The systems of this family are choices of these four (and of the agent that lear
            `reward` that returns `step.r - λ u`, u = step.proposal.std.norm(dim=-1).amax(1), the
            largest over all members, elites or not
     RAVL   the hooks of MBPO; its pessimism is in the agent's critics (EDAC)
-    COMBO  the hooks of MBPO; its agent pushes down the values of imagined rows
+    COMBO  the hooks of MBPO; its agent pushes values down at imagined states, up at real rows
     MOREC  every_elite(model, resamples) as `propose`; a `select` that draws a candidate by the
            softmax of its dynamics reward and returns that reward as `score`; a `terminate` that
            breaks off (or ends, as the authors' code does) where `step.score` is below a threshold;

@@ -1,6 +1,7 @@
 """Minibatches of real and imagined rows: the loop that model-based agents share.
 
-MBPO, MOPO, RAVL and COMBO differ in their hooks and agents only. The `source` of an algorithm:
+MBPO, MOPO, RAVL and COMBO differ in their hooks and agents only. Minibatches say with `real` which
+rows are not imagined. The `source` of an algorithm:
 
     def source(stock, agent, c):
         def hooks(model):
@@ -118,12 +119,14 @@ class _Imagination:
         self._mixed: Source = self.imagined
         if real_share:
             self._mixed = Mixed(Uniform(real, real_share, stock.streams), self.imagined)
+        marks = torch.arange(c.batch_size, device=stock.spec.device) < real_share
+        self._real = marks.to(stock.spec.dtype).expand(stock.spec.lanes, -1)  # of every minibatch
 
     def indices(self, step: int, count: int = 1) -> Tensor:
         return self._mixed.indices(step, count)
 
     def batch(self, index: Tensor) -> Batch:
-        return self._mixed.batch(index)
+        return self._mixed.batch(index)._replace(real=self._real)
 
     def fit(self, number: int) -> None:
         """Trains the model on all real rows; `fitted` tells how it went, `[S]` each."""
