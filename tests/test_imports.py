@@ -55,6 +55,7 @@ HEAVY = {
     "matplotlib",
     "minari",
     "minigrid",
+    "mlflow",
     "mujoco",
     "optuna",
     "pandas",
@@ -65,6 +66,7 @@ HEAVY = {
     "stable_baselines3",
     "tensorboard",
     "tyro",
+    "wandb",
 }
 
 

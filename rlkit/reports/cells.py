@@ -22,7 +22,7 @@ FORMAT = 1
 # evenly, the last one stays.
 POINTS = 256
 # Options that say where and how loudly, not what.
-_INCIDENTAL = ("seeds", "out", "quiet", "tensorboard", "video_every")
+_INCIDENTAL = ("seeds", "out", "quiet", "track", "video_every")
 _NOTHING = np.empty(0, np.int64), np.empty(0), 0  # evaluated yet
 _WORDS = ("sweep", "budget", "system", "task", "measure", "unit")  # of a card, as text
 _MOST = 2**63 - 1  # of a seed or a number of steps

@@ -194,7 +194,7 @@ def folder_name(label: str) -> str:
 
 def _write_events(run: Path, to: Path, lanes: list[int], seeds: tuple[int, ...]) -> None:
     """Returns and losses of some lanes of a run."""
-    from rlkit.run.records.tensorboard import Board
+    from rlkit.run.trackers.tensorboard import Board
 
     rows = records.read_episodes(run / EPISODES)
     if not np.isin(rows["lane"], lanes).any():

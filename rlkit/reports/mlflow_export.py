@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,7 @@ from rlkit.reports.cells import EPISODES, Cell
 from rlkit.reports.report import no_link
 from rlkit.reports.results import RUNS, Results, scores
 from rlkit.reports.sheets import flat
-
-# MLflow takes so many of each in one call, and such long values of parameters.
-_METRICS, _PARAMS, _LENGTH = 1000, 100, 6000
+from rlkit.run.trackers import mlflow
 
 
 def to_mlflow(
@@ -34,12 +32,7 @@ def to_mlflow(
         no_link(out / "mlflow")
         store.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=remote or f"sqlite:///{store / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(results.name)
-    if experiment is None:
-        artifacts = None if remote else store.as_uri()
-        number = client.create_experiment(results.name, artifact_location=artifacts)
-    else:
-        number = experiment.experiment_id
+    number = mlflow.experiment(client, results.name, None if remote else store.as_uri())
     there = {run.data.tags.get("rlkit.cell"): run for run in _all_runs(client, number)}
     cells = {(*cell.run.system, cell.run.task, cell.seed): cell for cell in results.cells}
     for rows in curves:
@@ -91,9 +84,8 @@ def _log(
     }
     made = client.create_run(experiment, start_time=time, tags=tags).info.run_id
     identity = {"system": run.system.name, "task": run.task, "seed": str(cell.seed)}
-    params = list(_params(flat(run.options) | identity).items())
-    for k in range(0, len(params), _PARAMS):
-        client.log_batch(made, params=[Param(*pair) for pair in params[k : k + _PARAMS]])
+    params = mlflow.params(flat(run.options) | identity)
+    mlflow.log(client, made, params=[Param(*pair) for pair in params.items()])
     metrics = [
         Metric(key, float(value), time, int(row[5]))
         for row in rows
@@ -104,10 +96,5 @@ def _log(
         if run.reference is not None:
             score = float(scores([cell], normalised=True)[0])
             metrics.append(Metric("final_score", score, time, int(cell.steps[-1])))
-    for k in range(0, len(metrics), _METRICS):
-        client.log_batch(made, metrics=metrics[k : k + _METRICS])
+    mlflow.log(client, made, metrics=metrics)
     client.set_terminated(made, "FINISHED" if cell.finished else "KILLED", end_time=time)
-
-
-def _params(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: value[:_LENGTH] for name, value in values.items() if value}

@@ -62,7 +62,7 @@ def train(options: Options, report: Reporter | Callback | None = None) -> Result
 
         def watch(event):
             if isinstance(event, Metrics):
-                wandb.log({name: x.mean() for name, x in event.values.items()}, event.step)
+                print(event.step, {name: x.mean() for name, x in event.values.items()})
             if isinstance(event, Saved):  # an evaluation of one's own
                 agent = folder.restore(event.run, event.step).agent
             if isinstance(event, Evaluated):

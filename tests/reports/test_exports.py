@@ -6,8 +6,6 @@ import csv
 import json
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -17,6 +15,7 @@ from rlkit.reports.cells import POINTS
 from rlkit.reports.exports import CURVE_COLUMNS, export
 from rlkit.reports.results import Results, read
 from rlkit.reports.tables import CELL_COLUMNS
+from tests.run.trackers.stand_ins import Store, instead_of_mlflow
 
 from .run_folders import run_folder
 
@@ -172,69 +171,9 @@ def test_an_unknown_kind_names_the_nearest(sweep: Results, tmp_path: Path) -> No
 
 
 # --- MLflow ---------------------------------------------------------------------------------------
-class Store:
-    """The part of MLflow's client that is used, in memory."""
-
-    def __init__(self) -> None:
-        self.uri = ""
-        self.experiments: dict[str, str] = {}
-        self.runs: dict[str, SimpleNamespace] = {}
-        self.made = 0
-
-    def client(self, tracking_uri: str) -> Store:
-        self.uri = tracking_uri
-        return self
-
-    def get_experiment_by_name(self, name: str) -> SimpleNamespace | None:
-        number = self.experiments.get(name)
-        return None if number is None else SimpleNamespace(experiment_id=number)
-
-    def create_experiment(self, name: str, artifact_location: str | None) -> str:
-        self.experiments[name] = "1"
-        return "1"
-
-    def search_runs(self, experiments: list[str], max_results: int, page_token: str | None) -> Any:
-        """Two runs a page."""
-        runs = list(self.runs.values())
-        start = int(page_token or 0)
-        page = type("Page", (list,), {})(runs[start : start + 2])
-        page.token = str(start + 2) if start + 2 < len(runs) else None
-        return page
-
-    def create_run(self, experiment: str, start_time: int, tags: dict[str, str]) -> Any:
-        self.made += 1
-        run = SimpleNamespace(
-            info=SimpleNamespace(run_id=f"r{self.made}", status=""),
-            data=SimpleNamespace(tags=tags, params={}, metrics=[]),
-        )
-        self.runs[run.info.run_id] = run
-        return run
-
-    def delete_run(self, number: str) -> None:
-        del self.runs[number]
-
-    def log_batch(self, number: str, metrics: Any = (), params: Any = ()) -> None:
-        assert len(metrics) <= 1000
-        assert len(params) <= 100
-        self.runs[number].data.params.update(params)
-        self.runs[number].data.metrics += metrics
-
-    def set_terminated(self, number: str, status: str, end_time: int) -> None:
-        self.runs[number].info.status = status
-
-
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
-    found = Store()
-    names = ("mlflow", "mlflow.tracking", "mlflow.entities")
-    modules: dict[str, Any] = {name: ModuleType(name) for name in names}
-    modules["mlflow.tracking"].MlflowClient = found.client
-    modules["mlflow.entities"].Metric = lambda key, value, time, step: (key, value, step)
-    modules["mlflow.entities"].Param = lambda key, value: (key, value)
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return found
+    return instead_of_mlflow(monkeypatch)
 
 
 def test_mlflow_has_a_run_for_each_cell(sweep: Results, tmp_path: Path, store: Store) -> None:

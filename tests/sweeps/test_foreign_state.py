@@ -308,7 +308,7 @@ SAC = f'{PENDULUM}systems.sac = {{ algo = "sac", config = {{ hidden = [8] }}'
         (SAC + ", workers = 4 }", "workers is not for a cell to say"),
         (SAC + ", threads = 4 }", "threads is not for a cell to say"),
         (SAC + ", quiet = true }", "quiet is not for a cell to say"),
-        (SAC + ", tensorboard = true }", "tensorboard is not for a cell to say"),
+        (SAC + ", track = ['tensorboard'] }", "track is not for a cell to say"),
         (SAC + ", env = 'Hopper-v5' }", "env is given by tasks.p"),
         (SAC + " }\ndefaults = { algo = 'td3' }", "defaults: algo belongs into a system's table"),
         (SAC + " }\noverrides = [{ algo = 'td3' }]", "overrides, number 1: algo belongs"),

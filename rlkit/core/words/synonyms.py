@@ -55,6 +55,7 @@ _OURS = {  # ours -> theirs
     "num_updates iterations train_steps n_steps env_steps epochs",
     "target_period": "target_update_interval target_network_frequency target_update_freq "
     "target_update_period",
+    "track": "tensorboard wandb mlflow tracker trackers logger tensorboard_log report_to",
     "tau": "expectile quantile",
     "temperature": "temp",
     "update_every": "train_freq train_frequency update_freq update_interval",
@@ -109,7 +110,7 @@ SHORT = {
     "r": ("runs", "resume"),
     "s": ("seeds", "seed"),
     "t": ("steps", "threads"),
-    "tb": ("tensorboard",),
+    "tb": ("track",),
     "v": ("quiet",),
     "w": ("workers",),
     "y": ("force",),

@@ -1,1 +1,1 @@
-"""What a training leaves: events, the run folder, versions, TensorBoard, and what it tells."""
+"""What a training leaves: events, the run folder, versions, and what it tells."""

@@ -38,7 +38,8 @@ CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
 CELL, STEP = "cell.json", ".step"  # of a sweep: which of its cells these are, how far they are
 LOCK = ".lock"
-FOLDERS = ("checkpoints", "plots", "tensorboard", "video")  # what we write into, and remove from
+# what we write into, and remove from
+FOLDERS = ("checkpoints", "plots", "tensorboard", "wandb", "mlflow", "video")
 FILES = (CONFIG, VERSIONS, EPISODES, PROGRESS, CELL, STEP, LOCK)
 _TEMPORARY = ".*.tmp"  # what is being written, or what a kill left of it
 _FORMAT = 2  # 1 had no sum

@@ -1,13 +1,14 @@
-"""Events of a training into its run folder: records, checkpoints, TensorBoard, and what is told."""
+"""Events of a training into its run folder: records, checkpoints, trackers, and what is told."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 
 import numpy as np
 
-from rlkit.core.errors import DivergedError
+from rlkit.core.errors import DivergedError, RlkitError
 from rlkit.core.files import checkpoint
 from rlkit.eval import records
 from rlkit.run.clips.training import Clips
@@ -25,8 +26,9 @@ from rlkit.run.records.events import (
     Saved,
 )
 from rlkit.run.records.progress import Reporter
-from rlkit.run.records.tensorboard import Board
 from rlkit.run.settings.plan import Plan
+from rlkit.run.trackers import by_name
+from rlkit.run.trackers.sink import Sink
 
 
 class Recorder:
@@ -48,16 +50,14 @@ class Recorder:
         self.told, self.hear, self.notes = told, hear, notes
         self.step, self.text, self.began = start, "", time.monotonic()
         self.lost = set(run_folder.diverged(plan.folder))
-        self.board: Board | None = None
-        if plan.options.tensorboard:
-            self.board = Board(plan.folder, plan.options.seeds, plan.options, start)
+        self.sinks = by_name.opened(plan.folder, plan.options, start)
         self.clips: Clips | None = None
         if plan.options.video_every:
             self.clips = Clips(plan.folder, plan.options, start)
 
     def close(self) -> None:
-        if self.board is not None:
-            self.board.close()
+        finished = self.step >= self.plan.options.total_steps
+        self._tell(lambda sink: sink.close(finished))
 
     def take(self, event: Event) -> bool:
         """Record an event. Whether to go on: not when the callback says False.
@@ -88,21 +88,31 @@ class Recorder:
         self.notes.append(text)
         self.told.note(text)
 
+    def _tell(self, what: Callable[[Sink], None]) -> None:
+        """Every tracker; one that fails is left out from then on."""
+        for name, sink in list(self.sinks.items()):
+            try:
+                what(sink)
+            except RlkitError:
+                raise
+            except Exception as error:  # a server that is away is no reason to lose a training
+                del self.sinks[name]
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                self._note(f"tracker {name} is left out from step {self.step:,} on: {said}")
+
     def _metrics(self, event: Metrics) -> None:
         record = {"step": event.step, "updates": event.updates, "engine": event.engine}
         record |= {"seconds": round(time.monotonic() - self.began, 3)}
         path = self.folder / run_folder.PROGRESS
         with run_folder.writing(path):
             records.append_progress(path, record | event.values)
-        if self.board is not None:
-            self.board.metrics(event.step, event.values)
+        self._tell(lambda sink: sink.metrics(event.step, event.values))
 
     def _evaluated(self, event: Evaluated) -> None:
         path = self.folder / run_folder.EPISODES
         with run_folder.writing(path):
             records.append_episodes(path, event.episodes)
-        if self.board is not None:
-            self.board.episodes(event.step, event.episodes)
+        self._tell(lambda sink: sink.episodes(event.step, event.episodes))
         lanes = len(self.plan.options.seeds)
         returns = [
             np.mean([e.return_ for e in event.episodes if e.lane == lane])

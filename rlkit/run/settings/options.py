@@ -36,7 +36,7 @@ NOT_HASHED = {
     "out",
     "steps",  # a run may be extended
     "quiet",
-    "tensorboard",
+    "track",
     "video_every",
     "log_every",
     "checkpoint_every",
@@ -70,7 +70,7 @@ class Options:
     keep: Count = 2  # newest checkpoints kept whole; of older ones each lane's best policy stays
     log_every: Count = 1_000  # steps between records of the losses
     quiet: bool = False  # no progress and no notes
-    tensorboard: bool = False  # also write events to tensorboard/ in the run folder
+    track: tuple[str, ...] = ()  # trackers: tensorboard, wandb, mlflow, module:Name
     video_every: Natural = 0  # steps between clips of the policy, in video/; 0: none
     config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
     normalise_obs: bool = False  # by the dataset's mean and standard deviation
@@ -154,6 +154,7 @@ class Options:
                 f"the algorithm {algo!r} is no part of rlkit, and importing it runs its code: "
                 f"{trust.REMEDY}"
             )
+        values = _of_old(values)
         known = {f.name for f in dataclasses.fields(Options)}
         for name in values:
             if name not in known:
@@ -163,6 +164,14 @@ class Options:
         values = {name: _whole(name, value) for name, value in values.items()}
         fit(values, Options, "options", UsageError)
         return resolve(Options(**values))
+
+
+def _of_old(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run folder from before trackers had names."""
+    if type(values.get("tensorboard")) is not bool:
+        return values
+    others = {name: value for name, value in values.items() if name != "tensorboard"}
+    return others | {"track": ["tensorboard"] if values["tensorboard"] else []}
 
 
 def _whole(name: str, value: Any) -> Any:

@@ -14,11 +14,11 @@ from rlkit.data.store import EpisodeStore
 from rlkit.envs.specs import is_shared
 from rlkit.run.preparing import prepare
 from rlkit.run.records import folder as run_folder
-from rlkit.run.records import tensorboard
 from rlkit.run.replay_ratio import updates_in_all
 from rlkit.run.settings.machine import check_device, check_memory
 from rlkit.run.settings.options import NOT_HASHED, Options, resolve
 from rlkit.run.task import Task, make_agent
+from rlkit.run.trackers import by_name
 from rlkit.run.transfer import adapted, inherited
 
 _WIDE = 128  # hidden units from which a CPU is bound by arithmetic
@@ -48,9 +48,8 @@ def settle(options: Options) -> Plan:
     Raises UsageError for options that are not valid and for another run in the folder, RunError
     for a folder that holds something else, ValueError for bad data. Nothing is written.
     """
-    if options.tensorboard:
-        tensorboard.check()
     options = resolve(options)
+    by_name.check(options.track, typed=True)
     if options.from_run is not None:
         options = inherited(options)
     check_device(options.device)
@@ -82,6 +81,7 @@ def settle_on(folder: Path, steps: int | None, quiet: bool) -> Plan:
     """The plan of going on with the run in `folder`, to `steps` if they are given."""
     stored = run_folder.read(folder)
     options = dataclasses.replace(stored.options, quiet=quiet)
+    by_name.check(options.track, typed=False)
     check_device(options.device)
     if steps is not None:
         asked, done = options.steps, (run_folder.steps(folder) or [0])[-1]

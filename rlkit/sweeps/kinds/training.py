@@ -22,7 +22,7 @@ KNOWN = {field.name for field in dataclasses.fields(Options)} - _LEFT_OUT | {"pr
 _SAID = {
     "seeds": "a sweep gives every system the seeds of its file",
     "out": "a sweep gives each run its folder",
-    "tensorboard": "rlkit report SWEEP --export tensorboard writes all runs",
+    "track": "rlkit report SWEEP --export tensorboard,mlflow writes all runs",
     "video_every": "rlkit video RUN makes clips of one of its runs",
     "workers": "a cell has one process; rlkit sweep --workers says how many run side by side",
     "threads": "a cell has one thread; rlkit sweep --workers says how many run side by side",

@@ -116,7 +116,7 @@ def test_policies_training_and_events_say_so_too(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_tensorboard_says_so_too(offline: Build) -> None:
-    given = offline(tensorboard=True, eval_every=0, log_every=1, steps=400)
+    given = offline(track=("tensorboard",), eval_every=0, log_every=1, steps=400)
     with (
         no_file_above(9000),
         pytest.raises(RlkitError, match=r"tensorboard cannot be written: Fil"),

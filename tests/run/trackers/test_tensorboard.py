@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from rlkit.core.errors import UsageError
 from rlkit.eval.records import mean_returns, read_episodes
-from rlkit.run.records.tensorboard import Board
 from rlkit.run.settings.options import Options, resolve
+from rlkit.run.trackers.tensorboard import Board
 from rlkit.run.train import train
 
 
@@ -22,7 +19,7 @@ def test_events_tell_what_the_records_tell(offline: Callable[..., Options]) -> N
         warnings.simplefilter("ignore")  # TensorBoard's own deprecations
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        result = train(offline(seeds=(0, 3), eval_episodes=2, tensorboard=True))
+        result = train(offline(seeds=(0, 3), eval_episodes=2, track=("tensorboard",)))
         _, steps, returns = mean_returns(read_episodes(result.folder / "episodes.csv"))
         for lane, seed in enumerate(result.seeds):
             events = EventAccumulator(str(result.folder / "tensorboard" / f"seed_{seed}"))
@@ -58,11 +55,3 @@ def test_lanes_of_one_seed_have_a_folder_each(tmp_path: Path) -> None:
             assert values["seed"].number_value == 4
         tags = events.Tags()["scalars"]
         assert "finished_training_episodes/return_mean" not in tags  # there was none
-
-
-def test_a_missing_package_is_named(
-    offline: Callable[..., Options], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"\[tensorboard\]"):
-        train(offline(tensorboard=True))

@@ -1,0 +1,1 @@
+"""Where a training tells its numbers besides the run folder: TensorBoard, W&B, MLflow, own ones."""
