@@ -18,7 +18,7 @@ from rlkit.core.files import trust
 from rlkit.core.files.reading import described
 from rlkit.core.words.extras import how_to_add
 from rlkit.core.words.nearest import suggestion
-from rlkit.envs import maze, partial
+from rlkit.envs import distracted, maze, partial
 from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import from_text, vouch
 
@@ -96,6 +96,7 @@ def find(name: str) -> None:
         importlib.import_module("minigrid")
         maze.register()
         partial.register()
+        distracted.register()
     where = f"; {module} registers no such id" if module else ""
     raise ValueError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
 
@@ -107,6 +108,7 @@ def _register(name: str) -> None:
     elif name.startswith(_OURS):
         maze.register()
         partial.register()
+        distracted.register()
 
 
 @contextlib.contextmanager

@@ -84,6 +84,12 @@ TERMINATIONS |= {
     for layout in LAYOUTS.values()
     for dense in ("", "Dense")
 }
+# `rlkit.envs.distracted`: further numbers follow, which stay far within the bounds of `hopper`
+TERMINATIONS |= {
+    f"rlkit/{name}{word}-{version}": TERMINATIONS[f"{name}-{version}"]
+    for name, version in (*((name, "v5") for name in _MUJOCO), ("Pendulum", "v1"))
+    for word in ("Distracted", "Noisy")
+}
 
 
 def termination(env_id: str | None) -> Termination:

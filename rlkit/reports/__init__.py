@@ -7,5 +7,6 @@ from rlkit.lazy import lazily
 if TYPE_CHECKING:
     from rlkit.reports.report import write_report as write_report
     from rlkit.reports.results import read as read
+    from rlkit.reports.runs.mismatch import likelihood_return as likelihood_return
 
 __getattr__, __dir__ = lazily(__name__, __file__)

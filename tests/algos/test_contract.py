@@ -25,11 +25,13 @@ from rlkit.algos import (
     odice,
     p_iql,
     pebble,
+    pets,
     rebrac,
     sac,
     ss_orl,
     td3,
     td3_bc,
+    vagram,
     wsrl,
 )
 from rlkit.core.spec import Spec
@@ -174,6 +176,27 @@ CASES = {
         config={"method": "spectral", "bound": 0.1},
         vary={name: {"method": "uniform"} for name in ("weight", "radius", "draws")},
         exempt=MODEL,
+    ),
+    "vagram": Case(
+        vagram,
+        vary={"hidden_q": {"hidden_q": (9, 8)}},
+        exempt=MODEL
+        | dict.fromkeys(("form", "clip", "plain_fits"), "of the model's fit; see test_vagram"),
+    ),
+    "pets": Case(
+        pets,
+        config={
+            **{"horizon": 3, "population": 12, "rounds": 2, "particles": 2, "n_models": 2},
+            **{"hidden_end": (8,), "elite": 0.25, "decay": 1e-2},
+        },
+        exempt=dict.fromkeys(
+            (
+                *("horizon", "population", "rounds", "elite", "momentum", "particles"),
+                *("closeness", "good", "model_every"),
+            ),
+            "of plans, or of the rows' weights; see test_pets",
+        ),
+        inapplicable={"terminal_rows_ignore_the_next_state": "its model learns every s2"},
     ),
     "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
     "td3_bc": Case(td3_bc),

@@ -14,15 +14,16 @@ and its `Config` extends `ModelConfig`; the agent has critics `q` and `act_noise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rlkit.algos.imagination.buffer import ImaginedRows
 from rlkit.algos.imagination.diagnostics import local_lipschitz, value_error, value_of
-from rlkit.algos.imagination.fitting import LaneAdam, fit
+from rlkit.algos.imagination.fitting import LaneAdam, Loss, fit, likelihood, squared_error
 from rlkit.algos.imagination.noise import LaneNoise
 from rlkit.algos.imagination.rollout import Hooks, roll_out, sampled
 from rlkit.algos.imagination.settings import ModelConfig
@@ -32,6 +33,26 @@ from rlkit.core.errors import UsageError
 from rlkit.data.sampling.samplers import Mixed, Uniform, shares
 from rlkit.data.stock import Stock
 from rlkit.nets.dynamics import Dynamics
+
+
+class Rows(NamedTuple):
+    """All real rows at a fit; the first axis is 1 where the lanes share them."""
+
+    s: Tensor  # [S, N, D]
+    a: Tensor  # [S, N, A]
+    r: Tensor  # [S, N]
+    s2: Tensor  # [S, N, D]
+
+
+Objective = Callable[[Rows, int], tuple[Loss, Loss]]
+"""(rows, fits before this one) -> what the fit minimises, and what ranks and stops its members."""
+
+
+def by_deviation(deterministic: bool) -> Objective:
+    """The likelihood, of a deterministic model the squared error; both ranked by the latter."""
+    loss = squared_error if deterministic else likelihood
+    return lambda rows, fits: (loss, squared_error)
+
 
 _DIAGNOSED = 256  # real rows a round of diagnostics looks at
 
@@ -49,12 +70,14 @@ def minibatches(
     c: ModelConfig,
     hooks: Callable[[Dynamics], Hooks],
     schedule: tuple[int, ...],
+    objective: Objective | None = None,
 ) -> Source:
     """The source of a model-based agent: `Online` or `Offline`, by what is in `stock`.
 
     `schedule` (e0, e1, k0, k1) is `rollout_length`'s; `hooks(model)` says how the model is rolled
-    out (see `rollout`). With `c.real_ratio` 1 there is no model, and minibatches are those of a
-    model-free agent, bit for bit. Raises UsageError for settings that do not fit.
+    out (see `rollout`), `objective` how it is fitted, by default by likelihood. With
+    `c.real_ratio` 1 there is no model, and minibatches are those of a model-free agent, bit for
+    bit. Raises UsageError for settings that do not fit.
     """
     ratio, held = c.real_ratio, c.holdout
     if isinstance(ratio, Tensor) or isinstance(held, Tensor):
@@ -80,7 +103,7 @@ def minibatches(
     if ratio == 1:
         return Uniform(real, c.batch_size, stock.streams)
     kind = Offline if stock.replay is None else Online
-    return kind(stock, agent, c, hooks, schedule)
+    return kind(stock, agent, c, hooks, schedule, objective or by_deviation(c.deterministic))
 
 
 class _Imagination:
@@ -96,11 +119,13 @@ class _Imagination:
         c: ModelConfig,
         hooks: Callable[[Dynamics], Hooks],
         schedule: tuple[int, ...],
+        objective: Objective,
     ) -> None:
         real = stock.data if stock.replay is None else stock.replay
         assert real is not None
         self.stock, self.agent, self.c, self.real = stock, agent, c, real
         self.schedule, self.batch_size, self.every = schedule, c.batch_size, c.model_every
+        self.objective, self.fits = objective, 0
         self.model = Dynamics(stock.spec, c.hidden_model, c.n_models, c.n_elites, c.deterministic)
         self.optimiser = LaneAdam(self.model, c.lr_model)
         self.hooks = hooks(self.model)
@@ -130,9 +155,12 @@ class _Imagination:
 
     def fit(self, number: int) -> None:
         """Trains the model on all real rows; `fitted` tells how it went, `[S]` each."""
-        s, a, s2, r = (self.real.rows(name) for name in ("s", "a", "s2", "r"))
-        x, y = torch.cat([s, a], -1), torch.cat([s2 - s, r.unsqueeze(-1)], -1)
-        done = fit(self.model, self.optimiser, x, y, self.c, number)
+        rows = Rows(*(self.real.rows(name) for name in Rows._fields))
+        x = torch.cat([rows.s, rows.a], -1)
+        y = torch.cat([rows.s2 - rows.s, rows.r.unsqueeze(-1)], -1)
+        loss, score = self.objective(rows, self.fits)
+        done = fit(self.model, self.optimiser, x, y, self.c, number, loss=loss, score=score)
+        self.fits += 1
         self.fitted = {"model_epochs": done.epochs, "model_error": done.score}
 
     def roll_out(self, step: int) -> dict[str, Tensor]:
@@ -147,7 +175,8 @@ class _Imagination:
 
     def diagnose(self, step: int) -> dict[str, Tensor]:
         """Means over real rows, metrics `[S]`: `value_error` |V(s') - V(ŝ')| of the best member's
-        mean ŝ' (0 after a terminal step), and local Lipschitz constants of V and of s'."""
+        mean ŝ' (0 after a terminal step), local Lipschitz constants of V and of s', and
+        `model_nll` of a model with deviations, the elites' mean negative log-likelihood."""
         noise = LaneNoise(self.stock.spec, "model/diagnose", step)
         b = self.real.gather(noise.integers(self.real.size, _DIAGNOSED))
         best, v = self.model.elites[:, :1], value_of(self.agent)
@@ -159,7 +188,12 @@ class _Imagination:
         x = torch.cat([b.s, b.a], -1)
         with torch.no_grad():
             error = value_error(v, b.s2, next_state(x)) * b.cont
-        return {
+            nll = {}
+            if not self.model.deterministic:
+                y = torch.cat([b.s2 - b.s, b.r.unsqueeze(-1)], -1).unsqueeze(1)
+                told = likelihood(self.model.predict(x, self.model.elites), y, y)
+                nll = {"model_nll": (told.mean((-2, -1)) + math.log(2 * math.pi)) / 2}
+        return nll | {
             "value_error": error.mean(-1),
             "value_lipschitz": local_lipschitz(v, b.s2, 1).mean(-1),
             "model_lipschitz": local_lipschitz(next_state, x).mean(-1),
@@ -171,6 +205,7 @@ class _Imagination:
             "optimiser": self.optimiser.state_dict(),
             "imagined": self.imagined.state_dict(),
             "fitted": self.fitted,
+            "done": {"fits": torch.tensor(self.fits)},
         }
         return {f"{name}.{n}": tensor for name, part in parts.items() for n, tensor in part.items()}
 
@@ -181,6 +216,7 @@ class _Imagination:
         self.model.load_state_dict(part("model."))
         self.optimiser.load_state_dict(part("optimiser."))
         self.imagined.load_state_dict(part("imagined."))
+        self.fits = int(part("done.")["fits"])
         self.fitted = {name: x.to(self.stock.spec.device) for name, x in part("fitted.").items()}
 
 

@@ -222,10 +222,23 @@ def test_metrics_have_a_value_a_lane_and_the_model_learns() -> None:
     source = online(max_epochs=30, rows=150)
     metrics = source.advance(0)
     names = {"model_epochs", "model_error", "imagined_rows"}
-    assert metrics.keys() == names | {"value_error", "value_lipschitz", "model_lipschitz"}
+    names |= {"value_error", "value_lipschitz", "model_lipschitz", "model_nll"}
+    assert metrics.keys() == names
     assert all(x.shape == (2,) and x.isfinite().all() for x in metrics.values())
     later = source.advance(10)
     assert (later["model_error"] < metrics["model_error"]).all()
+
+
+def test_the_recorded_likelihood_is_that_of_the_elites_gaussians() -> None:
+    source = online()
+    told = source.advance(0)["model_nll"]
+    noise = LaneNoise(source.stock.spec, "model/diagnose", 0)
+    b = source.real.gather(noise.integers(source.real.size, 256))
+    p = source.model(b.s, b.a, source.model.elites)
+    y = torch.cat([b.s2 - b.s, b.r.unsqueeze(-1)], -1).unsqueeze(1)
+    exact = -torch.distributions.Normal(p.mean, p.std).log_prob(y).mean((1, 2, 3))
+    torch.testing.assert_close(told, exact.detach())
+    assert "model_nll" not in online(deterministic=True).advance(0)
 
 
 def test_diagnostics_of_the_true_system() -> None:
