@@ -29,7 +29,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos import cql
 from rlkit.algos.imagination.proposals import one_elite
-from rlkit.algos.imagination.rollout import Hooks, environment_end
+from rlkit.algos.imagination.rollout import Hooks, Terminate
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.core.batch import Batch
@@ -101,8 +101,7 @@ def source(stock: Stock, agent: cql.Agent, c: Config) -> Source:
             "are none; lower real_ratio, or set states to 'all'"
         )
 
-    def hooks(model: nets.Dynamics) -> Hooks:
-        end = environment_end(stock.env_id, stock.transforms, stock.spec)
+    def hooks(model: nets.Dynamics, end: Terminate) -> Hooks:
         return Hooks(one_elite(model), terminate=end)
 
     return minibatches(stock, agent, c, hooks, (0, 1, c.length, c.length))

@@ -37,7 +37,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos import sac
 from rlkit.algos.imagination.proposals import Proposal, all_members
-from rlkit.algos.imagination.rollout import Hooks, Reward, Step, environment_end
+from rlkit.algos.imagination.rollout import Hooks, Reward, Step, Terminate
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent
@@ -98,8 +98,7 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
             "'distance' or 'spread'"
         )
 
-    def hooks(model: nets.Dynamics) -> Hooks:
-        end = environment_end(stock.env_id, stock.transforms, stock.spec)
+    def hooks(model: nets.Dynamics, end: Terminate) -> Hooks:
         reward = penalised(c.penalty, c.uncertainty)
         return Hooks(all_members(model), reward=reward, terminate=end)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from rlkit import nets
 from rlkit.algos import sac
 from rlkit.algos.imagination.proposals import one_elite
-from rlkit.algos.imagination.rollout import Hooks, environment_end
+from rlkit.algos.imagination.rollout import Hooks, Terminate
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.source import minibatches
 from rlkit.algos.sac import Agent
@@ -54,8 +54,7 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
     Raises ValueError for a task whose termination rule is not known.
     """
 
-    def hooks(model: nets.Dynamics) -> Hooks:
-        end = environment_end(stock.env_id, stock.transforms, stock.spec)
+    def hooks(model: nets.Dynamics, end: Terminate) -> Hooks:
         return Hooks(one_elite(model), terminate=end)
 
     return minibatches(stock, agent, c, hooks, (0, 1, c.length, c.length))

@@ -32,7 +32,7 @@ from rlkit import nets
 from rlkit.algos import mbpo
 from rlkit.algos.imagination.fitting import Loss, squared_error
 from rlkit.algos.imagination.proposals import one_elite
-from rlkit.algos.imagination.rollout import Hooks, environment_end
+from rlkit.algos.imagination.rollout import Hooks, Terminate
 from rlkit.algos.imagination.source import Objective, Rows, minibatches
 from rlkit.algos.sac import Agent
 from rlkit.core.engine import Source
@@ -131,8 +131,7 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
     if not c.deterministic:
         raise ValueError("the loss of vagram is of the model's mean alone; leave deterministic on")
 
-    def hooks(model: nets.Dynamics) -> Hooks:
-        end = environment_end(stock.env_id, stock.transforms, stock.spec)
+    def hooks(model: nets.Dynamics, end: Terminate) -> Hooks:
         return Hooks(one_elite(model), terminate=end)
 
     return minibatches(stock, agent, c, hooks, c.rollout_schedule, objective(agent, c))

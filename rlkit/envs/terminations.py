@@ -92,6 +92,9 @@ TERMINATIONS |= {
 }
 
 
+_OWN = "set termination to learnt, never, or a rule of your own, package.module:function"
+
+
 def termination(env_id: str | None) -> Termination:
     """The rule of a gymnasium task, `"Hopper-v5"` say.
 
@@ -100,11 +103,11 @@ def termination(env_id: str | None) -> Termination:
     if env_id is None:
         raise ValueError(
             "a learnt model must know when an episode ends, and the task has no name; give the "
-            "environment's id"
+            f"environment's id, or {_OWN}"
         )
     if env_id not in TERMINATIONS:
         raise ValueError(
             f"no termination rule is known for {env_id!r}{suggestion(env_id, TERMINATIONS)}; "
-            f"known are {', '.join(TERMINATIONS)}"
+            f"known are {', '.join(TERMINATIONS)}; otherwise {_OWN}"
         )
     return TERMINATIONS[env_id]

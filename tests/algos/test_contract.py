@@ -46,7 +46,7 @@ MODEL = dict.fromkeys(
     (
         *("real_ratio", "model_every", "rollouts", "rollout_schedule", "retain", "n_models"),
         *("n_elites", "deterministic", "hidden_model", "lr_model", "decay_model", "batch_model"),
-        *("holdout", "max_holdout", "patience", "max_epochs"),
+        *("holdout", "max_holdout", "patience", "max_epochs", "termination", "end_updates"),
     ),
     "of the model behind the minibatches; see test_mbpo",
 )

@@ -7,7 +7,7 @@
 
 The systems of this family are choices of these four (and of the agent that learns from the rows):
 
-    MBPO   Hooks(one_elite(model), terminate=environment_end(...)), an agent like SAC
+    MBPO   Hooks(one_elite(model), terminate=...), see `endings`; an agent like SAC
     MOPO   all_members(model) as `propose`, so that every step carries all members' `std`; a
            `reward` that returns `step.r - λ u`, u = step.proposal.std.norm(dim=-1).amax(1), the
            largest over all members, elites or not
@@ -34,7 +34,7 @@ from rlkit.algos.imagination.noise import LaneNoise
 from rlkit.algos.imagination.proposals import Proposal, Propose
 from rlkit.core.spec import Spec
 from rlkit.data.transforms import Transforms
-from rlkit.envs.terminations import termination
+from rlkit.envs.terminations import Termination, termination
 
 
 class Step(NamedTuple):
@@ -100,7 +100,11 @@ def environment_end(env_id: str | None, transforms: Transforms, spec: Spec) -> T
 
     Raises ValueError when `env_id` is None or of a task whose rule is not known.
     """
-    rule = termination(env_id)
+    return rule_end(termination(env_id), transforms, spec)
+
+
+def rule_end(rule: Termination, transforms: Transforms, spec: Spec) -> Terminate:
+    """`terminate`: a rule that takes next observations in environment units."""
     given = (transforms.obs_mean, transforms.obs_std)
     mean, std = (None if x is None else torch.from_numpy(x).to(spec.device) for x in given)
 

@@ -16,6 +16,8 @@ class ModelConfig:
     retain: Count = 4  # rounds whose rows are kept
     n_models: Count = 7  # ensemble size of the model
     n_elites: Count = 5  # members that predict
+    termination: str = "task"  # task, never, learnt, or package.module:function, see `endings`
+    end_updates: Count = 500  # of a learnt rule of termination, in each fit
     deterministic: bool = False  # squared error instead of a Gaussian's likelihood
     hidden_model: Widths = (200, 200, 200, 200)  # widths of the model
     lr_model: Positive = 1e-3  # learning rate of the model

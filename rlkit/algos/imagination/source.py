@@ -4,8 +4,7 @@ MBPO, MOPO, RAVL and COMBO differ in their hooks and agents only. Minibatches sa
 rows are not imagined. The `source` of an algorithm:
 
     def source(stock, agent, c):
-        def hooks(model):
-            end = environment_end(stock.env_id, stock.transforms, stock.spec)
+        def hooks(model, end):
             return Hooks(all_members(model), reward=penalised(c.penalty), terminate=end)
         return minibatches(stock, agent, c, hooks, (0, 1, c.length, c.length))
 
@@ -23,9 +22,10 @@ from torch import Tensor
 
 from rlkit.algos.imagination.buffer import ImaginedRows
 from rlkit.algos.imagination.diagnostics import local_lipschitz, value_error, value_of
+from rlkit.algos.imagination.endings import ending
 from rlkit.algos.imagination.fitting import LaneAdam, Loss, fit, likelihood, squared_error
 from rlkit.algos.imagination.noise import LaneNoise
-from rlkit.algos.imagination.rollout import Hooks, roll_out, sampled
+from rlkit.algos.imagination.rollout import Hooks, Terminate, roll_out, sampled
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
@@ -44,6 +44,8 @@ class Rows(NamedTuple):
     s2: Tensor  # [S, N, D]
 
 
+MakeHooks = Callable[[Dynamics, Terminate], Hooks]
+"""(model, when an episode ends in it) -> how it is rolled out."""
 Objective = Callable[[Rows, int], tuple[Loss, Loss]]
 """(rows, fits before this one) -> what the fit minimises, and what ranks and stops its members."""
 
@@ -68,14 +70,14 @@ def minibatches(
     stock: Stock,
     agent: Any,
     c: ModelConfig,
-    hooks: Callable[[Dynamics], Hooks],
+    hooks: MakeHooks,
     schedule: tuple[int, ...],
     objective: Objective | None = None,
 ) -> Source:
     """The source of a model-based agent: `Online` or `Offline`, by what is in `stock`.
 
-    `schedule` (e0, e1, k0, k1) is `rollout_length`'s; `hooks(model)` says how the model is rolled
-    out (see `rollout`), `objective` how it is fitted, by default by likelihood. With
+    `schedule` (e0, e1, k0, k1) is `rollout_length`'s; `hooks(model, end)` says how the model is
+    rolled out (see `rollout`), `objective` how it is fitted, by default by likelihood. With
     `c.real_ratio` 1 there is no model, and minibatches are those of a model-free agent, bit for
     bit. Raises UsageError for settings that do not fit.
     """
@@ -117,7 +119,7 @@ class _Imagination:
         stock: Stock,
         agent: Any,
         c: ModelConfig,
-        hooks: Callable[[Dynamics], Hooks],
+        hooks: MakeHooks,
         schedule: tuple[int, ...],
         objective: Objective,
     ) -> None:
@@ -128,7 +130,8 @@ class _Imagination:
         self.objective, self.fits = objective, 0
         self.model = Dynamics(stock.spec, c.hidden_model, c.n_models, c.n_elites, c.deterministic)
         self.optimiser = LaneAdam(self.model, c.lr_model)
-        self.hooks = hooks(self.model)
+        self.ending = ending(stock, c.termination, c.end_updates)
+        self.hooks = hooks(self.model, self.ending)
         real_share = 0
         if c.real_ratio > 0:
             real_share = shares(c.batch_size, c.real_ratio)[0]
@@ -161,7 +164,8 @@ class _Imagination:
         loss, score = self.objective(rows, self.fits)
         done = fit(self.model, self.optimiser, x, y, self.c, number, loss=loss, score=score)
         self.fits += 1
-        self.fitted = {"model_epochs": done.epochs, "model_error": done.score}
+        ends = self.ending.fit(self.real, number)
+        self.fitted = {"model_epochs": done.epochs, "model_error": done.score, **ends}
 
     def roll_out(self, step: int) -> dict[str, Tensor]:
         """One round of rollouts with the present policy; metrics `[S]`."""
@@ -205,6 +209,7 @@ class _Imagination:
             "optimiser": self.optimiser.state_dict(),
             "imagined": self.imagined.state_dict(),
             "fitted": self.fitted,
+            "ending": self.ending.state_dict(),
             "done": {"fits": torch.tensor(self.fits)},
         }
         return {f"{name}.{n}": tensor for name, part in parts.items() for n, tensor in part.items()}
@@ -216,6 +221,7 @@ class _Imagination:
         self.model.load_state_dict(part("model."))
         self.optimiser.load_state_dict(part("optimiser."))
         self.imagined.load_state_dict(part("imagined."))
+        self.ending.load_state_dict(part("ending."))
         self.fits = int(part("done.")["fits"])
         self.fitted = {name: x.to(self.stock.spec.device) for name, x in part("fitted.").items()}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -64,6 +65,13 @@ def is_ours(module: str) -> bool:
 def allows(module: str) -> bool:
     """Whether a module that a file names may be imported."""
     return _all or is_ours(module) or module in _named
+
+
+def module_of(value: object) -> str | None:
+    """The module of a setting that names code, `package.module:name`; None of any other value."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+        return value.partition(":")[0]
+    return None
 
 
 def reach(module: str) -> None:

@@ -146,8 +146,8 @@ class Options:
     @staticmethod
     def from_json(values: dict[str, Any]) -> Options:
         """The options whose `to_json` this is, with `config` an instance of the algorithm's
-        Config. Raises UsageError naming a field of another type, and for an algorithm that only
-        the file has named."""
+        Config. Raises UsageError naming a field of another type, and for an algorithm or a
+        function of a setting that only the file has named."""
         algo = str(values.get("algo"))
         if "." in algo and not trust.allows(algo):
             raise UsageError(
@@ -155,6 +155,11 @@ class Options:
                 f"{trust.REMEDY}"
             )
         values = _of_old(values)
+        for name, value in dict(values.get("config") or {}).items():
+            if (module := trust.module_of(value)) and not trust.allows(module):
+                raise UsageError(
+                    f"config.{name} names {value!r}, and importing it runs its code: {trust.REMEDY}"
+                )
         known = {f.name for f in dataclasses.fields(Options)}
         for name in values:
             if name not in known:
@@ -219,6 +224,9 @@ def resolve(options: Options) -> Options:
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)
+    for field in dataclasses.fields(config):
+        if module_name := trust.module_of(getattr(config, field.name)):
+            trust.name(module_name)  # by a person, or what a file named was allowed
     laned = {}
     for field in dataclasses.fields(config):
         value, kind = getattr(config, field.name), get_type_hints(type(config))[field.name]

@@ -51,7 +51,11 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
         raise UsageError(
             f"{name} is not for a cell to say: {_SAID.get(name, 'a sweep sees to it')}"
         )
-    trust.name(str(given.get("algo")))  # a sweep file is written by the person who runs it
+    # a sweep file is written by the person who runs it
+    trust.name(str(given.get("algo")))
+    for value in dict(given.get("config") or {}).values():
+        if module := trust.module_of(value):
+            trust.name(module)
     values = Options.from_json({**presets.applied(given), "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
 

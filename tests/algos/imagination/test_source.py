@@ -1,6 +1,5 @@
 """The loop of fits, rollouts and mixed minibatches."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +10,8 @@ from torch import Tensor
 from rlkit.algos.imagination.fitting import LaneAdam
 from rlkit.algos.imagination.noise import LaneNoise
 from rlkit.algos.imagination.proposals import Proposal, one_elite
-from rlkit.algos.imagination.rollout import Hooks, Step
-from rlkit.algos.imagination.source import Offline, Online, minibatches, rollout_length
+from rlkit.algos.imagination.rollout import Hooks, Step, Terminate
+from rlkit.algos.imagination.source import MakeHooks, Offline, Online, minibatches, rollout_length
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw, Streams
@@ -37,6 +36,8 @@ class Config:
     n_models: int = 3
     n_elites: int = 2
     deterministic: bool = False
+    termination: str = "never"
+    end_updates: int = 1
     hidden_model: tuple[int, ...] = (8,)
     lr_model: float = 1e-3
     batch_model: int = 16
@@ -73,13 +74,13 @@ def stock(spec: Spec = SPEC, rows: int = 50, shared: bool = False) -> Stock:
     return Stock(spec, Streams(spec.seeds), Transforms(), data, own, "HalfCheetah-v5")
 
 
-def learnt(model: Dynamics) -> Hooks:
+def learnt(model: Dynamics, end: Terminate) -> Hooks:
     return Hooks(one_elite(model))
 
 
 def online(
     spec: Spec = SPEC,
-    hooks: Callable[[Dynamics], Hooks] = learnt,
+    hooks: MakeHooks = learnt,
     schedule: tuple[int, ...] = (0, 1, 2, 2),
     rows: int = 50,
     **given: Any,
@@ -104,7 +105,7 @@ def test_rollout_length_follows_its_schedule(epoch: int, length: int) -> None:
 
 def test_with_the_true_model_imagined_rows_are_the_systems() -> None:
     """s2 = A s + B a + noise: the mean of what is left over is that of the noise."""
-    source = online(hooks=lambda model: Hooks(true_step), rollouts=4000, schedule=(0, 1, 1, 1))
+    source = online(hooks=lambda model, end: Hooks(true_step), rollouts=4000, schedule=(0, 1, 1, 1))
     source.advance(0)
     rows = source.imagined.replay.rows
     s, a, s2, r = rows("s"), rows("a"), rows("s2"), rows("r")
@@ -143,11 +144,11 @@ def test_no_real_rows_at_ratio_zero_and_no_model_at_ratio_one() -> None:
     assert torch.equal(free.indices(4, 2), plain.indices(4, 2))
 
 
-def ends_beyond(limit: float) -> Callable[[Dynamics], Hooks]:
+def ends_beyond(limit: float) -> MakeHooks:
     def terminate(step: Step) -> tuple[Tensor, Tensor]:
         return step.s2[..., 0].abs() > limit, torch.zeros_like(step.r, dtype=torch.bool)
 
-    return lambda model: Hooks(true_step, terminate=terminate)
+    return lambda model, end: Hooks(true_step, terminate=terminate)
 
 
 def test_no_row_begins_in_an_ended_state_and_ends_are_stored() -> None:
@@ -326,7 +327,7 @@ def test_a_model_that_predicts_nothing_finite_is_an_error() -> None:
         return p._replace(s2=torch.full_like(p.s2, torch.nan))
 
     with pytest.raises(RunError, match="model of seed 3 predicts no finite state"):
-        online(hooks=lambda model: Hooks(nothing)).advance(0)
+        online(hooks=lambda model, end: Hooks(nothing)).advance(0)
 
 
 def test_the_optimiser_goes_on_from_fit_to_fit() -> None:
