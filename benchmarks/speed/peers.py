@@ -121,3 +121,33 @@ class PlainSAC:
         log["pi"] = step(self.pi_optimiser, pi_loss)
         average(self.target, self.q)
         return log
+
+
+class PlainTD3BC:
+    def __init__(self, obs: int, act: int) -> None:
+        self.q, self.pi = TwinCritic(obs, act), mlp(obs, act)
+        self.q_target, self.pi_target = copy.deepcopy(self.q), copy.deepcopy(self.pi)
+        self.q_optimiser = torch.optim.Adam(self.q.parameters(), lr=3e-4)
+        self.pi_optimiser = torch.optim.Adam(self.pi.parameters(), lr=3e-4)
+        self.updates = 0
+
+    def update(self, batch: Transition) -> dict[str, float]:
+        s, a, r, done, s2 = batch
+        log = {}
+        self.updates += 1
+        with torch.no_grad():
+            noise = (torch.randn_like(a) * 0.2).clamp(-0.5, 0.5)
+            a2 = (torch.tanh(self.pi_target(s2)) + noise).clamp(-1, 1)
+            y = r + (1 - done) * 0.99 * torch.min(*self.q_target(s2, a2))
+        log["q"] = step(self.q_optimiser, sum(F.mse_loss(q, y) for q in self.q(s, a)))
+        if self.updates % 2 == 0:
+            new_a = torch.tanh(self.pi(s))
+            q = self.q(s, new_a)[0]
+            weight = 2.5 / q.abs().mean().detach()
+            log["pi"] = step(self.pi_optimiser, -weight * q.mean() + F.mse_loss(new_a, a))
+            average(self.q_target, self.q)
+            average(self.pi_target, self.pi)
+        return log
+
+
+AGENTS = {"iql": PlainIQL, "sac": PlainSAC, "td3_bc": PlainTD3BC}

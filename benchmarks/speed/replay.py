@@ -51,10 +51,10 @@ def sampling(batch: int, block: int = 1) -> dict[str, Run]:
     """
     spec, rng = Spec(OBS, ACT), np.random.default_rng(0)
     ours, sb3 = Replay(spec, ROWS), theirs(1)
+    ours._advance(ROWS)  # full, without a million calls
     for name in ("s", "a", "r", "s2"):
         rows = ours.rows(name)
         rows.copy_(torch.from_numpy(rng.standard_normal(rows.shape, np.float32)))
-    ours._advance(ROWS)  # full, without a million calls
     sb3.pos, sb3.full = 0, True
     for array in (sb3.observations, sb3.next_observations, sb3.actions, sb3.rewards):
         array[:] = rng.standard_normal(array.shape, np.float32)

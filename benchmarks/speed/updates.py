@@ -1,16 +1,24 @@
-"""Updates a second of IQL, BC and SAC beside the same written plainly, and beside SB3's SAC.
+"""One update of IQL, TD3+BC, SAC, ReBRAC and CQL beside the same in other libraries.
 
-    python benchmarks/speed/updates.py --threads 1 2 --out benchmarks/results/updates.json
+    python benchmarks/speed/updates.py --out benchmarks/results/updates.json
+
+Nets of 2x256 (ReBRAC: 3x256 with LayerNorm in the critics), minibatches of 256 drawn from a replay
+of 5,000 rows, observations of 17 and actions of 6. The engine is given eight updates a call, which
+it runs one by one (a training offline gives it more). Peers: the same algorithm as one jitted
+function of JAX (`jax_peers.py`), one or eight updates a call; written with torch's own modules and
+optimisers as CORL writes it (`peers.py`, on one minibatch: drawing it is not counted); d3rlpy;
+stable-baselines3 and SBX. Whichever is not installed is left out.
 
 All contestants of one algorithm run in turn in one process (A B C A B C ...), so that the drift of
-a shared machine hits all alike; a ratio is the median over rounds of plain time / own time in the
-same round. `product` is the time of the update's matrix products alone through the library
-torch uses (16 products of 256x256x256 for IQL), to show what no implementation on it can beat.
+a shared machine hits all alike. A ratio is the median over rounds of the peer's time / the time of
+rlkit's compiled update in the same round: above 1, rlkit is faster. At one thread time is that of
+the processor, which other processes' share of it does not change; at two, of the clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -19,62 +27,127 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, NamedTuple
 
-OBS, ACT, BATCH = 17, 6, 256
+OBS, ACT, BATCH, ROWS = 17, 6, 256, 5_000
+BLOCK = 8  # updates of one call of rlkit's engine, and of JAX with `scan`
+ALGORITHMS = ("iql", "td3_bc", "sac", "rebrac", "cql")
+PACKAGES = ("torch", "numpy", "jax", "jaxlib", "optax", "d3rlpy", "stable-baselines3", "sbx-rl")
 
 
-def contestants(algorithm: str) -> dict[str, Callable[[], object]]:
-    import peers
-    import torch
+class Contestant(NamedTuple):
+    run: Callable[[], object]
+    updates: int = 1  # of one call
 
-    from rlkit.algos import bc, iql, sac
+
+def contestants(algorithm: str) -> dict[str, Contestant]:
+    found = {mode: Contestant(ours(algorithm, mode), BLOCK) for mode in ("compile", "eager")}
+    for name, make in {
+        "jax": lambda: Contestant(jitted(algorithm, 1)),
+        "jax, 8 a call": lambda: Contestant(jitted(algorithm, BLOCK), BLOCK),
+        "plain torch": lambda: Contestant(plain(algorithm)),
+        "d3rlpy": lambda: Contestant(d3rlpy_update(algorithm)),
+        "stable-baselines3": lambda: Contestant(sb3_update(algorithm, "stable_baselines3")),
+        "sbx": lambda: Contestant(sb3_update(algorithm, "sbx")),
+    }.items():
+        try:
+            found[name] = make()
+        except (ImportError, KeyError) as lacking:  # not installed, or it has no such algorithm
+            print(f"{algorithm}: without {name} ({lacking})", file=sys.stderr)
+    return found
+
+
+def ours(algorithm: str, mode: str) -> Callable[[], object]:
     from rlkit.core.engine import Engine
     from rlkit.core.spec import Spec
     from rlkit.core.streams import Streams
     from rlkit.data.replay import Replay
     from rlkit.data.sampling.samplers import Uniform
 
-    module = {"bc": bc, "iql": iql, "sac": sac}[algorithm]
-    plain = {"bc": peers.PlainBC, "iql": peers.PlainIQL, "sac": peers.PlainSAC}[algorithm](OBS, ACT)
-    batch = tuple(
-        torch.randn(shape, generator=torch.Generator().manual_seed(0)).tanh()
-        for shape in ((BATCH, OBS), (BATCH, ACT), (BATCH,), (BATCH,), (BATCH, OBS))
-    )
-    batch = (*batch[:3], torch.zeros(BATCH), batch[4])
-    runs: dict[str, Callable[[], object]] = {"plain": lambda: plain.update(batch)}
-    spec = Spec(OBS, ACT)
-    replay = filled(Replay(spec, 100_000))
-    for mode in ("eager", "compile"):
-        config = module.Config()
-        source = Uniform(replay, BATCH, Streams(spec.seeds))
-        engine = Engine(module.Agent(spec, config), config, spec, source, mode)
-        engine.run(0, 4)
-        assert engine.mode == mode, engine.reason
-        runs[mode] = lambda engine=engine: engine.run(0, 1)
-    if algorithm == "sac":
-        runs["stable-baselines3"] = sb3_update()
-    weights = torch.randn(256, 256)
-    runs["product"] = lambda: [weights @ weights for _ in range(16)]
-    return runs
+    module = importlib.import_module(f"rlkit.algos.{algorithm}")
+    spec, config = Spec(OBS, ACT), module.Config()
+    agent = module.Agent(spec, config)
+    replay = Replay(spec, ROWS, columns=getattr(agent, "columns", ()))
+    filled(replay)
+    source = Uniform(replay, BATCH, Streams(spec.seeds))
+    engine = Engine(agent, config, spec, source, mode, updates_ahead=1_000_000)
+    engine.run(0, 4)
+    assert engine.mode == mode, engine.reason
+    step = 0
+
+    def run() -> object:
+        nonlocal step
+        step += BLOCK
+        return engine.run(step, BLOCK)
+
+    return run
 
 
-def filled(replay):
+def rows(n: int = ROWS) -> dict[str, Any]:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    for _ in range(5_000):
-        s, a, s2 = (rng.standard_normal((1, 1, n)).astype(np.float32) for n in (OBS, ACT, OBS))
-        flag = np.zeros((1, 1), bool)
-        replay.add(s, np.tanh(a), rng.standard_normal((1, 1)).astype(np.float32), flag, flag, s2)
-    return replay
+    s, s2 = (rng.standard_normal((n, OBS), np.float32) for _ in range(2))
+    a, a2 = (np.tanh(rng.standard_normal((n, ACT), np.float32)) for _ in range(2))
+    return {"s": s, "a": a, "r": rng.standard_normal(n, np.float32), "s2": s2, "a2": a2}
 
 
-def sb3_update() -> Callable[[], object]:
+def filled(replay: Any) -> None:
+    import torch
+
+    replay._advance(ROWS)
+    for name, column in rows().items():
+        name = {"a2": "next_action"}.get(name, name)
+        if name != "next_action" or name in replay.columns:
+            replay.rows(name).copy_(torch.from_numpy(column))
+    replay.rows("cont").fill_(1.0)
+
+
+def jitted(algorithm: str, a_call: int) -> Callable[[], object]:
+    import jax.numpy as jnp
+    from jax_peers import AGENTS, Rows, runner
+
+    if algorithm not in AGENTS:
+        raise KeyError("not written in JAX here")
+    data = {name: jnp.asarray(column) for name, column in rows().items()}
+    return runner(algorithm, OBS, ACT, Rows(**data, done=jnp.zeros(ROWS)), a_call)
+
+
+def plain(algorithm: str) -> Callable[[], object]:
+    import peers
+    import torch
+
+    agent = peers.AGENTS[algorithm](OBS, ACT)
+    data = {name: torch.from_numpy(column) for name, column in rows(BATCH).items()}
+    batch = (data["s"], data["a"], data["r"], torch.zeros(BATCH), data["s2"])
+    return lambda: agent.update(batch)
+
+
+def d3rlpy_update(algorithm: str) -> Callable[[], object]:
+    import logging
+
+    import d3rlpy
+    import numpy as np
+
+    name = {"iql": "IQL", "td3_bc": "TD3PlusBC", "sac": "SAC", "cql": "CQL", "rebrac": "ReBRAC"}
+    config = getattr(d3rlpy.algos, f"{name[algorithm]}Config")(batch_size=BATCH)
+    logging.disable(logging.CRITICAL)
+    data = rows()
+    ends = np.zeros(ROWS, np.float32)
+    ends[499::500] = 1
+    dataset = d3rlpy.dataset.MDPDataset(
+        data["s"], data["a"], data["r"], np.zeros(ROWS, np.float32), timeouts=ends
+    )
+    algo = config.create(device="cpu:0")
+    algo.build_with_dataset(dataset)
+    return lambda: algo.update(dataset.sample_transition_batch(BATCH))
+
+
+def sb3_update(algorithm: str, package: str) -> Callable[[], object]:
     import gymnasium
     import numpy as np
-    from stable_baselines3 import SAC
     from stable_baselines3.common.logger import configure
 
     class Idle(gymnasium.Env):
@@ -84,13 +157,13 @@ def sb3_update() -> Callable[[], object]:
         def reset(self, *, seed=None, options=None):
             return np.zeros(OBS, np.float32), {}
 
-    model = SAC("MlpPolicy", Idle(), seed=0, buffer_size=100_000)
+    agent = getattr(importlib.import_module(package), {"sac": "SAC"}[algorithm])
+    model = agent("MlpPolicy", Idle(), seed=0, buffer_size=ROWS)
     model.set_logger(configure(format_strings=[]))
-    rng = np.random.default_rng(0)
-    for _ in range(5_000):
-        s, s2 = (rng.standard_normal((1, OBS)).astype(np.float32) for _ in range(2))
-        a = np.tanh(rng.standard_normal((1, ACT))).astype(np.float32)
-        model.replay_buffer.add(s, s2, a, rng.standard_normal(1), np.zeros(1), [{}])
+    data = rows()
+    for i in range(ROWS):
+        one = {name: column[i : i + 1] for name, column in data.items()}
+        model.replay_buffer.add(one["s"], one["s2"], one["a"], one["r"], np.zeros(1), [{}])
     return lambda: model.train(gradient_steps=1, batch_size=BATCH)
 
 
@@ -98,39 +171,35 @@ def measure(algorithm: str, threads: int, rounds: int, updates: int) -> dict[str
     import torch
 
     torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
     runs = contestants(algorithm)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, run in runs.items():
-            for _ in range(5):
+        for name, (run, each) in runs.items():
+            run()
+            start = clock()
+            for _ in range(updates // each):
                 run()
-            start = time.perf_counter()
-            for _ in range(updates):
-                run()
-            times[name].append((time.perf_counter() - start) / updates)
+            times[name].append((clock() - start) / (updates // each * each))
     result = {}
-    for name, own in times.items():
-        ratios = [p / o for p, o in zip(times["plain"], own, strict=True)]
-        result[name] = {
-            "ms": 1e3 * statistics.median(own),
-            "ms_min": 1e3 * min(own),
-            "ms_max": 1e3 * max(own),
-            "ratio_to_plain": statistics.median(ratios),
-            "ratio_low": min(ratios),
-            "ratio_high": max(ratios),
-        }
-        if "stable-baselines3" in times:
-            sb3 = [p / o for p, o in zip(times["stable-baselines3"], own, strict=True)]
-            result[name]["ratio_to_sb3"] = statistics.median(sb3)
+    for name, their in times.items():
+        ratios = [t / o for t, o in zip(their, times["compile"], strict=True)]
+        result[name] = {"ms": spread([1e3 * t for t in their]), "ratio": spread(ratios)}
     return result
 
 
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--algorithms", nargs="+", default=["bc", "iql", "sac"])
+    parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS), choices=ALGORITHMS)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--updates", type=int, default=64, help="of a contestant and round")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)  # an own process for each setting
     args = parser.parse_args()
@@ -142,29 +211,43 @@ def main() -> None:
         "processor": processor(),
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
-        "versions": {n: version(n) for n in ("torch", "stable-baselines3", "numpy")},
+        "versions": versions(PACKAGES),
         "setting": {"obs": OBS, "act": ACT, "batch": BATCH, "hidden": [256, 256]},
         "results": {},
     }
     for threads in args.threads:
         for algorithm in args.algorithms:
+            few = 8 if algorithm == "cql" else 1  # an update of its is ten of the others'
             command = [sys.executable, __file__, "--one", algorithm, "--threads", str(threads)]
-            command += ["--rounds", str(args.rounds), "--updates", str(args.updates)]
+            command += ["--rounds", str(args.rounds), "--updates", str(args.updates // few)]
             env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-            out = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
-            result = json.loads(out.stdout)
+            if threads == 1:
+                flags = "--xla_cpu_multi_thread_eigen=false"
+                env["XLA_FLAGS"] = f"{env.get('XLA_FLAGS', '')} {flags}"
+            out = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
+            result = json.loads(out.stdout.splitlines()[-1])
             record["results"][f"{algorithm}, {threads} threads"] = result
             print(f"{algorithm}, {threads} threads")
             for name, row in result.items():
-                sb3 = f"  {row['ratio_to_sb3']:.2f}x SB3" if "ratio_to_sb3" in row else ""
+                ms, ratio = row["ms"], row["ratio"]
                 print(
-                    f"  {name:18s} {row['ms']:7.2f} ms [{row['ms_min']:.2f}, {row['ms_max']:.2f}]"
-                    f"  {row['ratio_to_plain']:.2f}x plain "
-                    f"[{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]{sb3}",
+                    f"  {name:18s} {ms['median']:7.2f} ms [{ms['min']:.2f}, {ms['max']:.2f}]"
+                    f"  {ratio['median']:.2f} of ours [{ratio['min']:.2f}, {ratio['max']:.2f}]",
                     flush=True,
                 )
     if args.out:
         args.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def processor() -> str:

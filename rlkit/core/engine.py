@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rlkit.core import state
 from rlkit.core.batch import Batch
+from rlkit.core.compiled import Compiled
 from rlkit.core.learner import bare_update
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
@@ -75,7 +76,7 @@ class Engine:
             if period < 1:
                 raise ValueError(f"period {period} of {name!r} must be at least 1 update")
         self.reason = ""
-        self.mode = choose(mode, spec.device, updates_ahead)
+        self.mode, self._ahead = choose(mode, spec.device, updates_ahead), updates_ahead
         self._learned: Callable[[Tensor, Tensor], None] | None = getattr(source, "learned", None)
         if self.mode == "graph" and self._learned is not None:
             self.mode, self.reason = "eager", "minibatches that depend on the last update"
@@ -156,7 +157,7 @@ class Engine:
         state.load(self.agent, before)
         try:
             if self.mode == "compile":
-                self._update = _compiled(self._plain)
+                self._update = Compiled(self._plain, self._ahead)
                 with warnings.catch_warnings():  # the compiler's own are not for our users
                     warnings.simplefilter("ignore")
                     metrics = self._loop(self._update, step, *inputs)
@@ -183,21 +184,6 @@ def choose(mode: str, device: str, updates_ahead: int) -> str:
     if torch.device(device).type == "cuda":
         return "graph"
     return "compile" if updates_ahead >= _COMPILE_REPAID_AFTER else "eager"
-
-
-def _compiled(update: Callable) -> Callable:
-    """`update` as one compiled graph.
-
-    Dynamo traces `autograd.grad` only under a private flag, which must also be set whenever it
-    compiles again, as it does for another static flag.
-    """
-    compiled = torch.compile(update, fullgraph=True, dynamic=False)
-
-    def call(*args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        with torch._dynamo.config.patch(trace_autograd_ops=True):
-            return compiled(*args, **kwargs)
-
-    return call
 
 
 def difference(

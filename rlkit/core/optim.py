@@ -109,10 +109,19 @@ class Adam:
             grad = grad + self.weight_decay * x
         self.m.lerp_(grad, 1 - beta1)
         self.v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        steps = self.steps.double()  # float32 powers would cost the last digits of float64 runs
-        correction1 = (1 - beta1**steps).to(x.dtype)
-        correction2 = (1 - beta2**steps).sqrt().to(x.dtype)
-        x.sub_(lr / correction1 * self.m / (self.v.sqrt() / correction2 + self.eps))
+        scale1, scale2 = self._corrections().to(x.dtype)
+        x.sub_(lr * scale1 * self.m / (self.v.sqrt() * scale2 + self.eps))
+
+    def _corrections(self) -> Tensor:
+        """1 / (1 - β1^t) and 1 / √(1 - β2^t) after t steps, as two numbers.
+
+        In float64: float32 powers would cost the last digits of float64 runs. As an exponential
+        with two uses the compiler computes it once; it would put a power into the loop over all
+        parameters, where it took longer than the rest of the step.
+        """
+        logs = torch.stack([self.steps.double() * math.log(beta) for beta in self.betas])
+        powers = torch.stack([torch.ones_like(self.steps), self.steps.new_full((), 0.5)])
+        return (-powers * torch.log(-torch.expm1(logs))).exp()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments of every parameter `[S, ...]`, so that lanes can be told apart, and the count."""

@@ -60,14 +60,18 @@ class Linear(nn.Module):
         self.bias = init.uniform((*members, 1, n_out), bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight, self.bias
-        if weight.dim() == 3:
-            return torch.baddbmm(bias, x, weight)
-        lanes, n = weight.shape[:2]
-        if x.dim() == 3:
-            x = x.unsqueeze(1).expand(lanes, n, *x.shape[1:])
-        out = torch.baddbmm(bias.flatten(0, 1), x.flatten(0, 1), weight.flatten(0, 1))
-        return out.unflatten(0, (lanes, n))
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        members = weight.shape[1:-2]
+        if members:
+            if x.dim() == 3:
+                x = x.unsqueeze(1).expand(-1, *members, -1, -1)
+            x, weight, bias = x.flatten(0, 1), weight.flatten(0, 1), bias.flatten(0, 1)
+        if torch.compiler.is_compiling():  # the compiler fuses the sum with what follows
+            out = torch.bmm(x, weight) + bias
+        else:
+            out = torch.baddbmm(bias, x, weight)
+        return out.unflatten(0, (-1, *members)) if members else out
 
 
 class LayerNorm(nn.Module):

@@ -1,6 +1,7 @@
 """The engine gives the same numbers however updates are grouped, and trusts only what agrees."""
 
 import contextlib
+import inspect
 import re
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rlkit import nets
 from rlkit.algos import sac
 from rlkit.core import engine, state
 from rlkit.core.batch import Batch
+from rlkit.core.compiled import Compiled
 from rlkit.core.engine import Engine, EngineWarning, choose, difference
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
@@ -224,6 +226,7 @@ def _compile_with(backend: str) -> Callable[..., Any]:
     original = torch.compile
 
     def compile_(update: Callable[..., Any], **options: Any) -> Any:
+        del options["options"]  # the code generator's own
         return original(update, backend=backend, **options)
 
     return compile_
@@ -247,7 +250,7 @@ def _broken_compiler(fault: str) -> Callable[..., Any]:
     """Stands in for torch.compile; what it returns is wrong in one way."""
 
     def compile_(update: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        agent = update.__self__  # type: ignore[attr-defined]
+        agent = inspect.getclosurevars(update).nonlocals["update"].__self__
 
         def wrong(*args: Any, **kwargs: Any) -> dict[str, Tensor]:
             if fault == "raises":
@@ -314,6 +317,38 @@ def test_graph_without_cuda_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _equal(captured, state.tensors(eager.agent))
 
 
+def test_compiled_code_is_of_one_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing watches whose parameters they are: a second agent must get code of its own."""
+    monkeypatch.setattr(torch, "compile", _compile_with("aot_eager"))
+    first, second = _engine("compile"), _engine("compile")
+    first.run(0, 3)
+    before = {name: x.clone() for name, x in state.tensors(first.agent).items()}
+    second.run(0, 3)
+    assert _equal(first, before)
+    assert _equal(second, before), "both begin alike"
+
+
+def test_compiled_code_sees_plain_values_and_shapes_change() -> None:
+    class Loud(Agent):
+        loudness = 1.0
+
+        def update(self, b: Batch, c: Config, **due: bool) -> dict[str, Tensor]:
+            metrics = super().update(b, c, **due)
+            return metrics | {"loud": b.r.new_full((1,), self.loudness)}
+
+    one = _engine("compile", kind=Loud)
+    assert float(one.run(0, 2)["loud"]) == 1.0
+    one.agent.loudness = 2.0
+    assert float(one.run(2, 2)["loud"]) == 2.0
+    assert one.mode == "compile"
+    narrow = Compiled(lambda b, c: {"size": b.r.new_full((1,), float(b.r.shape[1]))})
+    batch = one.source.batch(one.source.indices(0, 1)[0])
+    half = Batch(*(x[:, :2] for x in batch[:5]))
+    config = Config()
+    assert float(narrow(batch._replace(noise=None), config)["size"]) == batch.r.shape[1]
+    assert float(narrow(half, config)["size"]) == 2.0
+
+
 def test_a_data_dependent_branch_is_not_compiled_silently() -> None:
     class Branching(Agent):
         def update(self, b: Batch, c: Config, **due: bool) -> dict[str, Tensor]:
@@ -346,9 +381,11 @@ def test_the_self_check_sees_every_period(monkeypatch: pytest.MonkeyPatch) -> No
     seen: set[tuple[bool, bool]] = set()
 
     def compile_(update: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        def watched(b: Batch, c: Config, actor: bool, copy: bool) -> dict[str, Tensor]:
-            seen.add((actor, copy))
-            return update(b, c, actor=actor, copy=copy)
+        due = inspect.getclosurevars(update).nonlocals["due"]
+
+        def watched(b: Batch) -> dict[str, Tensor]:
+            seen.add((due["actor"], due["copy"]))
+            return update(b)
 
         return watched
 

@@ -299,13 +299,13 @@ def test_compiled_code_that_is_wrong(
 ) -> None:
     """At once, which the engine's own check sees, or only after it, which this check must see."""
 
-    def compile_(update: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        calls = []
+    calls = []
 
-        def wrong(b: Batch, c: Any, **due: bool) -> dict[str, Tensor]:
+    def compile_(update: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        def wrong(b: Batch) -> dict[str, Tensor]:
             calls.append(1)
             factor = 1.0 if late and len(calls) <= 4 else 1.01
-            return update(b._replace(r=b.r * factor), c, **due)
+            return update(b._replace(r=b.r * factor))
 
         return wrong
 
