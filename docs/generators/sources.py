@@ -103,6 +103,8 @@ def _where(path: Path, base: ast.expr) -> tuple[Path, str]:
     """File and name of a class that is named in `path` as Config, or as module.Config."""
     module, _, name = ast.unparse(base).rpartition(".")
     for node in tree(path).body:
+        if isinstance(node, ast.ClassDef) and node.name == name and not module:
+            return path, name
         if not isinstance(node, ast.ImportFrom) or node.module is None:
             continue
         for alias in node.names:

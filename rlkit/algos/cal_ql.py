@@ -42,13 +42,14 @@ from rlkit.core.words.ranges import (
 from rlkit.data.sampling.monte_carlo import Finished, Recorded
 from rlkit.data.sampling.samplers import Mixed, shares
 from rlkit.data.stock import Stock
+from rlkit.nets.value_heads import HeadConfig
 
 FITS = ("offline", "then-online", "continuous")
 
 
-@checked()
+@checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(HeadConfig):
     gamma: Share = 0.99  # γ, discount
     alpha: NonNegative = 5.0  # α, weight of the penalty, its first value if learnt
     temperature: Positive = 1.0  # T of the soft maximum

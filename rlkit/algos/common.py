@@ -4,7 +4,48 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from rlkit.core.lanes import against
+from rlkit.nets.gaussian_errors import GGDHead, biev_loss, shape
+from rlkit.nets.value_heads import ValueHead
+
 
 def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
     """Squared error of every critic of an ensemble to one target, summed over critics."""
     return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
+
+
+# --- critics behind a value head: outputs [S, n, K, B, size] of n critics of K copies -------------
+def least(head: ValueHead, out: Tensor) -> Tensor:
+    """Outputs `[S, K, B, size]` of the critic whose value is least, copy by copy."""
+    index = head.value(out).argmin(1, keepdim=True).unsqueeze(-1)
+    return out.gather(1, index.expand(-1, -1, -1, -1, out.shape[-1])).squeeze(1)
+
+
+def target_of(
+    head: ValueHead, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+) -> Tensor:
+    """Targets `[S, K, B, size]` of r + discount (plus + return of outputs `out2`
+    `[S, K, B, size]`), all else `[S, B]`."""
+    each = out2.shape[:-1]
+    if isinstance(plus, Tensor):
+        plus = plus.unsqueeze(1).expand(each)
+    return head.target(r.unsqueeze(1).expand(each), discount.unsqueeze(1).expand(each), out2, plus)
+
+
+def head_loss(
+    head: ValueHead, out: Tensor, target: Tensor, biev: float | Tensor = 0.0
+) -> Tensor:  # [S, n, K, B, size], [S, K, B, size] -> [S]
+    """Losses of all critics and copies to the targets of the copies, summed, and `biev` times
+    L_BIEV of `nets.gaussian_errors` where there are several copies."""
+    target = target.unsqueeze(1).expand_as(out)
+    loss = head.loss(out, target).mean(-1).sum((1, 2))
+    return loss + copies_loss(head, out, target, biev).sum(-1)
+
+
+def copies_loss(head: ValueHead, out: Tensor, target: Tensor, biev: float | Tensor) -> Tensor:
+    """`biev` times L_BIEV, `[S, ..., K, B, size]` twice -> `[S, ...]`; 0 for one copy."""
+    if out.shape[-3] == 1 or (not isinstance(biev, Tensor) and biev == 0):
+        return out.new_zeros(out.shape[:-3])
+    beta = shape(out.detach()) if isinstance(head, GGDHead) else None
+    each = biev_loss(head.mean(target) - head.value(out), beta)
+    return against(biev, each) * each

@@ -7,6 +7,7 @@
     (3)  L_Q = E Σ_j [(Q_j(s, a) - y)² + α P_j]
     (4)  Lagrange: α rises while E P_j > gap, and α (P_j - gap) replaces α P_j
 
+With a `head` other than scalar Q_j is its value and the first term of (3) its loss (as in SAC).
 The policy's loss is SAC's. Actions drawn for (2) and their densities are constants in (3). Without
 `importance` the data's action joins the raw values, and log of their number is not subtracted.
 Differs from CORL: densities are of the actions drawn (theirs are of fresh ones in `log_prob`); the
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import q_loss
+from rlkit.algos.common import head_loss, least, target_of
 from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
@@ -41,14 +42,16 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
+from rlkit.nets.action_values import of_action
 from rlkit.nets.drawn import draw, draws, values
+from rlkit.nets.value_heads import HeadConfig
 
 FITS = ("offline", "then-online", "continuous")
 
 
-@checked()
+@checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(HeadConfig):
     gamma: Share = 0.99  # γ, discount
     alpha: NonNegative = 5.0  # α, weight of the penalty, its first value if learnt; CORL has 10
     temperature: Positive = 1.0  # T of the soft maximum
@@ -76,13 +79,18 @@ def target(
     pi: nets.TanhGaussianActor,
     best_of: Tensor | None = None,
 ) -> Tensor:
-    """y of eq. (1) `[S, B]`; with `best_of` `[S, B, n, A]` from the best of these next actions."""
+    """y of eq. (1) as the critics' head takes it `[S, 1, B, size]`; with `best_of` `[S, B, n, A]`
+    from the best of these next actions."""
     assert b.noise is not None
+    net: Any = q_bar.net
     if best_of is None:
-        v2 = q_bar(b.s2, pi(b.s2).sample(b.noise["next"])).amin(-2)
+        out2 = least(net.head, net.outputs(b.s2, pi(b.s2).sample(b.noise["next"])))
     else:
-        v2 = values(q_bar, b.s2, best_of).amin(1).amax(-1)
-    return b.r + gamma * b.cont * v2
+        k = best_of.shape[2]
+        every = net.outputs(b.s2.repeat_interleave(k, 1), best_of.flatten(1, 2))
+        low = least(net.head, every).unflatten(2, (-1, k))  # [S, 1, B, n, size]
+        out2 = of_action(low, net.head.value(low).argmax(-1))
+    return target_of(net.head, b.r, gamma * b.cont, out2)
 
 
 def penalty(
@@ -141,9 +149,9 @@ class Agent(Learner):
     def __init__(
         self, spec: Spec, c: Any, held: Held = as_they_are, average: Average = over_all_rows
     ) -> None:
-        init = nets.Init(spec)
+        init, self.head = nets.Init(spec), nets.head_of(c)
         self.pi = nets.TanhGaussianActor(init, c.hidden)
-        self.q = nets.Critic(init, c.hidden_q, c.n_critics, c.norm)
+        self.q = nets.Critic(init, c.hidden_q, c.n_critics, c.norm, self.head)
         self.q_bar = Target(self.q)
         self.log_alpha = nets.Scalar(init, 0.0)
         first = torch.as_tensor(c.alpha, dtype=torch.float64).log() if c.lagrange else 0.0
@@ -162,7 +170,8 @@ class Agent(Learner):
         alpha = self.log_alpha().exp().detach()  # [S, 1], temperature
         drawn = draw(self.pi, b)
         y = target(b, c.gamma, self.q_bar, self.pi, drawn.next if c.max_backup else None)
-        q = self.q(b.s, b.a)
+        out = self.q.outputs(b.s, b.a)
+        q = self.q.values(out)
         q_drawn, extra = self.held(values(self.q, b.s, drawn.actions), b)
         log_prob = drawn.log_prob if c.importance else None
         soft = soft_maximum(q_drawn, log_prob, q, c.temperature)
@@ -171,7 +180,7 @@ class Agent(Learner):
             weighed = lagrangian(conservative, c.gap, self.log_weight, self.step_weight)
         else:
             weighed = (against(c.alpha, conservative) * conservative).sum(-1)
-        q_now = self.step_q(q_loss(q, y) + weighed)
+        q_now = self.step_q(head_loss(self.head, out, y) + weighed)
         a, log_pi = self.pi(b.s).sample_log_prob(b.noise["now"])
         entropy = c.entropy * self.act_size
         pi_now, _ = step_jointly(

@@ -3,8 +3,9 @@
     (1)  y = r + γ Q̄(s', argmax_a Q(s', a))                          double DQN
     (2)  L = E huber(Q(s, a) - y) + α E [logsumexp_a Q(s, a) - Q(s, a_data)]
 
-Gradients flow through both terms. At the fixed point of a bandit, values of the data's actions
-average to their rewards whatever α; see the tests.
+With a `head` other than scalar, Q is its value and the first term of (2) its loss to y
+(`nets.value_heads`). Gradients flow through both terms. At the fixed point of a bandit, values of
+the data's actions average to their rewards whatever α; see the tests.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 from rlkit.core.words.ranges import Count, NonNegative, Positive, Share, Widths, checked
+from rlkit.nets.action_values import of_action
+from rlkit.nets.value_heads import HeadConfig
 
 FITS = ("offline", "then-online", "discrete")
 
 
-@checked()
+@checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(HeadConfig):
     gamma: Share = 0.99  # γ, discount
     alpha: NonNegative = 1.0  # α, weight of the conservative term; 0 is double DQN
     target_period: Count = 1000  # updates between hard copies of the target
-    huber: Positive = 1.0  # where the error's loss turns from square to linear
+    huber: Positive = 1.0  # where the loss of scalar and quantile turns linear
     lr: Positive = 3e-4  # learning rate
     batch_size: Count = 256  # B, transitions an update
     hidden: Widths = (256, 256)  # widths of the net
@@ -60,7 +63,8 @@ class Agent(Learner):
     def __init__(self, spec: Spec, c: Config) -> None:
         if not spec.discrete:
             raise ValueError(f"cql_discrete needs discrete actions, not {spec.act}; use cql")
-        self.q = nets.Critic(nets.Init(spec), c.hidden, 1, c.norm)
+        self.head = nets.head_of(c, c.huber)
+        self.q = nets.Critic(nets.Init(spec), c.hidden, 1, c.norm, self.head)
         self.q_bar = Target(self.q)
         self.step_q = Adam(self.q, c.lr)
         self.periods = {"target": c.target_period}
@@ -70,11 +74,14 @@ class Agent(Learner):
         metrics `[S]` from before it."""
         with torch.no_grad():
             best = self.q.all(b.s2).argmax(-1)[:, 0]  # [S, B]
-            y = b.r + c.gamma * b.cont * self.q_bar(b.s2, best)[:, 0]
-        qs = self.q.all(b.s)[:, 0]  # [S, B, A]
+            out2 = nets.outputs(self.q_bar, b.s2, best)[:, 0, 0]
+            y = self.head.target(b.r, c.gamma * b.cont, out2)
+        every = self.q.all_outputs(b.s)[:, 0, 0]  # [S, B, A, size]
+        qs, out = self.head.value(every), of_action(every, b.a)
         q = qs.gather(-1, b.a.unsqueeze(-1)).squeeze(-1)
         conservative = conservative_loss(qs, q)
-        loss = self.step_q(td_loss(q, y, c.huber) + against(c.alpha, conservative) * conservative)
+        td = self.head.loss(out, y).mean(-1)
+        loss = self.step_q(td + against(c.alpha, conservative) * conservative)
         if target:
             self.q_bar.follow(self.q)
         return {"q_loss": loss, "conservative": conservative.detach(), "q": q.detach().mean(-1)}

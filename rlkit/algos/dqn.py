@@ -4,11 +4,13 @@
     (2)  a* = argmax_a Q(s_m, a)                            double (arXiv 1509.06461), else of Q̄
     (3)  L = E w · loss(Q(s, a), y)                         w: importance weights, else 1
     (4)  ε = ε_0 + (ε_1 - ε_0) min(1, updates / ε_updates)  share of uniformly random actions
+    (5)  Q(s, a) = Σ_i w_i Q_i(s, a) / Σ_i w_i              K `copies`; w_i: β_i of ggd, else 1
 
-`head` says what the net puts out and which loss (3) is: a value, a law on atoms or bins, or
-quantiles (`nets.value_heads`). Prioritised replay (`data.prioritised`) draws rows by the error that
-the head reports: |y - Q|, or the distance of two laws. Double, n-step, prioritised, dueling and c51
-together are Rainbow without noisy nets.
+`head` says what the net puts out and which loss (3) is: a value, a law on atoms or bins, quantiles,
+or a value and the shape of its error (`nets.value_heads`, `nets.gaussian_errors`). Each of several
+`copies` has its own a* and y, and BIEV weighs the rows of their errors. Prioritised replay
+(`data.prioritised`) draws rows by the error that the head reports: |y - Q|, or the distance of two
+laws. Double, n-step, prioritised, dueling and c51 together are Rainbow without noisy nets.
 
 Differs from the papers: every head may go with every other part; Adam with its usual ε; dueling
 gradients are not rescaled. Differs from much code: windows of n steps begin at every row and never
@@ -18,12 +20,13 @@ cross a truncation, and a shorter one is discounted by its own length.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos.common import copies_loss, target_of
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
@@ -35,17 +38,16 @@ from rlkit.core.words.ranges import (
     NonNegative,
     Positive,
     PositiveShare,
-    Real,
     Share,
     Widths,
     checked,
 )
-from rlkit.nets.value_heads import of_action
+from rlkit.nets.action_values import of_action
+from rlkit.nets.gaussian_errors import shape
+from rlkit.nets.value_heads import CopiesConfig
 
 if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
     from rlkit.core.engine import Source
-    from rlkit.data.replay import Replay
-    from rlkit.data.sampling.samplers import NStep, Uniform
     from rlkit.data.stock import Stock
 
 RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
@@ -55,16 +57,11 @@ FITS = ("online", "then-online", "offline", "discrete")
 
 @checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(CopiesConfig):
     gamma: Share = 0.99  # γ, discount
     double: bool = True  # a* of (2) by the online net
     dueling: bool = False  # value and advantages apart
     n_step: Count = 3  # n of (1)
-    head: nets.Head = "scalar"  # scalar, two_hot, hl_gauss, c51 or quantile
-    bins: Count = 51  # atoms, bins or quantiles of the heads but scalar
-    low: Real = -10.0  # least return that two_hot, hl_gauss and c51 can tell
-    high: Real = 10.0  # largest
-    sigma: Positive = 0.75  # σ of hl_gauss in widths of a bin
     huber: Positive = 1.0  # where the loss of scalar and quantile turns linear
     prioritised: bool = False  # draw rows by their errors
     alpha: NonNegative = 0.6  # α, exponent of the priorities; 0 is uniform
@@ -80,6 +77,12 @@ class Config:
     batch_size: Count = 64  # B, transitions an update
     hidden: Widths = (128, 128)  # widths of the net
     norm: nets.Norm = "none"  # LayerNorm in the net
+
+
+# name -> fields of Config, options of the run
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "ggd": ({"head": "ggd", "copies": 5}, {}),
+}
 
 
 def weighted_loss(each: Tensor, w: Tensor | None) -> Tensor:  # [..., B] -> [...]
@@ -100,34 +103,51 @@ class Agent(Learner):
     act_noise = Draw("uniform", "B", 2)  # whether to act at random, and how
 
     def __init__(self, spec: Spec, c: Config) -> None:
-        self.head = nets.value_head(
-            c.head, bins=c.bins, low=c.low, high=c.high, sigma=c.sigma, huber=c.huber
-        )
-        init = nets.Init(spec)
-        self.q = nets.ActionValues(init, c.hidden, self.head.size, c.norm, c.dueling)
+        init, self.head = nets.Init(spec), nets.head_of(c, c.huber)
+        copies = 0 if c.copies == 1 else c.copies
+        self.q = nets.ActionValues(init, c.hidden, self.head.size, c.norm, c.dueling, copies)
         self.q_bar = Target(self.q)
         self.step_q = Adam(self.q, c.lr, clip=_bound(c.clip))
         self.actions, self.c = spec.act_size, c
         self.periods = {"target": c.target_period}
 
+    def outputs(self, net: nets.ActionValues | Target, s: Tensor) -> Tensor:
+        """Outputs of every copy and action `[S, K, B, A, size]`."""
+        out: Tensor = net(s)
+        return out if self.c.copies > 1 else out.unsqueeze(1)
+
+    def values(self, net: nets.ActionValues | Target, s: Tensor) -> Tensor:
+        """Values of every action `[S, B, A]`: the mean of the copies', eq. (5)."""
+        out = self.outputs(net, s)
+        q = self.head.value(out)
+        if self.c.copies == 1:
+            return q.squeeze(1)
+        if self.c.head != "ggd":
+            return q.mean(1)
+        beta = shape(out)
+        return (beta * q).sum(1) / beta.sum(1)
+
     def target(self, b: Batch, c: Config) -> Tensor:
-        """What the outputs of (s, a) are to say, eqs. (1) and (2); `[S, B, size]`."""
-        q_bar = self.q_bar(b.s2)  # [S, B, A, size]
-        best = self.head.value(self.q(b.s2) if c.double else q_bar).argmax(-1)
-        return self.head.target(b.r, c.gamma * b.cont, of_action(q_bar, best))
+        """What the outputs of (s, a) are to say, eqs. (1) and (2), copy by copy;
+        `[S, K, B, size]`."""
+        q_bar = self.outputs(self.q_bar, b.s2)
+        best = self.head.value(self.outputs(self.q, b.s2) if c.double else q_bar).argmax(-1)
+        return target_of(self.head, b.r, c.gamma * b.cont, of_action(q_bar, best))
 
     def update(self, b: Batch, c: Config, target: bool = False) -> dict[str, Tensor]:
         """One step on `b`, `[S, B, ...]`, and a copy to the targets when `target`; metrics `[S]`
         from before it, with prioritised replay the new priorities `[S, B]` too."""
         with torch.no_grad():
             y = self.target(b, c)
-        out = of_action(self.q(b.s), b.a)  # [S, B, size]
-        loss = self.step_q(weighted_loss(self.head.loss(out, y), b.w))
+        out = of_action(self.outputs(self.q, b.s), b.a.unsqueeze(1).expand(y.shape[:-1]))
+        w = None if b.w is None else b.w.unsqueeze(1).expand(y.shape[:-1])
+        loss = weighted_loss(self.head.loss(out, y), w).sum(-1)
+        loss = self.step_q(loss + copies_loss(self.head, out, y, c.biev))
         out = out.detach()
-        q = self.head.value(out).mean(-1)
+        q = self.head.value(out).mean((-2, -1))
         metrics = {"q_loss": loss, "q": q, "epsilon": self.epsilon(c).squeeze(-1).expand_as(q)}
         if c.prioritised:
-            metrics["priority"] = self.head.error(out, y)
+            metrics["priority"] = self.head.error(out, y).mean(1)
         if target:
             self.q_bar.follow(self.q, c.polyak)
         return metrics
@@ -139,7 +159,7 @@ class Agent(Learner):
 
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """The action of highest value; with uniform `noise` `[S, B, 2]` a share ε at random."""
-        greedy = self.head.value(self.q(s)).argmax(-1)
+        greedy = self.values(self.q, s).argmax(-1)
         if noise is None:
             return greedy
         anything = (noise[..., 1] * self.actions).long().clamp(max=self.actions - 1)
@@ -151,25 +171,16 @@ class Agent(Learner):
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Minibatches of n-step transitions, by priority if wanted; of both kinds of rows where there
     are a dataset and an environment. Raises ValueError for priorities over two sets of rows."""
+    from rlkit.data.sampling.multistep import multistep
     from rlkit.data.sampling.prioritised import Prioritised
-    from rlkit.data.sampling.samplers import Mixed, NStep, Uniform, shares
+    from rlkit.data.sampling.samplers import Mixed
 
-    def rows(replay: Replay, batch: int, name: str) -> Uniform | NStep:
-        if c.n_step == 1:
-            return Uniform(replay, batch, stock.streams, name)
-        return NStep(replay, batch, stock.streams, c.n_step, c.gamma, name=name)
-
-    if stock.data is not None and stock.replay is not None:
-        if c.prioritised:
-            raise ValueError(
-                "prioritised replay ranks the rows of one place, not of a dataset and an "
-                "environment; give prioritised=False"
-            )
-        first, second = shares(c.batch_size, stock.mix)
-        return Mixed(rows(stock.data, first, "dataset"), rows(stock.replay, second, "replay"))
-    replay = stock.replay if stock.data is None else stock.data
-    assert replay is not None
-    drawn = rows(replay, c.batch_size, "batch")
+    drawn = multistep(stock, c.batch_size, c.n_step, c.gamma)
     if not c.prioritised:
         return drawn
+    if isinstance(drawn, Mixed):
+        raise ValueError(
+            "prioritised replay ranks the rows of one place, not of a dataset and an "
+            "environment; give prioritised=False"
+        )
     return Prioritised(drawn, stock.streams, alpha=c.alpha, beta=c.beta, beta_steps=c.beta_updates)

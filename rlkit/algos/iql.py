@@ -4,7 +4,9 @@
     (6)  L_Q = E Σ_j (r + γ V(s') - Q_j(s, a))²
     (7)  L_π = -E min(exp(β u), clip) log π(a|s)
 
-Works for continuous and for discrete actions. Differs from the authors' code:
+Works for continuous and for discrete actions. With a `head` other than scalar, Q is its value and
+(6) its loss to r + γ V(s') (`nets.value_heads`); that being a number, c51 is two_hot here.
+Differs from the authors' code:
 - all three losses use the values from before the step (as CORL does), so one backward pass
   serves them; the authors step V first and use the new one in (6) and (7);
 - the discrete form (gen_dgrl) has action values as outputs of Q and a categorical policy.
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import q_loss
+from rlkit.algos.common import head_loss
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, cosine, step_jointly
@@ -35,13 +37,14 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
+from rlkit.nets.value_heads import HeadConfig
 
 FITS = ("offline", "then-online", "continuous", "discrete")
 
 
-@checked()
+@checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(HeadConfig):
     gamma: Share = 0.99  # γ, discount
     tau: OpenShare = 0.7  # τ, expectile; 0.9 where stitching matters (antmaze)
     beta: NonNegative = 3.0  # β, inverse temperature of the advantage weights; 0 is cloning
@@ -72,10 +75,10 @@ class Agent(Learner):
     """Policy `pi`, V `v`, critics `q` with targets `q_bar`."""
 
     def __init__(self, spec: Spec, c: Config) -> None:
-        init = nets.Init(spec)
+        init, self.head = nets.Init(spec), nets.head_of(c)
         actor = nets.CategoricalActor if spec.discrete else nets.GaussianActor
         self.pi = actor(init, c.hidden)
-        self.q = nets.Critic(init, c.hidden, c.n_critics, c.norm)
+        self.q = nets.Critic(init, c.hidden, c.n_critics, c.norm, self.head)
         self.v = nets.Value(init, c.hidden)
         self.q_bar = Target(self.q)
         schedule = cosine(c.lr_decay_steps) if c.lr_decay_steps else None
@@ -91,10 +94,10 @@ class Agent(Learner):
             v2 = self.v(b.s2)
         v = self.v(b.s)
         adv = q - v.detach()
-        y = b.r + c.gamma * b.cont * v2
+        y = self.head.point(b.r + c.gamma * b.cont * v2).unsqueeze(1)  # [S, 1, B, size]
         v_now, q_now, pi_now = step_jointly(  # every loss sees the other nets' old values only
             (self.step_v, v_loss(q, v, c.tau)),
-            (self.step_q, q_loss(self.q(b.s, b.a), y)),
+            (self.step_q, head_loss(self.head, self.q.outputs(b.s, b.a), y)),
             (self.step_pi, pi_loss(self.pi(b.s).log_prob(b.a), adv, c.beta, c.adv_clip)),
         )
         self.q_bar.follow(self.q, c.polyak)

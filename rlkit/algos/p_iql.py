@@ -48,15 +48,16 @@ from rlkit.core.words.ranges import (
 )
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
+from rlkit.nets.value_heads import HeadConfig
 
 __all__ = ["Agent", "Config", "Source", "source"]
 
 FITS = ("offline", "continuous", "discrete")
 
 
-@checked()
+@checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(HeadConfig):
     pairs: Count = 400  # pairs of segments a lane asks about
     length: Count = 64  # H, steps of a segment
     teacher: str = "rational"  # who answers: rational, noisy:1, mistaken:0.1, regret, ...

@@ -96,7 +96,9 @@ def Agent(spec: Spec, c: Any) -> sac.Agent:
 @torch.no_grad()
 def begin_critic_anew(agent: sac.Agent, spec: Spec, c: Any) -> None:
     """New weights for critic and target, and an optimiser that remembers nothing; in place."""
-    fresh = nets.Critic(OwnInit(spec, "pebble/critic"), agent.widths, c.n_critics, c.norm)
+    fresh = nets.Critic(
+        OwnInit(spec, "pebble/critic"), agent.widths, c.n_critics, c.norm, agent.head, c.copies
+    )
     flatten(agent.q).data.copy_(flatten(fresh).data)
     agent.q_bar.follow(agent.q)
     for moment in (agent.step_q.m, agent.step_q.v, agent.step_q.steps):
@@ -115,6 +117,8 @@ class Source:
             raise UsageError(
                 "ask_every, novelty_every, neighbour and neighbours must be at least 1"
             )
+        if c.n_step > 1:
+            raise UsageError("pebble relabels single steps: n_step is 1")
         self.stock, self.agent, self.c, self.replay = stock, agent, c, stock.replay
         self.batch_size = c.batch_size
         self.rows = Relabelled(self.replay, c.batch_size, stock.streams)

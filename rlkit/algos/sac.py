@@ -15,6 +15,13 @@ critics pay for being alike, so that few do for SAC-N's many,
 
     (5)  L_Q + η E Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (N - 1),             ĝ_j along ∇_a Q_j(s, a)
 
+With a `head` other than scalar a critic's value is that of its head and (2) the head's loss to y,
+or to the law of r + γ (Z - α log π), Z that of the critic whose mean is least (`nets.value_heads`;
+Farebrother et al. 2024, arXiv 2403.03950). With `copies` K every critic is K nets: targets take the
+minimum copy by copy, (3) the mean of the copies before it, and L_BIEV joins (2); preset `ggd`
+(`nets.gaussian_errors`). Targets of `n_step` rewards have no entropies between, nor corrections for
+the old policy of the steps after the first.
+
 Order of a step: critics, then policy and temperature together (both with the α from before the
 step and the new critics), then targets. Differs from the paper: (4) descends on log α instead of
 α, as most code does; the density of tanh uses the form without cancellation; RLPD's policy moves on
@@ -27,13 +34,13 @@ medium-expert data); SAC-N's 500 (200), 10 and 20.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import q_loss
+from rlkit.algos.common import head_loss, least, target_of
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
@@ -53,13 +60,18 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
+from rlkit.nets.value_heads import CopiesConfig
+
+if TYPE_CHECKING:
+    from rlkit.core.engine import Source
+    from rlkit.data.stock import Stock
 
 FITS = ("online", "then-online", "offline", "continuous")
 
 
-@checked("subset <= n_critics")
+@checked("subset <= n_critics", "low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(CopiesConfig):
     gamma: Share = 0.99  # γ, discount
     polyak: PositiveShare = 0.005  # step of the target critics towards the critics
     alpha: NonNegative = 1.0  # α, temperature; its first value when it is learnt
@@ -75,6 +87,7 @@ class Config:
     mean_critic: bool = False  # (3) takes the mean of the critics, not their minimum
     diversity: NonNegative = 0.0  # η of (5)
     dropout: ProperShare = 0.0  # chance of a critic's hidden unit to be dropped
+    n_step: Count = 1  # n, rewards in a target before the next value
     batch_size: Count = 256  # B, transitions an update
     hidden: Widths = (256, 256)  # widths of the policy
     hidden_q: Widths = ()  # widths of the critics; empty: as the policy
@@ -94,14 +107,15 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "sac_n": (_MANY, {}),
     "edac": (_MANY | {"diversity": 1.0}, {}),
+    "ggd": ({"head": "ggd", "copies": 5}, {}),
 }
 _TINY = 1e-10  # a critic that is flat in the action has no direction
 
 
-def subset_min(qs: Tensor, u: Tensor, m: int) -> Tensor:
-    """Minimum `[S, B]` of `qs` `[S, n, B]` over the m members with the smallest `u` `[S, n]`."""
-    members = u.argsort(-1)[:, :m].unsqueeze(-1)  # [S, m, 1]
-    return qs.gather(1, members.expand(-1, -1, qs.shape[-1])).amin(-2)
+def subset(x: Tensor, u: Tensor, m: int) -> Tensor:
+    """The m members `[S, m, ...]` of `x` `[S, n, ...]` with the smallest `u` `[S, n]`."""
+    members = u.argsort(-1)[:, :m].view(-1, m, *[1] * (x.dim() - 2))
+    return x.gather(1, members.expand(-1, -1, *x.shape[2:]))
 
 
 def pi_loss(  # [..., n, B] -> [...]
@@ -135,10 +149,12 @@ class Agent(Learner):
         self.diverse = isinstance(c.diversity, Tensor) or c.diversity > 0
         if self.diverse and c.n_critics < 2:
             raise ValueError(f"n_critics is {c.n_critics}; to differ there must be two at least")
-        init = nets.Init(spec)
+        if c.copies > 1 and c.subset:
+            raise ValueError(f"copies is {c.copies}; subset draws among single critics: give 0")
+        init, self.head = nets.Init(spec), nets.head_of(c)
         self.widths = c.hidden_q or c.hidden
         self.pi = nets.TanhGaussianActor(init, c.hidden, log_std_bounds=c.log_std)
-        self.q = nets.Critic(init, self.widths, c.n_critics, c.norm)
+        self.q = nets.Critic(init, self.widths, c.n_critics, c.norm, self.head, c.copies)
         self.q_bar = Target(self.q)
         self.log_alpha = nets.Scalar(init, torch.as_tensor(c.alpha, dtype=torch.float64).log())
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
@@ -150,7 +166,7 @@ class Agent(Learner):
             self.noise["subset"] = Draw("uniform", c.n_critics)
         self.drops = isinstance(c.dropout, Tensor) or c.dropout > 0
         if self.drops:
-            units = Draw("uniform", c.n_critics, "B", sum(self.widths))
+            units = Draw("uniform", c.n_critics * c.copies, "B", sum(self.widths))
             self.noise |= {"drop_next": units, "drop": units, "drop_now": units}
 
     def masks(self, b: Batch, name: str, c: Config) -> list[Tensor] | None:
@@ -165,20 +181,23 @@ class Agent(Learner):
         alpha = self.log_alpha().exp().detach()  # [S, 1]
         with torch.no_grad():
             a2, log_prob2 = self.pi(b.s2).sample_log_prob(b.noise["next"])
-            q2 = self.q_bar(b.s2, a2, self.masks(b, "drop_next", c))  # [S, n, B]
-            v2 = subset_min(q2, b.noise["subset"], c.subset) if c.subset else q2.amin(-2)
-            if c.entropy_backup:
-                v2 = v2 - alpha * log_prob2
-            y = b.r + c.gamma * b.cont * v2  # [S, B]
-        metrics = {"q": y.mean(-1)}
+            out2 = nets.outputs(self.q_bar, b.s2, a2, self.masks(b, "drop_next", c))
+            if c.subset:
+                out2 = subset(out2, b.noise["subset"], c.subset)  # [S, M, 1, B, size]
+            plus = -(alpha * log_prob2) if c.entropy_backup else 0.0
+            y = target_of(self.head, b.r, c.gamma * b.cont, least(self.head, out2), plus)
         masks = self.masks(b, "drop", c)
+        metrics = {}
         if self.diverse:
-            q, slopes = self.q.with_slopes(b.s, b.a, masks)
+            out, slopes = self.q.with_slopes(b.s, b.a, masks)
             likeness = alike(slopes)
-            loss = q_loss(q, y) + against(c.diversity, likeness) * likeness
+            loss = head_loss(self.head, out, y, c.biev)
+            loss = loss + against(c.diversity, likeness) * likeness
             metrics["likeness"] = likeness.detach()
         else:
-            loss = q_loss(self.q(b.s, b.a, masks), y)
+            out = self.q.outputs(b.s, b.a, masks)
+            loss = head_loss(self.head, out, y, c.biev)
+        metrics["q"] = self.head.mean(y).mean((-2, -1))
         metrics["q_loss"] = self.step_q(loss)
         if actor:
             a, log_prob = self.pi(b.s).sample_log_prob(b.noise["now"])
@@ -198,3 +217,15 @@ class Agent(Learner):
         """tanh of the policy's mean, or a sample when `noise` `[S, B, A]` is given."""
         d = self.pi(s)
         return d.mode if noise is None else d.sample(noise)
+
+
+def draws(c: Config) -> bool:
+    """Whether minibatches are those of `source`; single steps are the run's own."""
+    return c.n_step > 1
+
+
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Minibatches of n-step transitions."""
+    from rlkit.data.sampling.multistep import multistep
+
+    return multistep(stock, c.batch_size, c.n_step, c.gamma)

@@ -5,6 +5,12 @@
     (3)  L_Q = E Σ_j (Q_j(s, a) - y)²
     (4)  L_π = -E Q_1(s, π(s))                            every `actor_period` critic updates
 
+With a `head` other than scalar a critic's value is that of its head and (3) the head's loss, to the
+law of the critic whose mean is least where it has laws (`nets.value_heads`). With `copies` K every
+critic is K nets: (2) takes the minimum copy by copy, (4) the mean, and L_BIEV joins (3); preset
+`ggd` (`nets.gaussian_errors`). With `n_step` rewards in (2) the later steps are those of the old
+policy, uncorrected.
+
 Targets of policy and critics move on the updates of (4) only, as in the authors' code. Noise is
 in the scaled action space, so it is the same share of every dimension's range.
 """
@@ -12,12 +18,13 @@ in the scaled action space, so it is the same share of every dimension's range.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import q_loss
+from rlkit.algos.common import head_loss, least, target_of
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
@@ -34,13 +41,18 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
+from rlkit.nets.value_heads import CopiesConfig
+
+if TYPE_CHECKING:
+    from rlkit.core.engine import Source
+    from rlkit.data.stock import Stock
 
 FITS = ("online", "then-online", "offline", "continuous")
 
 
-@checked()
+@checked("low < high")
 @dataclass(frozen=True)
-class Config:
+class Config(CopiesConfig):
     gamma: Share = 0.99  # γ, discount
     polyak: PositiveShare = 0.005  # step of the targets towards the nets
     smooth: NonNegative = 0.2  # σ̃, standard deviation of the target action's noise
@@ -49,9 +61,16 @@ class Config:
     lr: Positive = 3e-4  # learning rate of the policy
     lr_q: Positive = 3e-4  # learning rate of the critics
     actor_period: Count = 2  # critic updates for one of policy and targets
+    n_step: Count = 1  # n, rewards in a target before Q̄
     batch_size: Count = 256  # B, transitions an update
     hidden: Widths = (256, 256)  # widths of every net
     norm: nets.Norm = "none"  # LayerNorm in the critics
+
+
+# name -> fields of Config, options of the run
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "ggd": ({"head": "ggd", "copies": 5}, {}),
+}
 
 
 def target_action(a: Tensor, noise: Tensor, scale: float | Tensor, clip: float | Tensor) -> Tensor:
@@ -67,9 +86,9 @@ class Agent(Learner):
     act_noise = nets.DeterministicActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
-        init = nets.Init(spec)
+        init, self.head = nets.Init(spec), nets.head_of(c)
         self.pi = nets.DeterministicActor(init, c.hidden)
-        self.q = nets.Critic(init, c.hidden, 2, c.norm)
+        self.q = nets.Critic(init, c.hidden, 2, c.norm, self.head, c.copies)
         self.pi_bar, self.q_bar = Target(self.pi), Target(self.q)
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
         self.explore = c.explore
@@ -82,8 +101,11 @@ class Agent(Learner):
         with torch.no_grad():
             a2 = self.pi_bar(b.s2).mode
             a2 = target_action(a2, b.noise["target"], c.smooth, c.smooth_clip)
-            y = b.r + c.gamma * b.cont * self.q_bar(b.s2, a2).amin(-2)
-        metrics = {"q_loss": self.step_q(q_loss(self.q(b.s, b.a), y)), "q": y.mean(-1)}
+            out2 = least(self.head, nets.outputs(self.q_bar, b.s2, a2))
+            y = target_of(self.head, b.r, c.gamma * b.cont, out2)  # [S, K, B, size]
+        out = self.q.outputs(b.s, b.a)
+        loss = self.step_q(head_loss(self.head, out, y, c.biev))
+        metrics = {"q_loss": loss, "q": self.head.mean(y).mean((-2, -1))}
         if actor:
             q = self.q(b.s, self.pi(b.s).mode)[:, 0]  # [S, B]
             metrics["pi_loss"] = self.step_pi(-q.mean(-1))
@@ -95,3 +117,15 @@ class Agent(Learner):
         """The policy's action, moved by exploration noise when `noise` `[S, B, A]` is given."""
         d = self.pi(s)
         return d.mode if noise is None else d.sample(against(self.explore, noise) * noise)
+
+
+def draws(c: Config) -> bool:
+    """Whether minibatches are those of `source`; single steps are the run's own."""
+    return c.n_step > 1
+
+
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Minibatches of n-step transitions."""
+    from rlkit.data.sampling.multistep import multistep
+
+    return multistep(stock, c.batch_size, c.n_step, c.gamma)

@@ -30,13 +30,15 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos import sac
-from rlkit.algos.sac import Agent
+from rlkit.algos.sac import Agent, draws, source
 from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, checked
 
-__all__ = ["Agent", "Config"]
+__all__ = ["Agent", "Config", "draws", "source"]
 
 RUN = {"utd": 4.0, "warmup": 5_000}
 NEEDS_START = True
+
+_HEAD = ("head", "bins", "low", "high", "sigma", "copies")
 
 FITS = ("online", "then-online", "continuous")
 
@@ -64,6 +66,7 @@ def inherit(c: Config, start: Any) -> Config:
         hidden=start.hidden,
         hidden_q=getattr(start, "hidden_q", ()),
         norm=getattr(start, "norm", "none"),
+        **{name: getattr(start, name) for name in _HEAD if hasattr(start, name)},
     )
 
 

@@ -1,5 +1,6 @@
 """Networks with a leading lane axis."""
 
+from rlkit.nets.action_values import ActionValues
 from rlkit.nets.actors import (
     Categorical,
     CategoricalActor,
@@ -10,14 +11,14 @@ from rlkit.nets.actors import (
     TanhGaussianActor,
     TanhNormal,
 )
-from rlkit.nets.critics import Critic, Value
+from rlkit.nets.critics import Critic, Value, outputs
 from rlkit.nets.dynamics import Dynamics, Prediction
 from rlkit.nets.encoders import Flatten, GridEncoder, encoder
 from rlkit.nets.gru import GRU, gru_cell
 from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar, dropout
 from rlkit.nets.transformer import Transformer
 from rlkit.nets.vae import ActionVAE, Coded
-from rlkit.nets.value_heads import ActionValues, Head, ValueHead, value_head
+from rlkit.nets.value_heads import Head, ValueHead, head_of, value_head
 from rlkit.nets.vmapped import Vmapped
 
 __all__ = [
@@ -52,5 +53,7 @@ __all__ = [
     "dropout",
     "encoder",
     "gru_cell",
+    "head_of",
+    "outputs",
     "value_head",
 ]

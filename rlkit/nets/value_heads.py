@@ -9,6 +9,7 @@
                (Bellemare, Dabney & Munos 2017, arXiv 1707.06887)
     quantile   `bins` quantiles; quantile Huber loss against r + discount θ_j(s')
                (Dabney et al. 2018, arXiv 1710.10044)
+    ggd        the value and the shape of its error's law (`nets.gaussian_errors`)
 
 Everything is tensor code on `[S, ..., size]`: whatever lies between lanes and outputs (members,
 rows, actions) is treated alike. `low`, `high`, `sigma` and `huber` are numbers or tensors `[S, 1]`
@@ -22,19 +23,37 @@ Huber's threshold differs by that factor.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlkit.core.lanes import against
-from rlkit.nets.encoders import encoder
-from rlkit.nets.layers import MLP, Init, Norm
+from rlkit.core.words.ranges import Count, NonNegative, Positive, Real
+from rlkit.nets.gaussian_errors import GGDHead
 
-Head = Literal["scalar", "two_hot", "hl_gauss", "c51", "quantile"]
+Head = Literal["scalar", "two_hot", "hl_gauss", "c51", "quantile", "ggd"]
 Number = float | Tensor  # a number, or one a lane [S, 1]
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Settings of what a critic's outputs say of the return; a Config extends it."""
+
+    head: Head = "scalar"  # scalar, two_hot, hl_gauss, c51, quantile or ggd
+    bins: Count = 51  # atoms, bins or quantiles of the heads but scalar and ggd
+    low: Real = -10.0  # least return that two_hot, hl_gauss and c51 can tell
+    high: Real = 10.0  # largest
+    sigma: Positive = 0.75  # σ of hl_gauss in widths of a bin
+
+
+@dataclass(frozen=True)
+class CopiesConfig(HeadConfig):
+    """And of copies of every critic, between which errors differ."""
+
+    copies: Count = 1  # K, copies of every critic, each with a target of its own
+    biev: NonNegative = 0.1  # λ of BIEV, which weighs rows by how little the copies' errors differ
 
 
 class ValueHead(Protocol):
@@ -50,9 +69,14 @@ class ValueHead(Protocol):
     def point(self, y: Tensor) -> Tensor:
         """Target `[S, ..., size]` that says the return is `y` `[S, ...]`."""
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        """Target `[S, ..., size]` of r + discount · (the return that outputs `out2` stand for);
-        `r` and `discount` `[S, ...]`, a discount of 0 being the end."""
+    def target(
+        self, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+    ) -> Tensor:
+        """Target `[S, ..., size]` of r + discount · (`plus` + the return that outputs `out2` stand
+        for); all else `[S, ...]`, a discount of 0 being the end."""
+
+    def mean(self, target: Tensor) -> Tensor:
+        """The number `[S, ...]` that a target stands for, or the mean of its law."""
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
         """Loss `[S, ...]` of outputs against a target, before any mean."""
@@ -115,20 +139,26 @@ def quantile_huber(out: Tensor, target: Tensor, huber: Number) -> Tensor:
 class ScalarHead:
     """The output is the value."""
 
-    huber: Number = math.inf  # where the loss turns linear; inf is ½ the squared error
+    huber: Number | None = math.inf  # where ½u² turns linear; None is the squared error u²
     size: ClassVar[int] = 1
 
     def value(self, out: Tensor) -> Tensor:
         return out.squeeze(-1)
 
+    def mean(self, target: Tensor) -> Tensor:
+        return target.squeeze(-1)
+
     def point(self, y: Tensor) -> Tensor:
         return y.unsqueeze(-1)
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        return self.point(r + discount * self.value(out2))
+    def target(
+        self, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+    ) -> Tensor:
+        return self.point(r + discount * (self.value(out2) + plus))
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
-        return huber_loss((target - out).squeeze(-1), self.huber)
+        u = (target - out).squeeze(-1)
+        return u.square() if self.huber is None else huber_loss(u, self.huber)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         return (target - out).squeeze(-1).abs()
@@ -143,7 +173,10 @@ class _AtomsHead:
     size: int
 
     def value(self, out: Tensor) -> Tensor:
-        return _atom_mean(out.softmax(-1), self.low, self.high)
+        return self.mean(out.softmax(-1))
+
+    def mean(self, target: Tensor) -> Tensor:
+        return _atom_mean(target, self.low, self.high)
 
     def point(self, y: Tensor) -> Tensor:
         return two_hot(y, self.low, self.high, self.size)
@@ -155,12 +188,14 @@ class _AtomsHead:
 class TwoHotHead(_AtomsHead):
     """Logits of a law on atoms, taught a number."""
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        return self.point(r + discount * self.value(out2))
+    def target(
+        self, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+    ) -> Tensor:
+        return self.point(r + discount * (self.value(out2) + plus))
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """|y - Q|, of the means."""
-        return (_atom_mean(target, self.low, self.high) - self.value(out)).abs()
+        return (self.mean(target) - self.value(out)).abs()
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,27 +211,34 @@ class HLGaussHead:
     sigma: Number = 0.75  # σ in widths of an interval; the paper's 0.75 spreads y over about six
 
     def value(self, out: Tensor) -> Tensor:
-        return _bin_mean(out.softmax(-1), self.low, self.high)
+        return self.mean(out.softmax(-1))
+
+    def mean(self, target: Tensor) -> Tensor:
+        return _bin_mean(target, self.low, self.high)
 
     def point(self, y: Tensor) -> Tensor:
         return hl_gauss(y, self.low, self.high, self.size, self.sigma)
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        return self.point(r + discount * self.value(out2))
+    def target(
+        self, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+    ) -> Tensor:
+        return self.point(r + discount * (self.value(out2) + plus))
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(out, target)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """|y - Q|, of the means."""
-        return (_bin_mean(target, self.low, self.high) - self.value(out)).abs()
+        return (self.mean(target) - self.value(out)).abs()
 
 
 class C51Head(_AtomsHead):
     """Logits of the law of the return on atoms."""
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        return projection(out2.softmax(-1), r, discount, self.low, self.high)
+    def target(
+        self, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+    ) -> Tensor:
+        return projection(out2.softmax(-1), r + discount * plus, discount, self.low, self.high)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """KL(target ‖ law), as in Rainbow (arXiv 1710.02298)."""
@@ -213,11 +255,16 @@ class QuantileHead:
     def value(self, out: Tensor) -> Tensor:
         return out.mean(-1)
 
+    def mean(self, target: Tensor) -> Tensor:
+        return target.mean(-1)
+
     def point(self, y: Tensor) -> Tensor:
         return y.unsqueeze(-1).expand(*y.shape, self.size)
 
-    def target(self, r: Tensor, discount: Tensor, out2: Tensor) -> Tensor:
-        return self.point(r) + self.point(discount) * out2
+    def target(
+        self, r: Tensor, discount: Tensor, out2: Tensor, plus: float | Tensor = 0.0
+    ) -> Tensor:
+        return self.point(r + discount * plus) + self.point(discount) * out2
 
     def loss(self, out: Tensor, target: Tensor) -> Tensor:
         return quantile_huber(out, target, self.huber)
@@ -234,13 +281,15 @@ def value_head(
     low: Number = -10.0,
     high: Number = 10.0,
     sigma: Number = 0.75,
-    huber: Number = 1.0,
+    huber: Number | None = 1.0,
 ) -> ValueHead:
-    """The head called `name`. Raises ValueError for bounds, bins or widths that make no law."""
-    lowest = {"scalar": 1, "quantile": 1}.get(name, 2)
+    """The head called `name`; `huber` None is the squared error of scalar, and 1 of quantile.
+    Raises ValueError for bounds, bins or widths that make no law."""
+    lowest = {"scalar": 1, "quantile": 1, "ggd": 1}.get(name, 2)
+    kappa = 1.0 if huber is None else huber
     if bins < lowest:
         raise ValueError(f"bins is {bins}; head {name!r} needs at least {lowest}")
-    for field, positive in (("sigma", sigma), ("huber", huber), ("high - low", high - low)):
+    for field, positive in (("sigma", sigma), ("huber", kappa), ("high - low", high - low)):
         if not torch.as_tensor(positive).gt(0).all():
             raise ValueError(f"{field} is {positive}; a value head needs it above 0")
     match name:
@@ -253,52 +302,15 @@ def value_head(
         case "c51":
             return C51Head(low, high, bins)
         case "quantile":
-            return QuantileHead(bins, huber)
-    raise ValueError(f"unknown value head {name!r}; use scalar, two_hot, hl_gauss, c51 or quantile")
+            return QuantileHead(bins, kappa)
+        case "ggd":
+            return GGDHead()
+    raise ValueError(f"unknown value head {name!r}; use {', '.join(get_args(Head))}")
 
 
-# --- nets -------------------------------------------------------------------------------------
-class ActionValues(nn.Module):
-    """Outputs of every discrete action `[S, B, A, size]`.
-
-    With `dueling` they are V + A_a - mean A, value and advantages having hidden layers of their
-    own behind one encoder (Wang et al. 2016, arXiv 1511.06581). The last layers begin small, so
-    that first values lie close to 0, or to the middle of a head's bounds.
-    """
-
-    def __init__(
-        self,
-        init: Init,
-        hidden: Sequence[int] = (256, 256),
-        size: int = 1,
-        norm: Norm = "none",
-        dueling: bool = False,
-    ) -> None:
-        super().__init__()
-        if not init.spec.discrete:
-            raise ValueError(f"values of every action need discrete actions, not {init.spec.act}")
-        self.actions, self.size = init.spec.act_size, size
-        self.encoder = encoder(init)
-
-        def mlp(actions: int) -> MLP:
-            n_in, n_out = self.encoder.size, actions * size
-            return MLP(init, n_in, hidden, n_out, norm=norm, last_scale=0.01)
-
-        self.mlp = mlp(self.actions)
-        self.base = mlp(1) if dueling else None
-
-    def forward(self, s: Tensor) -> Tensor:
-        features = self.encoder(s)
-        out = self.mlp(features).unflatten(-1, (self.actions, self.size))
-        if self.base is None:
-            return out
-        return out + (self.base(features).unsqueeze(-2) - out.mean(-2, keepdim=True))
-
-
-def of_action(out: Tensor, a: Tensor) -> Tensor:
-    """The outputs `[..., size]` of actions `a` `[...]` among those of all `[..., A, size]`."""
-    index = a.unsqueeze(-1).unsqueeze(-1).expand(*a.shape, 1, out.shape[-1])
-    return out.gather(-2, index).squeeze(-2)
+def head_of(c: HeadConfig, huber: Number | None = None) -> ValueHead:
+    """The head that a configuration asks for; see `value_head`."""
+    return value_head(c.head, bins=c.bins, low=c.low, high=c.high, sigma=c.sigma, huber=huber)
 
 
 # --- inside -----------------------------------------------------------------------------------

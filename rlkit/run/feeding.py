@@ -15,7 +15,7 @@ from rlkit.data.sampling import weighting
 from rlkit.data.sampling.samplers import Mixed, Uniform, Weighted, shares
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
-from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.algorithms import algorithm, draws_itself
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
@@ -46,11 +46,11 @@ def feeding(
     if options.kind != "offline":
         replay = Replay(spec, options.capacity, envs=options.envs, columns=columns)
     tuned = options.kind == "finetune" and options.pretrain
-    own = getattr(algorithm(options.algo), "source", None)
-    if own is not None:
+    module = algorithm(options.algo)
+    if draws_itself(module, config):
         stock = Stock(spec, streams, task.transforms, data, replay, task.env_id, options.mix)
-        alone = own(stock._replace(replay=None), agent, config) if tuned else None
-        return Feeding(own(stock, agent, config), alone, replay)
+        alone = module.source(stock._replace(replay=None), agent, config) if tuned else None
+        return Feeding(module.source(stock, agent, config), alone, replay)
     batch = int(getattr(config, "batch_size", 256))
     if data is None:
         assert replay is not None

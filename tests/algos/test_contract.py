@@ -39,6 +39,14 @@ from rlkit.core.streams import generator
 from rlkit.testing import CHECKS, Case, Skipped, run_check
 from rlkit.testing.cases import BATCH
 
+HEADS = {  # what shows the settings of value heads
+    **{name: {"head": "c51"} for name in ("bins", "low", "high")},
+    "sigma": {"head": "hl_gauss"},
+}
+COPIES = {**HEADS, "biev": {"copies": 3}}
+GGD = {**COPIES, "subset": {"copies": 1}}
+SINGLE = {**HEADS, "copies": {"subset": 0}, "biev": {"copies": 3, "subset": 0}}
+STEPS = {"n_step": "of the draw of minibatches; see test_multistep"}
 DRAWN = dict.fromkeys(
     ("n_step", "alpha", "beta", "beta_updates"), "of the draw of minibatches; see test_dqn"
 )
@@ -150,16 +158,22 @@ CASES = {
             "fraction_of": SELECTED,
         },
     ),
-    "iql": Case(iql, vary={"adv_clip": {"beta": 50.0}}),
-    "iql-discrete": Case(iql, discrete=True, vary={"adv_clip": {"beta": 50.0}}),
-    "sac": Case(sac),
+    "iql": Case(iql, vary={"adv_clip": {"beta": 50.0}, **HEADS}),
+    "iql-discrete": Case(iql, discrete=True, vary={"adv_clip": {"beta": 50.0}, **HEADS}),
+    "sac": Case(sac, vary=COPIES, exempt=STEPS),
+    "sac-ggd": Case(
+        sac, config={"head": "ggd", "copies": 3, "dropout": 0.1}, vary=GGD, exempt=STEPS
+    ),
+    "sac-c51": Case(sac, config={"head": "c51", "bins": 7}, vary=COPIES, exempt=STEPS),
     "sac-ensemble": Case(  # REDQ, DroQ and RLPD at once
         sac,
         config={"n_critics": 4, "subset": 2, "mean_critic": True, "dropout": 0.1, "norm": "before"},
+        vary=SINGLE,
+        exempt=STEPS,
     ),
-    "sac-edac": Case(sac, config={"n_critics": 4, "diversity": 0.7}),
-    "wsrl": Case(wsrl, config={"n_critics": 3}),
-    "mbpo": Case(mbpo, vary={"hidden_q": {"hidden_q": (9, 8)}}, exempt=MODEL),
+    "sac-edac": Case(sac, config={"n_critics": 4, "diversity": 0.7}, vary=SINGLE, exempt=STEPS),
+    "wsrl": Case(wsrl, config={"n_critics": 3}, vary=SINGLE, exempt=STEPS),
+    "mbpo": Case(mbpo, vary={"hidden_q": {"hidden_q": (9, 8)}, **COPIES}, exempt=MODEL | STEPS),
     "lipschitz_model": Case(
         lipschitz_model,
         vary={"draws": {"method": "uniform"}, "bound": {"method": "spectral", "bound": 0.1}},
@@ -179,8 +193,9 @@ CASES = {
     ),
     "vagram": Case(
         vagram,
-        vary={"hidden_q": {"hidden_q": (9, 8)}},
+        vary={"hidden_q": {"hidden_q": (9, 8)}, **COPIES},
         exempt=MODEL
+        | STEPS
         | dict.fromkeys(("form", "clip", "plain_fits"), "of the model's fit; see test_vagram"),
     ),
     "pets": Case(
@@ -198,7 +213,13 @@ CASES = {
         ),
         inapplicable={"terminal_rows_ignore_the_next_state": "its model learns every s2"},
     ),
-    "td3": Case(td3, exempt={"explore": "acts only; see test_td3"}),
+    "td3": Case(td3, vary=COPIES, exempt=STEPS | {"explore": "acts only; see test_td3"}),
+    "td3-ggd": Case(
+        td3,
+        config={"head": "ggd", "copies": 3},
+        vary=COPIES,
+        exempt=STEPS | {"explore": "acts only; see test_td3"},
+    ),
     "td3_bc": Case(td3_bc),
     "a2pr": Case(
         a2pr,
@@ -209,7 +230,7 @@ CASES = {
     "cql": Case(
         cql,
         config={"hidden_q": (8, 8), "n_actions": 3},
-        vary={"gap": {"lagrange": True}},
+        vary={"gap": {"lagrange": True}, **HEADS},
         inapplicable={
             "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
         },
@@ -217,6 +238,7 @@ CASES = {
     "cal_ql": Case(
         cal_ql,
         config={"hidden_q": (8, 8), "n_actions": 3},
+        vary=HEADS,
         inapplicable={
             "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
         },
@@ -224,7 +246,7 @@ CASES = {
     "combo": Case(
         combo,
         config={"hidden_q": (8, 8), "n_actions": 3},
-        vary={"gap": {"lagrange": True}},
+        vary={"gap": {"lagrange": True}, **HEADS},
         exempt=MODEL | {"length": "of the rollouts; see test_combo"},
         inapplicable={
             "terminal_rows_ignore_the_next_state": "its penalty draws actions of the policy at s2"
@@ -257,16 +279,12 @@ CASES = {
         },
         exempt={"explore": "acts only; see test_gail"},
     ),
-    "cql_discrete": Case(cql_discrete, discrete=True, config={"target_period": 2}),
+    "cql_discrete": Case(cql_discrete, discrete=True, config={"target_period": 2}, vary=HEADS),
     "dqn": Case(
         dqn,
         discrete=True,
         config={"target_period": 2, "epsilon_updates": 8},
-        vary={
-            **{name: {"head": "c51"} for name in ("bins", "low", "high")},
-            "sigma": {"head": "hl_gauss"},
-            "clip": {"clip": 0.02},
-        },
+        vary={**COPIES, "clip": {"clip": 0.02}},
         exempt=DRAWN,
     ),
     "dqn-rainbow": Case(
@@ -280,8 +298,16 @@ CASES = {
             "clip": {"clip": 0.02},
             "double": {"lr": 0.1},
             "sigma": {"head": "hl_gauss"},
+            "biev": {"copies": 3},
             "huber": {"head": "scalar"},
         },
+        exempt=DRAWN,
+    ),
+    "dqn-ggd": Case(
+        dqn,
+        discrete=True,
+        config={**{"target_period": 2, "epsilon_updates": 8}, **{"head": "ggd", "copies": 3}},
+        vary={**COPIES, "clip": {"clip": 0.02}, "huber": {"head": "scalar"}},
         exempt=DRAWN,
     ),
     "cpl": Case(
@@ -316,11 +342,11 @@ CASES = {
     ),
     "ss_orl": Case(ss_orl, config={"given": "hidden=8,8"}, exempt=TOLD),
     "ss_orl-iql": Case(ss_orl, config={"agent": "iql", "given": "hidden=8,8"}, exempt=TOLD),
-    "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}}, exempt=ASKED | REWARD),
+    "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}, **HEADS}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,
-        vary={"hidden_q": {"hidden_q": (9, 8)}},
-        exempt=ASKED | REWARD | PHASES,
+        vary={"hidden_q": {"hidden_q": (9, 8)}, **COPIES},
+        exempt=ASKED | REWARD | PHASES | STEPS,
     ),
 }
 

@@ -80,8 +80,8 @@ def test_double_targets_never_exceed_those_of_the_maximum() -> None:
     for step in range(5):  # online net and target grow apart
         agent.update(make_batch(spec, agent, step), config)
     batch = make_batch(spec, agent, 9)
-    double = agent.target(batch, config).squeeze(-1)
-    single = agent.target(batch, dataclasses.replace(config, double=False)).squeeze(-1)
+    double = agent.target(batch, config)[:, 0, :, 0]
+    single = agent.target(batch, dataclasses.replace(config, double=False))[:, 0, :, 0]
     q, q_bar = (agent.head.value(net(batch.s2)).argmax(-1) for net in (agent.q, agent.q_bar))
     assert (double <= single + 1e-15).all()
     assert torch.equal(double[q == q_bar], single[q == q_bar])
@@ -96,7 +96,7 @@ def test_weights_scale_the_rows() -> None:
     assert batch.w is not None
     agent = CASE.agent(spec, config)
     q = agent.q(batch.s).squeeze(-1).gather(-1, batch.a.unsqueeze(-1)).squeeze(-1)
-    y = agent.target(batch, config).squeeze(-1)
+    y = agent.target(batch, config)[:, 0, :, 0]
     each = torch.nn.functional.huber_loss(q, y, reduction="none")
     expected = (batch.w * each).mean(-1).detach()
     torch.testing.assert_close(agent.update(batch, config)["q_loss"], expected)

@@ -16,7 +16,7 @@ def test_the_subset_is_a_uniform_one_of_two() -> None:
     """Every pair of 5 critics is drawn equally often, and nothing outside the pair counts."""
     draws = Streams((0,)).draw("subset", "uniform", 0, (5,), 4000)[:, 0]
     qs = torch.arange(5.0).view(1, 5, 1).expand(len(draws), 5, 2)
-    smallest = sac.subset_min(qs, torch.from_numpy(draws).float(), 2)[:, 0]
+    smallest = sac.subset(qs, torch.from_numpy(draws).float(), 2).amin(-2)[:, 0]
     expected = torch.zeros(5)
     for pair in combinations(range(5), 2):
         expected[min(pair)] += len(draws) / 10
@@ -94,4 +94,4 @@ def test_a_small_subset_is_less_pessimistic(subset: int) -> None:
     qs = torch.randn(4000, 10, 1, generator=rng)
     u = torch.rand(4000, 10, generator=rng)
     expected = {2: -0.5642, 10: -1.5388}[subset]
-    assert float(sac.subset_min(qs, u, subset).mean()) == pytest.approx(expected, abs=0.05)
+    assert float(sac.subset(qs, u, subset).amin(-2).mean()) == pytest.approx(expected, abs=0.05)

@@ -12,6 +12,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.core.spec import Discrete, Spec
 from rlkit.nets import value_heads as vh
+from rlkit.nets.action_values import of_action
 
 HEADS = get_args(nets.Head)
 CATEGORICAL = ("two_hot", "hl_gauss", "c51")
@@ -327,7 +328,7 @@ def test_action_values_have_outputs_of_every_action_and_begin_near_the_middle() 
     assert out.shape == (2, 5, 3, 7)
     assert out.abs().max() < 0.05
     a = torch.tensor([[0, 2, 1, 1, 0], [2, 2, 0, 1, 0]])
-    taken = vh.of_action(out, a)
+    taken = of_action(out, a)
     assert taken.shape == (2, 5, 7)
     for k in range(2):
         for i in range(5):

@@ -23,7 +23,11 @@ from rlkit.core.spec import Spec
 from rlkit.core.words.ranges import Count, Positive, checked
 from rlkit.testing import CHECKS, Case, Skipped, check_agent
 
-IQL_CASE: dict[str, Any] = {"vary": {"adv_clip": {"beta": 50.0}}}
+_HEADS = {
+    **{name: {"head": "c51"} for name in ("bins", "low", "high")},
+    "sigma": {"head": "hl_gauss"},
+}
+IQL_CASE: dict[str, Any] = {"vary": {"adv_clip": {"beta": 50.0}, **_HEADS}}
 QUICK = [name for name in CHECKS if name not in ("compile_equals_eager", "graph_equals_eager")]
 
 
@@ -38,7 +42,9 @@ def _changing_batch(change: Callable[[Batch], Batch]) -> type:
 @pytest.mark.parametrize("check", QUICK)
 def test_honest_agents_pass(check: str, algorithm: Callable[..., ModuleType]) -> None:
     CHECKS[check](Case(algorithm(), **IQL_CASE))
-    CHECKS[check](Case(sac, config={"actor_period": 2}))
+    vary = {**_HEADS, "biev": {"copies": 2}}
+    exempt = {"n_step": "of the draw of minibatches"}
+    CHECKS[check](Case(sac, config={"actor_period": 2}, vary=vary, exempt=exempt))
 
 
 # config_is_data

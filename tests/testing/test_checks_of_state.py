@@ -22,7 +22,11 @@ from rlkit.core.target import Target
 from rlkit.testing import CHECKS, Case, Skipped
 from rlkit.testing.checks import other_value
 
-IQL_CASE: dict[str, Any] = {"vary": {"adv_clip": {"beta": 50.0}}}
+_HEADS = {
+    **{name: {"head": "c51"} for name in ("bins", "low", "high")},
+    "sigma": {"head": "hl_gauss"},
+}
+IQL_CASE: dict[str, Any] = {"vary": {"adv_clip": {"beta": 50.0}, **_HEADS}}
 
 
 def _doing(side_effect: Callable[[dict[str, Tensor]], object]) -> type:

@@ -102,6 +102,8 @@ def minibatches(
             "the dynamics model is fitted to a dataset or to an environment's steps, "
             "not to both; give one of them"
         )
+    if getattr(c, "n_step", 1) > 1:
+        raise UsageError("imagined rows are single steps: n_step is 1 with a model")
     if ratio == 1:
         return Uniform(real, c.batch_size, stock.streams)
     kind = Offline if stock.replay is None else Online

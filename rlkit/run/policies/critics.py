@@ -19,7 +19,6 @@ from rlkit.core.spec import Discrete
 from rlkit.core.streams import generator
 from rlkit.eval.rollout import Slots
 from rlkit.nets import ActionValues
-from rlkit.nets.value_heads import of_action
 from rlkit.policy import steering
 from rlkit.policy.policy import Policy
 from rlkit.policy.program import Array
@@ -67,7 +66,8 @@ class RunCritic:
         """Q `[S, B]`."""
         inner: Any = getattr(self.net, "net", self.net)
         if isinstance(inner, ActionValues):
-            return self.restored.agent.head.value(of_action(inner(s), a))
+            q: Tensor = self.restored.agent.values(inner, s)
+            return q.gather(-1, a.unsqueeze(-1)).squeeze(-1)
         return inner(s, a).amin(-2)
 
 

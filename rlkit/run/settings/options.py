@@ -24,7 +24,7 @@ from rlkit.core.words.ranges import (
     checked,
     declared,
 )
-from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.algorithms import algorithm, draws_itself
 from rlkit.run.settings.fits import check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
@@ -219,14 +219,14 @@ def resolve(options: Options) -> Options:
     module = algorithm(options.algo)
     if options.from_run is None:  # what goes on has learnt already
         check_where(options.algo, getattr(module, "FITS", ()), options.where)
-    if options.weighting != "uniform" and hasattr(module, "source"):
-        raise UsageError(f"{options.algo} draws its minibatches itself; weighting has no effect")
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)
     for field in dataclasses.fields(config):
         if module_name := trust.module_of(getattr(config, field.name)):
             trust.name(module_name)  # by a person, or what a file named was allowed
+    if options.weighting != "uniform" and draws_itself(module, config):
+        raise UsageError(f"{options.algo} draws its minibatches itself; weighting has no effect")
     laned = {}
     for field in dataclasses.fields(config):
         value, kind = getattr(config, field.name), get_type_hints(type(config))[field.name]

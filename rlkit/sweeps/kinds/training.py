@@ -40,7 +40,7 @@ def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
         refused = {"pretrain", "utd_later"}
     if given.get("env") is None:
         refused.add("online")
-    if hasattr(module, "source"):
+    if hasattr(module, "source") and not hasattr(module, "draws"):
         refused.add("weighting")
     return KNOWN - refused, {field.name for field in dataclasses.fields(module.Config)}
 
