@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rlkit import nets
 from rlkit.algos import bc, iql, sac
+from rlkit.algos.common import q_loss
 from rlkit.core.batch import Batch
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
@@ -102,7 +103,7 @@ def test_config_without_ranges(faulty: Callable[..., str]) -> None:
 
 class MeanOverLanes(iql.Agent):
     def update(self, b: Batch, c: iql.Config) -> dict[str, Tensor]:
-        loss = iql.q_loss(self.q(b.s, b.a), b.r).mean()
+        loss = q_loss(self.q(b.s, b.a), b.r).mean()
         return {"q_loss": self.step_q(loss)}
 
 
