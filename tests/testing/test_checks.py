@@ -182,13 +182,13 @@ class OptimiserOfTheTarget(iql.Agent):
 
     def update(self, b: Batch, c: iql.Config) -> dict[str, Tensor]:
         metrics = super().update(b, c)
-        self.step_bar(iql.q_loss(self.q_bar(b.s, b.a), b.r))
+        self.step_bar(q_loss(self.q_bar(b.s, b.a), b.r))
         return metrics
 
 
 class NoOptimiserAtAll(iql.Agent):
     def update(self, b: Batch, c: iql.Config) -> dict[str, Tensor]:
-        return {"q_loss": iql.q_loss(self.q(b.s, b.a), b.r).detach()}
+        return {"q_loss": q_loss(self.q(b.s, b.a), b.r).detach()}
 
 
 def test_an_optimiser_that_moves_two_nets(faulty: Callable[..., str]) -> None:
