@@ -8,8 +8,9 @@ Reads the run folder of `rlkit train sac --env Hopper-v5 --keep 1000` and writes
 
 - `expert`: the checkpoint whose mean action returns most;
 - `medium`: of the checkpoints whose mean action is steady (at least 80 % of its episodes within
-  20 % of their mean return) and moves (at least a third as fast as the expert's), the one whose
-  return is nearest to a third of D4RL's expert;
+  20 % of their mean return) and moves (at least a third as fast as the expert's), and which come
+  before the first that returns two thirds of D4RL's expert (an agent falls back again and again),
+  the one whose return is nearest to a third;
 - `medium-replay`: ten checkpoints evenly over the way to medium, which is the last;
 - `medium-expert`: medium and expert, as many steps of each.
 
@@ -74,10 +75,11 @@ def choose(
     if not able:
         return None, best, []
 
-    def distance(step: int) -> float:
-        return abs((measured[step].returns.mean() - random) / (expert - random) - THIRD)
+    def score(step: int) -> float:
+        return float((measured[step].returns.mean() - random) / (expert - random))
 
-    medium = min(able, key=distance)
+    good = min((s for s in measured if score(s) >= 2 * THIRD), default=best)
+    medium = min([s for s in able if s < good] or able, key=lambda s: abs(score(s) - THIRD))
     way = np.array(sorted(step for step in measured if step <= medium))
     even = np.linspace(medium / REPLAY, medium, REPLAY)
     return medium, best, sorted({int(way[np.abs(way - step).argmin()]) for step in even})

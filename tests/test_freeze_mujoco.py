@@ -41,6 +41,14 @@ def test_medium_is_steady_moving_and_near_a_third(freeze: ModuleType) -> None:
     assert replay == [100, 200, 300, 400]
 
 
+def test_medium_is_of_an_agent_that_was_never_better(freeze: ModuleType) -> None:
+    returns = {100: 200.0, 200: 1100, 300: 2800, 400: 1000, 500: 2950}
+    table = {step: measured(freeze, [x] * 5, 2.0) for step, x in returns.items()}
+    assert freeze.choose(table, RANDOM, EXPERT) == (200, 500, [100, 200])
+    del table[200], table[100]  # it was good from the first: then what it fell back to
+    assert freeze.choose(table, RANDOM, EXPERT)[0] == 400
+
+
 def test_without_a_steady_checkpoint_there_is_no_medium(freeze: ModuleType) -> None:
     table = {1: measured(freeze, [0.0, 1000, 5, 800], 1), 2: measured(freeze, [3000.0] * 4, 1)}
     assert freeze.choose(table, RANDOM, EXPERT) == (None, 2, [])
