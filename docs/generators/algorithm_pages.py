@@ -19,7 +19,7 @@ FAMILIES = {  # heading -> algorithms; what is not named here is listed under th
         *("decision_transformer", "ss_orl", "history_cql"),
     ),
     "Online": ("sac", "td3", "dqn", "wsrl"),
-    "With a model": ("mbpo", "vagram", "lipschitz_model", "pets", "mopo", "combo", "ravl"),
+    "With a model": ("mbpo", "vagram", "lipschitz_model", "pets", "mopo", "combo", "ravl", "morec"),
     "From preferences or an expert": ("pebble", "p_iql", "cpl", "gail"),
     "Others": (),
 }

@@ -86,17 +86,22 @@ def penalised(weight: float | Tensor, kind: Uncertainty = "aleatoric") -> Reward
     return reward
 
 
+def check_penalty(c: Config) -> None:
+    """Raises ValueError for "aleatoric" with a model that has no deviation."""
+    if c.deterministic and c.uncertainty == "aleatoric":
+        raise ValueError(
+            "a deterministic model has no deviation to be penalised; set uncertainty to "
+            "'distance' or 'spread'"
+        )
+
+
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Real and penalised imagined minibatches; with `real_ratio` 1 those of SAC.
 
     Raises ValueError for a task whose termination rule is not known, and for "aleatoric" with a
     model that has no deviation.
     """
-    if c.deterministic and c.uncertainty == "aleatoric":
-        raise ValueError(
-            "a deterministic model has no deviation to be penalised; set uncertainty to "
-            "'distance' or 'spread'"
-        )
+    check_penalty(c)
 
     def hooks(model: nets.Dynamics, end: Terminate) -> Hooks:
         reward = penalised(c.penalty, c.uncertainty)
