@@ -4,6 +4,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 BIN := $(VENV)/bin
 DOCS ?= .venv-docs
+BENCH ?= .venv-bench
 DATASET := rlkit/hopper/medium-v0
 DEMO := runs/demo
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
@@ -11,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow fuzz lint docs docs-serve evidence format clean
+.PHONY: help install demo test slow fuzz lint docs docs-serve evidence bench gpu-bench format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,12 +54,18 @@ docs-serve: $(DOCS)/installed  ## Show the documents at 127.0.0.1:8000
 evidence: $(VENV)/installed  ## Say which claims are shown, running or missing
 	@$(BIN)/python benchmarks/evidence/state.py
 
+bench: $(BENCH)/installed  ## Hold the speed against the recorded ratios to the peers (minutes)
+	@$(BENCH)/bin/python benchmarks/bench.py
+
+gpu-bench: $(VENV)/installed  ## Measure updates on a CUDA device, graphs checked against eager
+	@$(BIN)/python benchmarks/speed/gpu.py --out benchmarks/results/gpu.json
+
 format: $(VENV)/installed-test  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## Remove environments, the built site and caches; runs and datasets stay
-	rm -rf $(VENV) $(DOCS) site .pytest_cache .ruff_cache .mypy_cache build *.egg-info
+	rm -rf $(VENV) $(DOCS) $(BENCH) site .pytest_cache .ruff_cache .mypy_cache build *.egg-info
 
 $(BIN)/python:
 	@echo "making $(VENV)"
@@ -83,4 +90,12 @@ $(DOCS)/installed: pyproject.toml constraints.txt
 	@$(DOCS)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS) \
 	    $$($(DOCS)/bin/python -c 'import tomllib; \
 	    print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@
+
+# The peers of the benchmarks: jax and others would weigh on everybody's environment.
+$(BENCH)/installed: pyproject.toml constraints.txt benchmarks/requirements.txt
+	@echo "making $(BENCH) with the peers (minutes, the first time)"
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+	    $(PIP_FLAGS) -e . -r benchmarks/requirements.txt
 	@touch $@

@@ -48,7 +48,7 @@ def test_medium_leaves_room_below_and_above() -> None:
 
 @pytest.mark.parametrize("task", ["hopper"])
 def test_recipes_in_the_manner_of_d4rl(task: str) -> None:
-    """A medium policy is steady and moves; the replay leads up to it; small is a tenth of it."""
+    """Medium is steady and moves; the replay leads up to it; small is a tenth of medium."""
     medium = cards.find(f"rlkit/{task}/medium-v1")
     entry = medium.card["policies"][medium.policies[0]]["mean_action"]
     best = cards.find(f"rlkit/{task}/expert-v1")

@@ -1,0 +1,68 @@
+"""The guards of the speed: what counts as a step back, and that the loops of the GPU bench run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import rlkit
+
+BENCHMARKS = Path(rlkit.__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("bench")
+
+
+def test_a_ratio_that_fell_is_told(bench: ModuleType) -> None:
+    recorded = {"a": 2.0, "b": 1.0, "c": 0.5}
+    assert bench.fallen({"a": 1.5, "b": 0.85, "c": 0.6, "new": 0.1}, recorded) == ["a"]
+
+
+def test_a_missing_peer_leaves_its_guards_out(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking():
+        raise ImportError("no module named envpool")
+        yield
+
+    monkeypatch.setattr(bench, "GUARDS", {"one": lacking, "two": lambda: iter([("two: x", 3.0)])})
+    monkeypatch.setattr(sys, "argv", ["bench.py"])
+    assert bench.main() == 0
+    said = capsys.readouterr().out
+    assert "one left out: no module named envpool" in said
+    assert "two: x" in said
+
+
+def test_gpu_bench_runs_its_loops_on_a_processor(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "speed" / "gpu.py"), "--device", "cpu"]
+    command += ["--seconds", "0.01", "--lanes", "1", "2", "--algorithms", "iql"]
+    path = os.pathsep.join([str(BENCHMARKS.parent), str(BENCHMARKS / "speed")])
+    out = tmp_path / "gpu.json"
+    subprocess.run([*command, "--out", str(out)], check=True, env=os.environ | {"PYTHONPATH": path})
+    table = json.loads(out.read_text())["results"]["iql"]
+    assert {"eager of 1, 1 lanes", "eager of 1, 2 lanes", "plain torch"} <= table.keys()
+    assert all(row["updates_a_second"] > 0 for row in table.values())
+    lanes = table["eager of 1, 2 lanes"]
+    assert lanes["times_lanes"] == 2 * lanes["updates_a_second"]
+
+
+def test_gpu_bench_without_a_device_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "speed" / "gpu.py"), "--out", str(tmp_path / "x.json")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 1
+    assert "no CUDA device" in done.stderr
+    assert not (tmp_path / "x.json").exists()
