@@ -5,7 +5,8 @@ checkers and editors read the list as it stands, and
 
     __getattr__, __dir__ = lazily(__name__, __file__)
 
-reads the same lines, so that importing the package costs nothing.
+reads the same lines, so that importing the package costs nothing. Public functions answer a
+keyword of another library with ours (`rlkit.keywords`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ def lazily(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
         import importlib.util
         import sys
 
+        from rlkit.keywords import answering
+
         if name == "__all__":
             return sorted(table())
         if not name.startswith("_"):
             if name in table():
                 module, attribute = table()[name]
-                value = getattr(importlib.import_module(module), attribute)
+                home = importlib.import_module(module)
+                value = answering(getattr(home, attribute))
+                setattr(home, attribute, value)  # one object, wherever it is taken from
                 setattr(sys.modules[package], name, value)
                 return value
             if importlib.util.find_spec(f"{package}.{name}") is not None:

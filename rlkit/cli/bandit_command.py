@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, arg
 
 from rlkit.cli.arguments import parse
-from rlkit.core.errors import RunError, UsageError
+from rlkit.core.errors import RunError, UsageError, WrongPathError
 from rlkit.core.files.replacing import make_folder
 
 if TYPE_CHECKING:
@@ -201,9 +201,9 @@ def _folder(out: str | None, name: str, config: dict[str, Any]) -> Path:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise RunError(f"{record} is damaged; remove it, or choose another --out") from None
         if held != json.loads(text):
-            raise RunError(f"{folder} holds another comparison; choose another with --out")
+            raise WrongPathError(f"{folder} holds another comparison; choose another with --out")
     elif folder.is_file() or (folder.is_dir() and any(not _temporary(p) for p in folder.iterdir())):
-        raise RunError(f"{folder} exists and holds no {RECORD}; choose another with --out")
+        raise WrongPathError(f"{folder} exists and holds no {RECORD}; choose another with --out")
     return folder
 
 

@@ -55,8 +55,13 @@ def solve(argv: Sequence[str]) -> None:
     methods = _methods(form.method, METHODS)
     if not 0.0 <= form.gamma <= 1.0:
         raise UsageError(f"rlkit solve: --gamma must lie in [0, 1], got {form.gamma:g}")
-    if not (form.eps > 0 and form.max_backups > 0 and form.threads >= 1):
-        raise UsageError("rlkit solve: --eps, --max-backups and --threads must be positive")
+    if not (form.eps > 0 and form.threads >= 1):
+        raise UsageError("rlkit solve: --eps and --threads must be positive")
+    if form.max_backups < 1 or form.max_backups % 1:
+        raise UsageError(
+            "rlkit solve: --max-backups must be a whole number of at least 1, got "
+            f"{form.max_backups:g}"
+        )
     if form.out is not None and (Path(form.out).suffix != ".npz" or Path(form.out).exists()):
         raise UsageError(f"rlkit solve: --out {form.out} must be a new file that ends in .npz")
     if form.out is not None:
@@ -77,7 +82,9 @@ def solve(argv: Sequence[str]) -> None:
             one = _solve(mdp, method, form, progress)
         except (ValueError, ArithmeticError) as error:
             if len(methods) == 1:
-                raise
+                if isinstance(error, RlkitError | ArithmeticError):
+                    raise
+                raise UsageError(f"rlkit solve: {error}") from error
             failed.append(method)
             print(f"{method:10}  {error}", flush=True)
             continue

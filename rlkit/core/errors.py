@@ -22,8 +22,8 @@ class FileError(RlkitError, OSError, ValueError):
     """The system refuses a file, or the file does not hold what it should: the message names it."""
 
 
-class MissingFileError(FileError, FileNotFoundError):
-    """There is no such file."""
+class MissingFileError(FileError, UsageError, FileNotFoundError):
+    """There is no such file; a command ends with exit code 2."""
 
 
 class CheckpointError(RlkitError):
@@ -32,6 +32,10 @@ class CheckpointError(RlkitError):
 
 class RunError(RlkitError):
     """A run folder does not fit what was asked of it, or a training broke off."""
+
+
+class WrongPathError(RunError, UsageError):
+    """The path that was given is not there, or holds something else; a command ends with 2."""
 
 
 class DivergedError(RunError):

@@ -51,9 +51,17 @@ def load(agent: Any, saved: dict[str, Tensor], only: tuple[str, ...] = ()) -> No
     """Copy `saved` into the agent's existing storage.
 
     With `only`, just those parts are loaded and the rest of `saved` is ignored (transfer from
-    one agent to another). Raises ValueError naming the first tensor that is missing, not
-    expected, or of another shape; nothing is changed then.
+    one agent to another). Raises ValueError as `check` does; nothing is changed then.
     """
+    check(agent, saved, only)
+    for name, tensor in tensors(agent).items():
+        if not only or name.split(".")[0] in only:
+            tensor.copy_(saved[name])
+
+
+def check(agent: Any, saved: dict[str, Tensor], only: tuple[str, ...] = ()) -> None:
+    """Raises ValueError naming the first tensor of `saved` that is missing, not expected, or of
+    another shape than the agent's."""
     live = tensors(agent)
     if only:
         unknown = [name for name in only if name not in parts(agent)]
@@ -74,5 +82,3 @@ def load(agent: Any, saved: dict[str, Tensor], only: tuple[str, ...] = ()) -> No
     for name in saved:
         if name not in live:
             raise ValueError(f"state has {name!r}, which the agent does not know")
-    for name, tensor in live.items():
-        tensor.copy_(saved[name])

@@ -226,8 +226,14 @@ def import_d4rl(
     """The Minari dataset made of a D4RL HDF5 file; `notes` say what had to be repaired.
 
     `env_id` names the environment the data belong to, where one is installed; its spaces must fit
-    the arrays. Raises ValueError for a bad file (key, row, reason) and a taken id.
+    the arrays. Raises UsageError for a taken id, before anything is read, and for a time limit that
+    is none; ValueError for a bad file (key, row, reason).
     """
+    if time_limit is not None and time_limit < 1:
+        raise UsageError(f"time_limit is {time_limit}; at least 1 step is needed")
+    final = minari_local.dataset_path(dataset_id)  # a malformed id is told before any reading
+    if final.exists() and not overwrite:
+        raise UsageError(f"dataset {dataset_id!r} already stands at {final}; --force replaces it")
     store, meta = d4rl.read(file, time_limit=time_limit)
     observation_space, action_space, spec = meta.observation_space, meta.action_space, None
     if env_id is not None:
@@ -271,13 +277,17 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
     is no fault but teaches nothing: constant rewards, actions, observations.
     """
     where = str(dataset)
+    is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
+    if is_file and not Path(dataset).exists():
+        raise UsageError(f"there is no file {where}")
     try:
-        is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
         if not is_file and minari_local.exists(dataset):  # before any row is read
             check_learnable(minari_io.read_meta(dataset), env_id is not None)
         store, meta = d4rl.read(dataset) if is_file else read(dataset)
         check_learnable(meta, env_id is not None)
     except (ValueError, OSError) as error:
+        if not is_file and not minari_local.exists(dataset):
+            raise  # there is nothing to look at
         return Checked((str(error),))
     problems, notes = [], list(meta.notes)
     try:
@@ -337,11 +347,11 @@ def read(dataset: str | Path) -> tuple[EpisodeStore, Meta]:
         if not minari_local.exists(name):
             recipes = cards.all_recipes()
             if name in recipes:
-                raise ValueError(
+                raise UsageError(
                     f"dataset {name!r} is not built yet: rlkit dataset build {name}"
                 ) from error
             known = {*recipes, *minari_local.local_ids()}
-            raise ValueError(f"no dataset {name!r}{suggestion(name, known)}") from error
+            raise UsageError(f"no dataset {name!r}{suggestion(name, known)}") from error
         raise
 
 

@@ -55,6 +55,13 @@ _SKIPPED = {
 _CONFIGURATION = (EnvSpec, type, types.FunctionType, types.MethodType, types.ModuleType)
 
 
+_LONGEST = 1 << 16  # bytes of one text
+# What numbers, names and nestings that are none make of it.
+_DAMAGE = (
+    *(LookupError, TypeError, AttributeError, StopIteration, ArithmeticError, RecursionError),
+)
+
+
 class SnapshotUnsupported(ValueError):
     """The environment holds state that cannot be saved; the message names the attribute."""
 
@@ -78,7 +85,7 @@ def restore(env: gymnasium.Env | gymnasium.vector.VectorEnv, state: dict[str, An
     """
     try:
         _restore(env, state["meta"], state["arrays"])
-    except (LookupError, TypeError, AttributeError, StopIteration) as error:
+    except _DAMAGE as error:
         raise ValueError(f"the snapshot is damaged: {type(error).__name__} {error}") from error
 
 
@@ -231,7 +238,8 @@ class _Reader:
                 raise ValueError(f"{inner} is no enumeration")
             return kind[value["member"]]
         if kind == "text":
-            if np.dtype(value["dtype"]).kind not in "SU":
+            declared = np.dtype(value["dtype"])
+            if declared.kind not in "SU" or declared.itemsize > _LONGEST:
                 raise ValueError(f"a snapshot holds no text of type {value['dtype']!r}")
             return np.array(inner, value["dtype"])[() if isinstance(inner, str) else ...]
         if kind == "object":

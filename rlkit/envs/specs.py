@@ -100,6 +100,14 @@ def from_text(text: Any, where: str) -> EnvSpec:
         raise UsageError(f"{where} describes no environment: {error}") from error
 
 
+def in_words(spec: EnvSpec) -> str:
+    """The id, with arguments and time limit where there are any."""
+    limit = [] if spec.max_episode_steps is None else [f"{spec.max_episode_steps} steps"]
+    given = [f"{name} {value}" for name, value in spec.kwargs.items()]
+    words = ", ".join([*given, *limit])
+    return f"{spec.id} ({words})" if words else spec.id
+
+
 def _found_again(entry: Any) -> str | None:
     """`module:name` of an entry point; None for code that only this process knows."""
     if isinstance(entry, str) or entry is None:

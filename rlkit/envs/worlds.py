@@ -163,12 +163,15 @@ class Gridded:
     def restore(self, row: int, state: dict[str, Any]) -> None:
         if _GRID not in state["meta"]:
             raise SnapshotUnsupported("it was saved of the package's own environment")
-        whole = self.grids.state()
-        for name, array in whole.items():
+        found = {}
+        for name, array in self.grids.state().items():
             if name not in state["arrays"] or state["arrays"][name].shape != array[row].shape:
                 raise ValueError(f"the snapshot of grid {row} is damaged: {name}")
-            array[row] = state["arrays"][name].astype(array.dtype)
-        self.grids.load(whole)
+            found[name] = state["arrays"][name].astype(array.dtype)[None]
+        try:
+            self.grids.load(found, np.array([row]))
+        except ValueError as error:
+            raise ValueError(f"the snapshot of grid {row} is damaged: {error}") from error
 
     def close(self) -> None:
         self.env.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.core.errors import RlkitError
+from rlkit.core.errors import RlkitError, WrongPathError
 from rlkit.core.files.reading import fit, reading
 from rlkit.core.words.extras import missing
 from rlkit.data.transforms import Transforms
@@ -75,7 +75,7 @@ def load(path: str | Path) -> OnnxPolicy:
     except ImportError as error:
         raise missing("running ONNX", "onnx") from error
     if not Path(path).is_file():
-        raise RlkitError(f"there is no file {path}")
+        raise WrongPathError(f"there is no file {path}")
     with reading(path, "an ONNX file", RlkitError):
         data = Path(path).read_bytes()
     stated = _DIGITS.search(data)

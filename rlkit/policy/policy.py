@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from rlkit.core.errors import RlkitError, UsageError
+from rlkit.core.errors import RlkitError, UsageError, WrongPathError
 from rlkit.core.files.reading import fit, reading
 from rlkit.data.transforms import Transforms
 from rlkit.policy.program import Array, Program
@@ -212,7 +212,7 @@ def read(path: str | Path) -> tuple[Card, Transforms, dict[str, Program]]:
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder, not a policy file; rlkit.load takes run folders")
     if not os.path.lexists(path):
-        raise RlkitError(f"no run folder or policy file at {path}")
+        raise WrongPathError(f"no run folder or policy file at {path}")
     with reading(path, "a policy file", RlkitError):
         try:
             with safe_open(str(path), framework="numpy") as file:

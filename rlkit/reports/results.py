@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rlkit.core.errors import FileError, RunError, UsageError
+from rlkit.core.errors import FileError, RunError, UsageError, WrongPathError
 from rlkit.core.words.nearest import suggestion
 from rlkit.eval.records import Array
 from rlkit.eval.rounding import alike
@@ -125,7 +125,7 @@ def read(folder: str | Path, remember: bool = True) -> Results:
         with os.scandir(folder / RUNS) as entries:
             names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{folder} is not the folder of a sweep: it has no {RUNS}/") from None
+        raise WrongPathError(f"{folder} is not the folder of a sweep: it has no {RUNS}/") from None
     except OSError as error:
         raise RunError(f"{folder / RUNS} cannot be read: {error.strerror}") from None
     before = cache.load(folder / cache.NAME) if remember else {}

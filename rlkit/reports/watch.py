@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rlkit.core.errors import RlkitError, UsageError
-from rlkit.core.files.reading import inside
+from rlkit.core.files.reading import described, inside
 from rlkit.reports import results
 from rlkit.reports.cells import CARD
 from rlkit.reports.page import document
@@ -152,6 +154,13 @@ def server(watched: Watched, port: int = PORT) -> ThreadingHTTPServer:
     Raises UsageError for a port that is taken.
     """
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A reader that has gone is no error; of others one line is told."""
+            error = sys.exception()
+            if error is not None and not isinstance(error, ConnectionError):
+                print(f"rlkit watch: {described(error)}", file=sys.stderr)
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             host = (self.headers.get("Host") or "").rpartition(":")[0] or self.headers.get("Host")
@@ -191,7 +200,7 @@ def server(watched: Watched, port: int = PORT) -> ThreadingHTTPServer:
             """Nothing: the terminal belongs to the person who watches."""
 
     try:
-        return ThreadingHTTPServer((HOST, port), Handler)
+        return Server((HOST, port), Handler)
     except OSError as error:
         raise UsageError(
             f"port {port} cannot be listened on ({error.strerror}); --port 0 takes a free one"

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
@@ -20,6 +19,7 @@ from rlkit.data.recipes import cards
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
+from rlkit.envs.specs import in_words
 from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.options import Options
@@ -73,7 +73,7 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
         obs=meta.obs_shape,
         act=Discrete(meta.act_size) if meta.discrete else Box(meta.act_size),
         transforms=transforms,
-        env=meta.env_id or (None if chosen is None else chosen.id),
+        env=meta.env_id if chosen is None else chosen.id,
         env_spec=None if chosen is None else chosen.to_json(),
         action_shape=shape,
         action_start=start,
@@ -184,15 +184,8 @@ def _check_fit(task: Task, meta: Meta, which: str, options: Options) -> None:
 def _told(meta: Meta) -> str:
     named, other = meta.eval_env_spec, meta.env_spec
     assert named is not None
-    told = [f"policies are evaluated in {_in_words(named)}, which the dataset names for that"]
-    return "; ".join(told if other is None else [*told, f"its rows are of {_in_words(other)}"])
-
-
-def _in_words(spec: EnvSpec) -> str:
-    limit = [] if spec.max_episode_steps is None else [f"{spec.max_episode_steps} steps"]
-    given = [f"{name} {value}" for name, value in spec.kwargs.items()]
-    words = ", ".join([*given, *limit])
-    return f"{spec.id} ({words})" if words else spec.id
+    told = [f"policies are evaluated in {in_words(named)}, which the dataset names for that"]
+    return "; ".join(told if other is None else [*told, f"its rows are of {in_words(other)}"])
 
 
 def _selected(store: EpisodeStore, options: Options) -> EpisodeStore:

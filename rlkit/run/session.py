@@ -158,7 +158,10 @@ class Session:
                 if note:
                     self.replay.cut()
             return int(meta["step"]), note
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (
+            *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+            RuntimeError,  # torch's, and of what is nested too deeply
+        ) as error:
             raise CheckpointError(f"{folder} does not fit this training: {error}") from error
 
 

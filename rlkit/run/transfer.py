@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlkit.core import state
+from rlkit.core import lanes, state
 from rlkit.core.errors import UsageError
-from rlkit.core.spec import Discrete
+from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.settings.fits import algorithms, shipped
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
@@ -32,7 +33,8 @@ def inherited(options: Options) -> Options:
     """
     if options.from_run is None:
         return options
-    start, theirs = options.from_run, run_folder.options(options.from_run)
+    start, stored = options.from_run, run_folder.read(options.from_run)
+    theirs = stored.options
     for seed in options.seeds:
         _lane(theirs, seed, start)
     if not run_folder.steps(start):
@@ -40,7 +42,10 @@ def inherited(options: Options) -> Options:
     inherit = getattr(algorithm(options.algo), "inherit", None)
     if inherit is None:
         return options
-    return dataclasses.replace(options, config=inherit(options.config, theirs.config))
+    try:
+        return dataclasses.replace(options, config=inherit(options.config, theirs.config))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _misfit(options, stored, str(error)) from error
 
 
 def adapted(task: Task, options: Options) -> Task:
@@ -74,38 +79,103 @@ def _actions(task: Task) -> dict[str, Any]:
     return found
 
 
+def check_start(agent: Any, options: Options) -> None:
+    """Raises UsageError where `agent`, one lane that has yet to begin, cannot take over the run."""
+    if options.from_run is not None:
+        _fitting(agent, options, options.seeds[:1])
+
+
 def transfer(agent: Any, options: Options, seeds: tuple[int, ...]) -> str:
     """Copy the parts of the run's agent into `agent`; what was taken and what was not, in words.
 
-    Raises UsageError naming the first tensor that does not fit.
+    Raises UsageError naming the first tensor that does not fit, and the agents that would.
     """
+    saved, common, step = _fitting(agent, options, seeds)
+    state.load(agent, saved, only=common)
+    fresh = [name for name in state.parts(agent) if name not in common]
+    own = f"; begun afresh: {', '.join(fresh)}" if fresh else ""
+    return f"starts from step {step:,} of {options.from_run}: {', '.join(common)}{own}"
+
+
+def starts(algo: str, act: Box | Discrete) -> list[str]:
+    """The algorithms of rlkit whose agents one of `algo` can take over: their nets have its form
+    where both are given the same widths. `act` is what both act with."""
+    kind = "discrete" if isinstance(act, Discrete) else "continuous"
+    names = [name for name in algorithms() if kind in shipped(name)]
+    return [name for name in names if _can_begin(algo, name, act)]
+
+
+def _can_begin(algo: str, name: str, act: Box | Discrete) -> bool:
+    """Whether an agent of `algo` takes over one of `name`, tried with their default nets."""
+    ours, theirs = algorithm(algo), algorithm(name)
+    spec, start = Spec((3,), act, (0,)), theirs.Config()
+    try:
+        start = dataclasses.replace(start, **_given(theirs.Config, {"hidden": (8, 8)}))
+        config = dataclasses.replace(ours.Config(), **_given(ours.Config, vars(start)))
+        if hasattr(ours, "inherit"):
+            config = ours.inherit(config, start)
+        agent = ours.Agent(spec, lanes.resolve(config, spec))
+        saved = state.tensors(theirs.Agent(spec, lanes.resolve(start, spec)))
+        saved = getattr(ours, "adopt", dict)(saved)
+        common = _common(agent, saved)
+        if common:
+            state.check(agent, saved, only=common)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False  # it needs another task, or what it has is of another form
+    return bool(common)
+
+
+def _given(config: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Of `values` those that fields of `config` give the nets their form."""
+    forms = ("hidden", "hidden_q", "hidden_v", "n_critics", "norm", "subset")
+    known = {field.name for field in dataclasses.fields(config)}
+    return {name: value for name, value in values.items() if name in known.intersection(forms)}
+
+
+def _fitting(
+    agent: Any, options: Options, seeds: tuple[int, ...]
+) -> tuple[dict[str, Tensor], tuple[str, ...], int]:
+    """The run's tensors for `agent`, the parts of it they fill, and the step they are of."""
     assert options.from_run is not None
     start, stored = Path(options.from_run), run_folder.read(options.from_run)
-    theirs = stored.options
-    numbers = [_lane(theirs, seed, options.from_run) for seed in seeds]
+    numbers = [_lane(stored.options, seed, options.from_run) for seed in seeds]
     steps = [run_folder.choose(start, "last", lane) for lane in numbers]
-    lanes = [
+    laned = [
         run_folder.lane_tensors(start, stored.groups, lane, step)
         for lane, step in zip(numbers, steps, strict=True)
     ]
-    saved = {name: _joined([lane[name] for lane in lanes]) for name in lanes[0]}
-    adopt = getattr(algorithm(options.algo), "adopt", None)
-    if adopt is not None:
-        saved = adopt(saved)
-    there = {name.partition(".")[0] for name in saved}
-    common = tuple(name for name in state.parts(agent) if name in there)
-    if not common:
-        raise UsageError(f"{options.from_run} ({theirs.algo}) has no part that {options.algo} has")
+    saved = {name: _joined([lane[name] for lane in laned]) for name in laned[0]}
+    wrong = ""
     try:
-        state.load(agent, saved, only=common)
+        saved = getattr(algorithm(options.algo), "adopt", dict)(saved)
+        common = _common(agent, saved)
+        if common:
+            state.check(agent, saved, only=common)
+            return saved, common, max(steps)
+        wrong = f"it has no part that {options.algo} has"
+    except LookupError as error:
+        wrong = f"it has no {error}"
     except ValueError as error:
-        raise UsageError(
-            f"the agent of {options.from_run} does not fit: {error}; give {options.algo} the "
-            f"config it has there (--config.FIELD), or start from a run of {options.algo} itself"
-        ) from error
-    fresh = [name for name in state.parts(agent) if name not in there]
-    own = f"; begun afresh: {', '.join(fresh)}" if fresh else ""
-    return f"starts from step {max(steps):,} of {options.from_run}: {', '.join(common)}{own}"
+        wrong = str(error)
+    raise _misfit(options, stored, wrong)
+
+
+def _misfit(options: Options, stored: run_folder.Stored, wrong: str) -> UsageError:
+    """What to say of a start that an agent cannot take over, `wrong` being why."""
+    theirs, able = stored.options.algo, starts(options.algo, stored.task.act)
+    said = f"the agent of {options.from_run}, {theirs}, does not fit {options.algo}"
+    if theirs in able:
+        return UsageError(
+            f"{said}: {wrong}; give {options.algo} the config it has there (--config.FIELD)"
+        )
+    return UsageError(
+        f"{said}, which can begin from runs of: {', '.join(able) or 'none'} ({wrong})"
+    )
+
+
+def _common(agent: Any, saved: dict[str, Tensor]) -> tuple[str, ...]:
+    there = {name.partition(".")[0] for name in saved}
+    return tuple(name for name in state.parts(agent) if name in there)
 
 
 def _lane(theirs: Options, seed: int, folder: str) -> int:

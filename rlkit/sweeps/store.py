@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlkit.core.errors import RunError, UsageError
+from rlkit.core.errors import RunError, UsageError, WrongPathError
 from rlkit.sweeps import database, owners
 from rlkit.sweeps.database import FILE, RUNS, Run
 from rlkit.sweeps.kinds.by_name import kind_of
@@ -39,7 +39,7 @@ class Store:
     def __init__(self, folder: Path, create: bool = False) -> None:
         path = folder / FILE
         if not create and not path.exists():
-            raise RunError(f"{folder} is not a sweep's folder: it has no {FILE}")
+            raise WrongPathError(f"{folder} is not a sweep's folder: it has no {FILE}")
         for place in (path, folder / RUNS, folder / owners.FOLDER):
             if place.is_symlink():
                 raise RunError(f"{place} is a link: a sweep writes into its own folder only")

@@ -9,10 +9,10 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import breadth_first_order
 from scipy.sparse.linalg import LinearOperator, bicgstab, gmres
 
+from rlkit.keywords import named
 from rlkit.theory.linear import DENSE_LIMIT, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import as_reals, check_gamma
-from rlkit.theory.words import named
 
 
 def policy_law(mdp: FiniteMDP, policy: Array) -> Array:

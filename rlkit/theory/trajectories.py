@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.validate import as_reals, check_count, check_fraction, check_gamma, check_positive
-from rlkit.theory.words import named
 
 
 class Transitions(NamedTuple):

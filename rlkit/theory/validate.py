@@ -10,12 +10,13 @@ above one that hands them on, and above a frozen dataclass that holds them.
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.core.words.nearest import suggestion
 
 ROW_ROUNDING = 1e-9  # times the number of successors: honest long rows round more
 ROW_ROUNDING_F32 = 1e-6
@@ -119,6 +120,15 @@ def settings(**checks: Callable[[str, Any], Any]) -> Callable[[Checked], Checked
         return checked  # type: ignore[return-value]
 
     return decorate
+
+
+def check_choice(name: str, value: Any, options: Iterable[str]) -> str:
+    """`value`; ValueError naming the nearest of the `options` unless it is one of them."""
+    options = list(options)
+    if not isinstance(value, str) or value not in options:
+        near = suggestion(value, options) if isinstance(value, str) else ""
+        raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{near}")
+    return value
 
 
 def check_gamma(gamma: float) -> float:

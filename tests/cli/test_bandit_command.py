@@ -59,7 +59,7 @@ def test_a_comparison_prints_its_table_and_keeps_every_run(tmp_path: Path, capsy
         assert all((kept[name] == regret[name]).all() for name in kept.files)
     capsys.readouterr()
     other = [*line[1:], f"--out={tmp_path / 'a'}", "--seed=6"]
-    assert "holds another comparison; choose another with --out" in error_of(other, 1, capsys)
+    assert "holds another comparison; choose another with --out" in error_of(other, 2, capsys)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -168,7 +168,7 @@ def test_usage_errors(
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "letter.txt").write_text("keep me")
-    said = error_of(["--horizon=10", f"--out={tmp_path}"], 1, capsys)
+    said = error_of(["--horizon=10", f"--out={tmp_path}"], 2, capsys)
     assert f"holds no {RECORD}; choose another with --out" in said
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
 

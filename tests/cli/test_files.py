@@ -65,7 +65,7 @@ def test_a_file_that_is_no_policy_in_onnx(tmp_path: Path, capsys: Output) -> Non
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
     assert main(["eval", str(tmp_path / "bad.onnx")]) == 1
     assert "bad.onnx is no ONNX model" in capsys.readouterr().err
-    assert main(["eval", str(tmp_path / "none.onnx")]) == 1
+    assert main(["eval", str(tmp_path / "none.onnx")]) == 2
     assert "there is no file" in capsys.readouterr().err
 
 
@@ -88,7 +88,7 @@ def test_runs_are_compared_and_drawn(
         assert str(out) in capsys.readouterr().out
     assert main(["plot", str(a), "--out", "x.jpeg"]) == 2
     assert "must end in .png" in capsys.readouterr().err
-    assert main(["plot", str(tmp_path)]) == 1
+    assert main(["plot", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
 
 

@@ -134,7 +134,7 @@ def test_failures_end_with_one_line_and_code_1(
     capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for argv in (["resume", str(tmp_path)], ["export", str(tmp_path)], ["eval", str(tmp_path)]):
-        assert "is not a run folder" in error_of(argv, 1, capsys)
+        assert "is not a run folder" in error_of(argv, 2, capsys)
     file = tmp_path / "bad.hdf5"
     file.write_bytes(b"nothing like HDF5")
     assert "bad.hdf5" in error_of(["dataset", "import-d4rl", str(file), "x/y-v0"], 1, capsys)

@@ -63,7 +63,7 @@ def test_a_method_that_refuses_does_not_stop_the_others(capsys):
     assert "gs          gamma = 1 is solved by vi, mpi or pi, not gs" in said.out
     assert rows_of(said.out)["pi"][-1] == "yes"
     assert "rlkit: error: gs did not reach" in said.err
-    assert main([*line[:-1], "gs"]) == 1
+    assert main([*line[:-1], "gs"]) == 2
     assert "gamma = 1 is solved by" in capsys.readouterr().err
 
 

@@ -77,7 +77,7 @@ def test_an_unknown_dataset_is_said_before_anything_starts(
 
 
 def test_status_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", str(tmp_path)]) == 1
+    assert main(["status", str(tmp_path)]) == 2
     assert "is not a sweep's folder" in capsys.readouterr().err
 
 

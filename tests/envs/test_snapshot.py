@@ -171,8 +171,25 @@ FORGED = [
     {"enum": "gymnasium.envs.registration:registry", "member": "Hopper-v5"},
     {"rng": {"dict": [["bit_generator", "seed"]]}},
     {"text": ["x"], "dtype": "O"},
+    {"text": "x", "dtype": "<U1000000000"},
     {"object": 99},
+    {"object": 1e99},
+    {"object": 10**30},
+    {"rng": {"dict": [["bit_generator", "PCG64"], ["state", {"dict": [["state", -1]]}]]}},
+    {
+        "rng": {
+            "dict": [
+                ["bit_generator", "PCG64"],
+                ["state", {"dict": [["state", 2**200], ["inc", 2**200]]}],
+                ["has_uint32", 0],
+                ["uinteger", 2**80],
+            ]
+        }
+    },
+    {"deque": [], "maxlen": 10**30},
+    {"set": [{"list": []}]},
     {"nonsense": []},
+    {},
 ]
 
 

@@ -91,13 +91,42 @@ def test_a_sweep_is_shown_with_the_pages_of_its_runs(tmp_path: Path) -> None:
         "/runs/a%2Fb/",
         "/runs/none/",
         "//etc/",
+        f"/runs/{'a' * 300}/",
+        f"/runs/{'%C3%A4' * 200}/",
+        "/runs/%00/",
+        "/runs/%ff%fe/",
+        "/runs/.a/",
+        "/runs/a/b/",
+        "/runs/link/",
     ],
 )
-def test_nothing_but_pages_is_given_out(tmp_path: Path, path: str) -> None:
+def test_nothing_but_pages_is_given_out(
+    tmp_path: Path, path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     run(tmp_path / "runs" / "a", {0: [1, 2]})
     run(tmp_path / "outside", {0: [1, 2]})
+    (tmp_path / "runs" / "link").symlink_to(tmp_path / "outside")
     with serving(tmp_path) as port:
         assert get(port, path)[0] == 404
+        assert get(port, f"{path}version")[1] == "" or not path.endswith("/")
+    assert capfd.readouterr().err == ""  # the terminal is the watcher's
+
+
+def test_a_reader_that_goes_and_a_page_that_cannot_be_made_print_no_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: object, address: str) -> str:
+        raise ConnectionResetError(104, "gone")
+
+    def broken(self: object, address: str) -> str:
+        raise KeyError("x")
+
+    with serving(run(tmp_path / "a", {0: [1, 2]})) as port:
+        for page in (gone, broken):
+            monkeypatch.setattr(watch.Watched, "page", page)
+            with pytest.raises((http.client.HTTPException, OSError)):
+                get(port, "/")
+    assert capfd.readouterr().err == "rlkit watch: it has no entry 'x'\n"
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org", ""])

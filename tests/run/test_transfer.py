@@ -11,12 +11,14 @@ import torch
 
 from rlkit.core import state
 from rlkit.core.errors import RunError, UsageError
+from rlkit.core.spec import Box, Discrete
 from rlkit.run import loops
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.events import Note, Save
 from rlkit.run.session import Session
 from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
+from rlkit.run.transfer import starts
 
 Build = Callable[..., Options]
 CQL: dict[str, Any] = {
@@ -125,5 +127,32 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
 
 def test_other_shapes_are_named(start: Path, online: Build) -> None:
     options = online(seeds=(0,), from_run=str(start))  # SAC as the test configures it
-    with pytest.raises(UsageError, match=r"does not fit: .*has shape.*the config it has there"):
+    with pytest.raises(UsageError, match=r"cql, does not fit sac: .*shape.*config it has there"):
         train(options)
+    assert not options.folder().exists()
+
+
+@pytest.mark.parametrize(("algo", "good"), [("wsrl", "iql"), ("td3", "td3_bc"), ("bc", "iql")])
+def test_agents_of_another_form_are_refused_by_name_of_those_that_would_do(
+    offline: Build, online: Build, tmp_path: Path, algo: str, good: str
+) -> None:
+    theirs = "cql" if algo != "wsrl" else "td3_bc"
+    config = {"hidden": (8, 8), "batch_size": 16}
+    given: dict[str, Any] = {"config": config, "eval_every": 0, "steps": 4}
+    start = train(offline(algo=theirs, **given, out=str(tmp_path / "start"))).folder
+    ours: dict[str, Any] = {"batch_size": 16} if algo == "wsrl" else config
+    options = online(algo=algo, config=ours, from_run=str(start), out=str(tmp_path / "new"))
+    with pytest.raises(
+        UsageError, match=f"{theirs}, does not fit {algo}, which can begin from"
+    ) as e:
+        train(options)
+    assert good in str(e.value).partition("runs of: ")[2].partition(" (")[0].split(", ")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_an_agent_can_begin_from_is_what_has_its_form() -> None:
+    act = Box(2)
+    assert {"cal_ql", "cql", "iql", "sac", "wsrl"} <= set(starts("wsrl", act))
+    assert not {"td3", "td3_bc", "odice", "dqn"} & set(starts("wsrl", act))
+    assert {"td3", "td3_bc", "rebrac"} <= set(starts("td3", act))
+    assert starts("cql_discrete", Discrete(3)) == ["cql_discrete"]

@@ -68,6 +68,7 @@ FOREIGN = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_LONGEST = 255  # bytes of a file's name
 _SMALL = 1 << 24  # bytes that may be taken whatever a file holds
 _DEFLATE = 1032  # bytes that one compressed byte can become at most
 
@@ -250,12 +251,20 @@ def sum_of(values: Any) -> str:
 # --- names and sizes ------------------------------------------------------------------------------
 def inside(folder: str | Path, name: Any, error: type[RlkitError] = FileError) -> Path:
     """`folder / name` of a name that a file gave, which may not lead out of the folder: one plain
-    part, neither hidden nor a link."""
-    path = Path(folder) / str(name)
+    part, neither hidden nor a link, and short enough for a file to have it."""
     plain = isinstance(name, str) and name and not set(name) & set("/\\\0")
-    if not plain or name.startswith(".") or path.is_symlink():
-        raise error(f"{folder}: the name {name!r} leads out of the folder, or is hidden or a link")
-    return path
+    if not plain or name.startswith(".") or not _can_be(name) or (Path(folder) / name).is_symlink():
+        shown = repr(name) if len(repr(name)) < 100 else f"{repr(name)[:96]} ..."
+        raise error(f"{folder}: the name {shown} leads out of the folder, or is hidden or a link")
+    return Path(folder) / name
+
+
+def _can_be(name: str) -> bool:
+    """Whether a file can have such a name."""
+    try:
+        return len(os.fsencode(name)) <= _LONGEST
+    except UnicodeEncodeError:
+        return False
 
 
 def check_size(path: str | Path, declared: int, stored: int, packed: bool = True) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 from rlkit.core.errors import FileError, RlkitError
 
 _NEW, _OLD = ".tmp", ".old"  # being written; stepped aside
+_LONG = 180  # bytes of a name, which may have 255 in all
 _numbers = itertools.count()
 # How safetensors, HDF5 and Arrow give the number of what the system refused, in errors of theirs.
 _ERRNO = re.compile(r"(?:os error|errno)\W{1,3}(\d+)", re.IGNORECASE)
@@ -33,7 +34,13 @@ _ERRNO = re.compile(r"(?:os error|errno)\W{1,3}(\d+)", re.IGNORECASE)
 
 def temporary_name(path: Path) -> Path:
     """A hidden sibling of `path`, another one at each call, by which `clear` knows its process."""
-    return path.with_name(f".{path.name}.{_mark(os.getpid())}-{next(_numbers)}{_NEW}")
+    return path.with_name(f"{_prefix(path)}{_mark(os.getpid())}-{next(_numbers)}{_NEW}")
+
+
+def _prefix(path: Path) -> str:
+    """What the hidden siblings of `path` begin with; a sum where its own name leaves no room."""
+    name = os.fsencode(path.name)
+    return f".{hashlib.sha256(name).hexdigest()[:16] if len(name) > _LONG else path.name}."
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def clear(path: Path) -> None:
 
     Raises OSError where the system refuses that.
     """
-    prefix = f".{path.name}."
+    prefix = _prefix(path)
     try:
         names = os.listdir(path.parent)
     except (FileNotFoundError, NotADirectoryError):

@@ -26,7 +26,7 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from rlkit.core.errors import FileError, RlkitError
+from rlkit.core.errors import FileError, RlkitError, UsageError
 from rlkit.core.files.reading import reading
 from rlkit.core.files.replacing import clear, refusal, remove, replacing, temporary_name
 from rlkit.core.words.nearest import suggestion
@@ -72,7 +72,7 @@ def read_meta(dataset: str | Path) -> Meta:
 def _open(dataset: str | Path) -> minari.MinariDataset:
     path = data_path(dataset)
     if path is None:
-        raise ValueError(
+        raise UsageError(
             f"no dataset {str(dataset)!r} under {get_dataset_path()}"
             + suggestion(str(dataset), local_ids())
         )

@@ -13,7 +13,7 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from rlkit.core.errors import FileError
+from rlkit.core.errors import FileError, UsageError
 from rlkit.core.files.reading import read_json
 
 
@@ -121,11 +121,11 @@ def _is_id(name: str) -> bool:
 
 
 def check_id(dataset_id: str) -> None:
-    """Raises ValueError for a malformed id."""
+    """Raises UsageError for a malformed id."""
     try:
         parse_dataset_id(dataset_id)
     except (ValueError, TypeError) as error:  # TypeError: Minari's own slip on a missing version
-        raise ValueError(
+        raise UsageError(
             f"dataset id {dataset_id!r} must read (namespace/)name-v<number>, "
             "like rlkit/hopper/medium-v0"
         ) from error

@@ -17,7 +17,7 @@ import numpy as np
 
 from rlkit.core.errors import UsageError
 from rlkit.envs.grid import rng, stepping
-from rlkit.envs.grid.cells import EMPTY, NOTES
+from rlkit.envs.grid.cells import EMPTY, GREY, LAVA, LOCKED, NOTES, WALL, thing
 from rlkit.envs.grid.families import Family, family_of
 
 _STATE = ("cells", "agent", "carrying", "steps", "notes", "rng")
@@ -79,15 +79,21 @@ class Grids:
         """One action `[n]` in every grid, or only in those of `rows`: rewards float64, terminated
         and truncated `[n]` (0 and False where none was stepped).
 
-        Raises ValueError for an action that the environment does not have.
+        Raises ValueError for an action that the environment does not have, UsageError where there
+        is no level yet.
         """
         family = self.family
-        actions = np.asarray(actions, np.int64)
-        if actions.shape != (self.n,):
-            raise ValueError(f"actions must have shape {(self.n,)}, got {actions.shape}")
+        given = np.asarray(actions)
+        if given.shape != (self.n,):
+            raise ValueError(f"actions must have shape {(self.n,)}, got {given.shape}")
+        if given.dtype.kind not in "iu":  # a float would be cut to another action
+            raise ValueError(f"actions must be integers, got {given.dtype}")
+        actions = given.astype(np.int64)
         if self.n and not (actions.min() >= 0 and actions.max() < family.actions):
             raise ValueError(f"actions must lie from 0 to {family.actions - 1}, got {actions}")
         rows = self._every if rows is None else rows
+        if not self.seeded[rows].all():
+            raise UsageError("the first step comes after reset: these grids hold no level yet")
         reward = np.zeros(self.n)
         terminated, truncated = np.zeros(self.n, bool), np.zeros(self.n, bool)
         stepping.step(
@@ -113,17 +119,21 @@ class Grids:
         """Copies of all that determines what follows."""
         return {name: getattr(self, name).copy() for name in _STATE}
 
-    def load(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from `state`. Raises ValueError for one of another shape or type."""
-        for name in _STATE:
-            old, new = getattr(self, name), np.asarray(state[name])
+    def load(self, state: Mapping[str, np.ndarray], rows: np.ndarray | None = None) -> None:
+        """Continue from `state`, all grids or those of `rows` [k]. Raises ValueError for one of
+        another shape or type, and for what no grid holds: the kernels do not look where they step.
+        Nothing is changed then."""
+        rows = self._every if rows is None else rows
+        found = {name: np.asarray(state[name]) for name in _STATE}
+        for name, new in found.items():
+            old = getattr(self, name)[rows]
             if new.shape != old.shape or new.dtype != old.dtype:
                 raise ValueError(f"{name} has {new.dtype} {new.shape}, not {old.dtype} {old.shape}")
-            old[:] = new
-        self.seeded[:] = True
-        stepping.look(
-            self.cells, self.agent, self.carrying, self._every, self.family.through, self.image
-        )
+        self._check(found)
+        for name, new in found.items():
+            getattr(self, name)[rows] = new
+        self.seeded[rows] = True
+        stepping.look(self.cells, self.agent, self.carrying, rows, self.family.through, self.image)
 
     def grown(self, n: int) -> Grids:
         """These grids and more, `n` in all; the new ones wait for their first reset."""
@@ -131,6 +141,29 @@ class Grids:
         for name in (*_STATE, "image", "seeded"):
             getattr(more, name)[: self.n] = getattr(self, name)
         return more
+
+    def _check(self, state: Mapping[str, np.ndarray]) -> None:
+        """Raises ValueError for agents, balls or doors outside the walls, and walls with holes."""
+        cells, family = state["cells"], self.family
+        edge = np.ones((family.height, family.width), bool)
+        edge[1:-1, 1:-1] = False
+        if (cells[:, edge] != thing(WALL, GREY)).any():
+            raise ValueError("cells are not surrounded by walls")
+        kind, colour, kept = cells & 15, cells >> 4 & 7, cells >> 7 & 3
+        if ((kind < EMPTY) | (kind > LAVA) | (colour > GREY) | (kept > LOCKED)).any():
+            raise ValueError("cells hold what MiniGrid has no number for")
+        size = np.array([family.width, family.height])
+        agent, notes = state["agent"], state["notes"]
+        places = [("agent", agent[:, :2])]
+        if family.rule == stepping.AVOID:
+            places.append(("a ball", notes[:, 4 : 4 + 2 * family.balls].reshape(-1, 2)))
+        if family.rule == stepping.UNLOCK:
+            places.append(("the door", notes[:, 2:4]))
+        for what, place in places:
+            if ((place < 1) | (place > size - 2)).any():
+                raise ValueError(f"{what} is outside the walls")
+        if ((agent[:, 2] < 0) | (agent[:, 2] > 3)).any():
+            raise ValueError("a direction of an agent is none of 0 to 3")
 
     def _begin(self, k: int, seed: int | None) -> None:
         if seed is None and not self.seeded[k]:

@@ -32,7 +32,8 @@ def family_of(env: Any) -> Family | None:
     """The family of an unwrapped MiniGrid environment, None where the kernels do not know it: other
     classes (one's own subclass too), and arguments that some class draws levels of no other way."""
     known = _KNOWN.get(f"{type(env).__module__}:{type(env).__name__}")
-    found = None if known is None else known(env)
+    large = min(env.width, env.height) >= 5  # as the draws of every level need
+    found = None if known is None or not large else known(env)
     if found is None:
         return None
     level, settings, rule, balls = found
@@ -53,24 +54,35 @@ def family_of(env: Any) -> Family | None:
 _Found = tuple[Level, list[int], int, int] | None
 
 
-def _start(env: Any) -> list[int]:
-    at = env.agent_start_pos
-    return [-1, -1, 0] if at is None else [int(at[0]), int(at[1]), int(env.agent_start_dir)]
+def _start(env: Any) -> list[int] | None:
+    """Where the agent starts; None for what is no place or direction (the package says so)."""
+    at, direction = env.agent_start_pos, env.agent_start_dir
+    if at is None:
+        return [-1, -1, 0]
+    whole = all(isinstance(n, int | np.integer) for n in (*at, direction))
+    if not whole or len(at) != 2 or direction not in range(4):
+        return None
+    inside = at[0] in range(1, env.width - 1) and at[1] in range(1, env.height - 1)
+    return [int(at[0]), int(at[1]), int(direction)] if inside else None
 
 
 def _empty(env: Any) -> _Found:
-    return single.empty, _start(env), REACH, 0
+    start = _start(env)
+    return None if start is None else (single.empty, start, REACH, 0)
 
 
 def _obstacles(env: Any) -> _Found:
-    count = int(env.n_obstacles)
-    if 4 + 2 * count > NOTES:
+    count, start = int(env.n_obstacles), _start(env)
+    if start is None or not 0 <= count <= (NOTES - 4) // 2:
         return None
-    return single.obstacles, [*_start(env), count], AVOID, count
+    return single.obstacles, [*start, count], AVOID, count
 
 
 def _dist_shift(env: Any) -> _Found:
-    return single.dist_shift, [*_start(env), int(env.strip2_row)], REACH, 0
+    start, row = _start(env), env.strip2_row
+    if start is None or row not in range(1, env.height - 1):
+        return None
+    return single.dist_shift, [*start, int(row)], REACH, 0
 
 
 def _four_rooms(env: Any) -> _Found:
@@ -129,9 +141,9 @@ def _obstructed_two(env: Any) -> _Found:
 
 
 def _obstructed(env: Any, keys_last: bool = False) -> _Found:
-    if not 1 <= env.num_quarters <= 4:
-        return None
     at = env.agent_room
+    if not 1 <= env.num_quarters <= 4 or not all(k in range(3) for k in at):
+        return None
     settings = [env.room_size, env.num_quarters, *at, env.key_in_box, env.blocked, keys_last]
     return rooms.obstructed, settings, PICK, 0
 

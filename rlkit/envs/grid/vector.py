@@ -54,16 +54,22 @@ class GridVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """First views; an integer seeds grid k with `seed + k`."""
+        """First views; an integer seeds grid k with `seed + k`. A grid without a seed draws on from
+        the generator it has, the first time from one of the system's. Raises ValueError for seeds
+        or a mask that are not one a grid."""
         mask = (options or {}).get("reset_mask")
+        if mask is not None and (np.shape(mask) != (n := self.num_envs,) or not np.any(mask)):
+            raise ValueError(f"reset_mask must be {n} flags, one at least True, got {mask}")
         rows = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
-        if isinstance(seed, int):
-            seeds: list[int | None] = [seed + int(k) for k in range(self.num_envs)]
+        if isinstance(seed, int | np.integer):
+            seeds: list[int | None] = [int(seed) + k for k in range(self.num_envs)]
         else:
             seeds = [None] * self.num_envs if seed is None else list(seed)
-        if seed is None and not self.grids.seeded.all():
-            fresh = np.random.SeedSequence().generate_state(self.num_envs)
-            seeds = [int(s) for s in fresh]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} grids")
+        fresh = np.random.SeedSequence().generate_state(self.num_envs)
+        for k in np.flatnonzero(~self.grids.seeded):
+            seeds[k] = int(fresh[k]) if seeds[k] is None else seeds[k]
         self.grids.reset([seeds[k] for k in rows], rows)
         self._ended[rows] = False
         return self.grids.image.copy(), {}

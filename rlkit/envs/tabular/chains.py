@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlkit.theory.mdp import FiniteMDP
+from rlkit.theory.validate import check_choice
 
 # Many incompatible RiverSwims exist, so a variant is always named: probabilities of the action
 # "right" in the first state (stay, ahead), in the middle (back, stay, ahead), in the last
@@ -21,8 +22,7 @@ def river_swim(n: int = 6, variant: str = "ucrl") -> FiniteMDP:
 
     Reward .005 for left in the first state, 1 for right in the last. Starts in state 0.
     """
-    if variant not in RIVER_SWIM:
-        raise ValueError(f"variant must be one of {sorted(RIVER_SWIM)}, got {variant!r}")
+    check_choice("variant", variant, RIVER_SWIM)
     _at_least("n", n, 3)
     first, middle, last = RIVER_SWIM[variant]
     p, r = np.zeros((n, 2, n)), np.zeros((n, 2))

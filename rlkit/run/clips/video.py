@@ -11,7 +11,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 import numpy as np
 
 from rlkit.core.errors import FileError, UsageError
-from rlkit.core.files.reading import read_json
+from rlkit.core.files.reading import inside, read_json
 from rlkit.core.files.replacing import replacing
 from rlkit.run.clips import files, picture
 from rlkit.run.clips.playing import Moment, Player, drawn, play, player
@@ -124,9 +124,15 @@ def listed(folder: str | Path) -> list[Entry]:
     if not path.is_file():
         return []
     entries = read_json(path, "the list of a run's clips", list[Entry])
-    plain = [e for e in entries if "/" not in e["file"] and not e["file"].startswith(".")]
-    there = [e for e in plain if (path.parent / e["file"]).is_file()]
+    there = [e for e in entries if _is_there(path.parent, e["file"])]
     return sorted(there, key=lambda entry: (entry["step"], entry["file"]))
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return inside(folder, name).is_file()
+    except FileError:
+        return False
 
 
 def _film(

@@ -111,6 +111,7 @@ def best_lane(folder: str | Path) -> int:
 
 
 def _restore(folder: str | Path, lane: int | None, checkpoint: str | int) -> tuple[Restored, int]:
+    run_folder.read_config(folder)  # so that what is none is said to be none
     number = best_lane(folder) if lane is None else lane
     return run_folder.restore(folder, checkpoint, [number]), number
 

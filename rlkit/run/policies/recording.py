@@ -17,7 +17,9 @@ from rlkit.core.streams import generator
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recorder import Act, Episode, record_episode
 from rlkit.envs.make import make
+from rlkit.envs.specs import in_words
 from rlkit.policy.policy import Policy
+from rlkit.run.policies.evaluation import maker
 
 Begin = Callable[[np.random.Generator], Act]  # an episode's generator -> what acts in it
 # Packages of stable-baselines3 that name their algorithm; those of actor and critic share theirs.
@@ -28,7 +30,7 @@ class Acting(NamedTuple):
     """A policy that can be recorded."""
 
     name: str  # what made it
-    env: str | None  # it was trained for
+    make: Callable[[str | None], gymnasium.Env]  # the environment named, or what it was trained for
     begin: Begin
     details: dict[str, Any]
 
@@ -47,7 +49,7 @@ def record(
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """The directory of the Minari dataset of so many episodes of a policy, in `env` or in the
-    environment it was trained for.
+    environment it was trained for, whose arguments and time limit the dataset keeps.
 
     Actions are the most likely ones, or drawn with `sample`. An episode depends on `seed` and its
     number alone. `lane` and `checkpoint` choose within a run folder. Raises UsageError for what is
@@ -58,17 +60,15 @@ def record(
     if minari_local.dataset_path(dataset_id).exists() and not overwrite:
         raise UsageError(f"dataset {dataset_id!r} already stands; --force replaces it")
     acting = load(policy, sample=sample, lane=lane, checkpoint=checkpoint)
-    name = env or acting.env
-    if name is None:
-        raise UsageError(f"{policy} names no environment; give one with --env")
-    made = make(name)
+    made = acting.make(env)
+    name = env if made.spec is None else in_words(made.spec)
     try:
         rolled: list[Episode] = []
         for number in range(episodes):
             level = int(generator(seed, "level", number).integers(2**31))
             act = acting.begin(generator(seed, "behaviour", number))
             if not number:
-                _check_fit(made, act, policy, name)
+                _check_fit(made, act, policy, str(name))
             rolled.append(record_episode(made, act, seed=level))
             if progress is not None:
                 progress(number + 1, episodes)
@@ -120,7 +120,7 @@ def load(
         return act
 
     details = {"policy": path.name, "lane": card.lane, "step": card.step, "trained": card.seed}
-    return Acting(f"{card.algo} (rlkit)", card.env, begin, details)
+    return Acting(f"{card.algo} (rlkit)", lambda env: maker(card, env, path)(), begin, details)
 
 
 def _of_sb3(path: Path, sample: bool) -> Acting:
@@ -142,7 +142,12 @@ def _of_sb3(path: Path, sample: bool) -> Acting:
         action = model.predict(obs, deterministic=not sample)[0]
         return action if action.ndim else int(action)
 
-    return Acting(f"{name} (stable-baselines3)", None, begin, {"policy": path.name})
+    def made(env: str | None) -> gymnasium.Env:
+        if env is None:
+            raise UsageError(f"{path} names no environment; give one with --env")
+        return make(env)
+
+    return Acting(f"{name} (stable-baselines3)", made, begin, {"policy": path.name})
 
 
 def _algorithm(path: Path) -> str:

@@ -25,7 +25,14 @@ import torch
 from torch import Tensor
 
 from rlkit.core import state
-from rlkit.core.errors import CheckpointError, FileError, RlkitError, RunError, UsageError
+from rlkit.core.errors import (
+    CheckpointError,
+    FileError,
+    RlkitError,
+    RunError,
+    UsageError,
+    WrongPathError,
+)
 from rlkit.core.files import checkpoint
 from rlkit.core.files.reading import sum_of
 from rlkit.core.files.replacing import refusal, replacing, temporary_name
@@ -87,7 +94,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}") from None
+        raise WrongPathError(f"{folder} is not a run folder: it has no {CONFIG}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.engine import choose
-from rlkit.core.errors import RunError, UsageError
+from rlkit.core.errors import RlkitError, UsageError, WrongPathError
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.specs import is_shared
 from rlkit.run.preparing import prepare
@@ -19,7 +19,7 @@ from rlkit.run.settings.machine import check_device, check_memory
 from rlkit.run.settings.options import NOT_HASHED, Options, resolve
 from rlkit.run.task import Task, make_agent
 from rlkit.run.trackers import by_name
-from rlkit.run.transfer import adapted, inherited
+from rlkit.run.transfer import adapted, check_start, inherited
 
 _WIDE = 128  # hidden units from which a CPU is bound by arithmetic
 
@@ -59,18 +59,29 @@ def settle(options: Options) -> Plan:
         _check_same(folder, stored, options)
         return _going_on(folder, stored, options)
     if folder.exists() and not (folder.is_dir() and run_folder.is_free(folder)):
-        raise RunError(f"{folder} exists and is not a run folder; choose another with --out")
+        raise WrongPathError(f"{folder} exists and is not a run folder; choose another with --out")
     _check_updates(options)
     task, store = _prepared(options)
     _check_clips(options, task)
     check_memory(options, task)
-    make_agent(options, task, [0])  # so that it complains before anything is written
+    agent = _agent(options, task)  # so that it complains before anything is written
+    check_start(agent, options)
     if is_sb3(options):
         groups, engine = [list(range(len(options.seeds)))], "eager"
     else:
         groups = split(options)
         engine = choose(options.engine, options.device, options.updates_ahead)
     return Plan(options, folder, task, store, engine, groups, begun=False)
+
+
+def _agent(options: Options, task: Task) -> Any:
+    """One lane's agent. Raises UsageError where settings do not fit each other or the task."""
+    try:
+        return make_agent(options, task, [0])[0]
+    except RlkitError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def is_sb3(options: Options) -> bool:

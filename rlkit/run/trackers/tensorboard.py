@@ -5,7 +5,8 @@ Needs the extra `tensorboard`. What a kill left behind a checkpoint is hidden wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Board:
     ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        _spare_tracebacks()
         purge = None if start is None else start + 1
         self.folder = folder / "tensorboard"
         with writing(self.folder):
@@ -67,6 +69,24 @@ class Board:
         with writing(self.folder):
             for writer in self.writers:
                 writer.close()
+
+
+def _spare_tracebacks() -> None:
+    """From now on TensorBoard's threads print none: what goes wrong in one (a full disk) is raised
+    by the next call of its writer, and told there."""
+    before = threading.excepthook
+    if isinstance(before, _Hook):
+        return
+    threading.excepthook = _Hook(before)
+
+
+class _Hook:
+    def __init__(self, before: Callable[[threading.ExceptHookArgs], Any]) -> None:
+        self.before = before
+
+    def __call__(self, args: threading.ExceptHookArgs) -> None:
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            self.before(args)
 
 
 def _describe(writer: Any, options: Options, lane: int) -> None:

@@ -19,12 +19,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.continuous.continuous_time import ValueModel
 from rlkit.theory.continuous.diffusions import Paths, make_paths
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import check_count, check_counts, check_number, check_positive, settings
-from rlkit.theory.words import named
+from rlkit.theory.validate import (
+    check_choice,
+    check_count,
+    check_counts,
+    check_number,
+    check_positive,
+    settings,
+)
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
 CRITICS = ("ctd", "martingale", "mean-square-td")
@@ -188,8 +195,7 @@ def learn(
         multiplier_every=multiplier_every,
         checkpoints=checkpoints,
     )
-    if critic not in CRITICS:
-        raise ValueError(f"critic must be one of {CRITICS}, got {critic!r}")
+    check_choice("critic", critic, CRITICS)
     for name, rate in (("rate_theta", rate_theta), ("rate_phi", rate_phi), ("rate_w", rate_w)):
         check_positive(name, rate, strict=False)
     decay = check_positive("decay", decay, strict=False)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_chain
 from rlkit.theory.geometry.transport import metric_sweep, sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_gamma, check_number, check_positive
-from rlkit.theory.words import named
 
 
 class StateMetric(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh, svds
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law, policy_model, policy_stop
 from rlkit.theory.linear import factor_chain, solve_chain
@@ -28,7 +29,6 @@ from rlkit.theory.validate import (
     check_positive,
     settings,
 )
-from rlkit.theory.words import named
 
 DENSE_LIMIT = 3000
 

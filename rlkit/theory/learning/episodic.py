@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.kernels import expectation
 from rlkit.theory.learning.episodic_plans import (
@@ -33,8 +34,13 @@ from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, drawn, integer, stream, uniform
-from rlkit.theory.validate import check_cap, check_counts, check_fraction, check_positive
-from rlkit.theory.words import named
+from rlkit.theory.validate import (
+    check_cap,
+    check_choice,
+    check_counts,
+    check_fraction,
+    check_positive,
+)
 
 METHODS = {
     "eps-greedy-q": EPS_GREEDY,
@@ -88,8 +94,7 @@ def learn(
     check_fraction("delta", delta, closed=False)
     check_fraction("epsilon", epsilon)
     check_positive("scale", scale, strict=False)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     v_max = check_cap("v_max", v_max)
     if prior is not None:
         check_positive("prior", prior)

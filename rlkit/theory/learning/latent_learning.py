@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.latent import (
     Ahead,
@@ -24,7 +25,6 @@ from rlkit.theory.learning.latent import (
 from rlkit.theory.learning.optimism import descending, largest_box
 from rlkit.theory.mdp import Array
 from rlkit.theory.validate import check_count, check_fraction, check_positive
-from rlkit.theory.words import named
 
 
 class LatentRun(NamedTuple):

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, stream
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
-from rlkit.theory.words import named
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.learning.episodic import EpisodicRun, exact_value
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, drawn, stream
 from rlkit.theory.validate import as_reals, check_cap, check_counts, check_fraction, check_positive
-from rlkit.theory.words import named
 
 
 @named

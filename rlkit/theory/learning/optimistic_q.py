@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, drawn, stream, uniform
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
-from rlkit.theory.words import named
 
 
 class OptimisticQRun(NamedTuple):

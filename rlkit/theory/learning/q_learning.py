@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.q_kernels import METHODS, run_control
 from rlkit.theory.learning.replicates import each
@@ -19,6 +20,7 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream
 from rlkit.theory.validate import (
     check_between,
+    check_choice,
     check_counts,
     check_fraction,
     check_gamma,
@@ -26,7 +28,6 @@ from rlkit.theory.validate import (
     check_positive,
     per_row,
 )
-from rlkit.theory.words import named
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,7 @@ def learn_control(
     epsilon = check_fraction("epsilon", epsilon)
     kappa = check_positive("kappa", kappa, strict=False)
     threshold = check_positive("threshold", threshold, strict=False)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     gamma = check_gamma(gamma)
     if alpha is not None:
         alpha = check_positive("alpha", alpha)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
 from rlkit.theory.learning.replicates import each
@@ -20,13 +21,13 @@ from rlkit.theory.streams import categorical, stream, uniform
 from rlkit.theory.trajectories import first_above
 from rlkit.theory.validate import (
     as_reals,
+    check_choice,
     check_count,
     check_counts,
     check_fraction,
     check_gamma,
     check_positive,
 )
-from rlkit.theory.words import named
 
 TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC = range(5)
 METHODS = {
@@ -70,8 +71,7 @@ def td_learn(
     offset = check_positive("offset", offset)
     if beta is not None:
         beta = check_positive("beta", beta)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     if method in ("gtd2", "tdc") and lam != 0.0:
         raise ValueError(f"{method} is implemented for lam = 0, got {lam}")
     if method == "true-online" and behaviour is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import (
     policy_chain,
@@ -18,7 +19,6 @@ from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import stationary_law
 from rlkit.theory.validate import as_reals, check_count, check_fraction, check_gamma, check_positive
-from rlkit.theory.words import named
 
 
 class TDSystem(NamedTuple):

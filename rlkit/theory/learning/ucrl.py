@@ -13,14 +13,20 @@ from typing import Any
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import beta_variate, categorical, gamma_variate, stream, uniform
-from rlkit.theory.validate import check_cap, check_counts, check_fraction, check_positive
-from rlkit.theory.words import named
+from rlkit.theory.validate import (
+    check_cap,
+    check_choice,
+    check_counts,
+    check_fraction,
+    check_positive,
+)
 
 L1, BERNSTEIN, KL, POSTERIOR = 0, 1, 2, 3
 MODES = {"l1": L1, "bernstein": BERNSTEIN, "kl": KL, "psrl": POSTERIOR}
@@ -58,8 +64,7 @@ def ucrl(
     )
     check_fraction("delta", delta, closed=False)
     check_positive("scale", scale, strict=False)
-    if radii not in MODES:
-        raise ValueError(f"radii must be one of {sorted(MODES)}, got {radii!r}")
+    check_choice("radii", radii, MODES)
     if not mdp.is_complete or not mdp.is_stochastic:
         raise ValueError("ucrl needs every action in every state and no termination")
     if not ((mdp.r >= 0) & (mdp.r <= 1)).all():

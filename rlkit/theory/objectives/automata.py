@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.keywords import named
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.end_components import end_components
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
-from rlkit.theory.words import named
 
 
 class Automaton(NamedTuple):

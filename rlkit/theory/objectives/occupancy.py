@@ -16,13 +16,13 @@ import numpy as np
 from scipy.optimize import brentq, linprog
 from scipy.spatial import ConvexHull
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import occupancy
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import as_reals, check_count, check_gamma, check_positive
-from rlkit.theory.words import named
 
 _PAIRWISE_STEPS = 10_000  # between two solves; a bound that well-posed objectives never meet
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.keywords import named
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
 from rlkit.theory.linear import missing, solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.structure import recurrent_classes, stationary_law
 from rlkit.theory.validate import check_between, check_count, check_counts, check_positive
-from rlkit.theory.words import named
 
 _HIDDEN = 1e10  # a bias that many times the rewards leaves their sums with it few digits
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.keywords import named
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law, policy_model
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.validate import check_count, check_gamma
-from rlkit.theory.words import named
 
 
 class StagePlan(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
+from rlkit.keywords import named
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
 from rlkit.theory.linear import DENSE_LIMIT
@@ -15,7 +16,6 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Iterate, Watch
 from rlkit.theory.planning.policy_iteration import _exact_value, _krylov_value
 from rlkit.theory.validate import check_gamma
-from rlkit.theory.words import named
 
 
 class LinearProgram(NamedTuple):

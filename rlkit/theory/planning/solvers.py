@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rlkit.keywords import named, refuse_unknown
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
 from rlkit.theory.build import write_npz
@@ -30,8 +31,7 @@ from rlkit.theory.planning.iterations import (
 from rlkit.theory.planning.linear_program import linear_programming
 from rlkit.theory.planning.policy_iteration import modified_policy_iteration, policy_iteration
 from rlkit.theory.planning.undiscounted import total_reward
-from rlkit.theory.validate import as_reals, check_counts, check_gamma, check_positive
-from rlkit.theory.words import named, refuse_unknown
+from rlkit.theory.validate import as_reals, check_choice, check_counts, check_gamma, check_positive
 
 METHODS: dict[str, Callable[..., Iterate]] = {
     "vi": value_iteration,
@@ -108,8 +108,7 @@ def solve(
     gamma = check_gamma(gamma)
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"solve needs a FiniteMDP, got {type(mdp).__name__}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {' '.join(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     check_positive("eps", eps)
     max_backups, threads = check_counts(max_backups=max_backups, threads=threads)
     own = list(inspect.signature(METHODS[method]).parameters)[3:]  # after operator, start, watch

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.special import log_softmax, logsumexp, xlogy
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, entropy, product
 from rlkit.theory.preferences.online_learning import (
@@ -22,7 +23,6 @@ from rlkit.theory.preferences.online_learning import (
     mirror_descent,
 )
 from rlkit.theory.validate import check_count, check_positive
-from rlkit.theory.words import named
 
 
 class Equilibrium(NamedTuple):

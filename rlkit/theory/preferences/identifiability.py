@@ -15,13 +15,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import evaluate_policy
 from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.solvers import solve
 from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
-from rlkit.theory.words import named
 
 
 class Segments(NamedTuple):

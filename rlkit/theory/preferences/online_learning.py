@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, MirrorMap, entropy
 from rlkit.theory.validate import as_reals, check_count, check_positive, settings
-from rlkit.theory.words import named
 
 Gradient = Callable[[int, Array], Array]  # (round from 0, point [..., d]) -> [..., d]
 StepRule = Callable[[int, Array], Array | float]  # (round from 1, variation [...]) -> [...]

@@ -14,11 +14,11 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.special import expit, log_softmax
 
+from rlkit.keywords import named
 from rlkit.theory.preferences.games import log_law, quantal_response, solve_zero_sum
 from rlkit.theory.preferences.mirror_maps import Array, entropy
 from rlkit.theory.preferences.online_learning import Hint, Play, constant, mirror_descent
 from rlkit.theory.validate import check_count, check_fraction, check_positive, settings
-from rlkit.theory.words import named
 
 
 def check_preferences(P: Array) -> Array:

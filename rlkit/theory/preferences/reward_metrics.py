@@ -20,7 +20,14 @@ from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import as_reals, check_fraction, check_gamma, check_positive, settings
+from rlkit.theory.validate import (
+    as_reals,
+    check_choice,
+    check_fraction,
+    check_gamma,
+    check_positive,
+    settings,
+)
 
 Canonical = Callable[[Array, Array, float], Array]  # (P, R, gamma) -> [S, A, S]
 TRIVIAL = 1e-10  # a canonical reward this small next to its reward counts as zero
@@ -132,8 +139,7 @@ def standardise(
 ) -> Array:  # fmt: skip
     """c(R) / n(c(R)) [S, A, S], all zero if c(R) vanishes (next to R); order 0: c(R) itself."""
     P, R = _tables(mdp, R, gamma)
-    if canonical not in CANONICAL:
-        raise ValueError(f"canonical must be one of {', '.join(CANONICAL)}, got {canonical!r}")
+    check_choice("canonical", canonical, CANONICAL)
     image = CANONICAL[canonical](P, R, gamma)
     if normaliser == 0 and not isinstance(normaliser, bool):
         return image

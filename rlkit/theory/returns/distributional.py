@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import require_termination
 from rlkit.theory.mdp import Array, FiniteMDP
@@ -22,7 +23,6 @@ from rlkit.theory.returns.laws import (
     under_policy,
 )
 from rlkit.theory.validate import check_count, check_counts, check_gamma, check_positive
-from rlkit.theory.words import named
 
 
 class ReturnLaws(NamedTuple):

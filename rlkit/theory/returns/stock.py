@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.geometry.transport import sweep_limit
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.returns.distributional import as_outcomes
 from rlkit.theory.returns.laws import Categorical, Outcomes, Plan, Quantile, make_plan
 from rlkit.theory.validate import check_between, check_count, check_gamma, check_positive, settings
-from rlkit.theory.words import named
 
 UNKNOWN = 1e200  # an error bound that nothing is known about; finite, so that 0 times it is 0
 

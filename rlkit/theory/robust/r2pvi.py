@@ -26,7 +26,7 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import as_reals, check_number, check_positive, settings
+from rlkit.theory.validate import as_reals, check_choice, check_number, check_positive, settings
 
 METHODS = ("r2pvi-tv", "r2pvi-kl", "r2pvi-chi2", "pevi", "drpvi-tv", "drvi-kl")
 
@@ -110,8 +110,7 @@ def fit(
         v_min = check_number("v_min", v_min)
     data = _checked(data)
     phi, r = data.phi, data.r
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    check_choice("method", method, METHODS)
     horizon, n, d = phi.shape
     if np.ndim(strength) == 0:
         strength = check_number("strength", strength)

@@ -14,14 +14,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from rlkit.core.jit import njit
+from rlkit.keywords import named
 from rlkit.theory.backup import Backup
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import solve_linear
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.iterations import Watch, anderson_iteration, value_iteration
 from rlkit.theory.robust.rows import DIVERGENCES, divergence, gather, robust_sweep, worst_law
-from rlkit.theory.validate import check_count, check_gamma, check_positive, per_row
-from rlkit.theory.words import named
+from rlkit.theory.validate import check_choice, check_count, check_gamma, check_positive, per_row
 
 
 class RobustSet(NamedTuple):
@@ -52,8 +52,7 @@ def uncertainty(mdp: FiniteMDP, kind: str, radius: Any = None, weight: Any = Non
 
     ValueError unless exactly one is given, radius >= 0 (TV: <= 1), weight > 0.
     """
-    if kind not in DIVERGENCES:
-        raise ValueError(f"divergence must be one of {sorted(DIVERGENCES)}, got {kind!r}")
+    check_choice("divergence", kind, DIVERGENCES)
     if (radius is None) == (weight is None):
         raise ValueError("give either a radius (constrained) or a weight (regularised)")
     name, given = ("weight", weight) if radius is None else ("radius", radius)

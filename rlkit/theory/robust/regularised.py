@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.validate import as_reals, check_between, check_count, check_gamma, check_positive
-from rlkit.theory.words import named
 
 
 class RegularisedSolution(NamedTuple):

@@ -149,6 +149,11 @@ def test_names_stay_in_their_folder(tmp_path: Path) -> None:
     for name in ("../a", "/a", "a/b", "..", ".", "", ".hidden", "a\\b", "a\0", 3, None, "link"):
         with pytest.raises(FileError, match="leads out of"):
             inside(tmp_path, name)
+    assert inside(tmp_path, "a" * 255).name == "a" * 255
+    for name in ("a" * 256, "ä" * 128, "\ud800", "\U0001f600" * 64):  # no file has such a name
+        with pytest.raises(FileError, match="leads out of") as told:
+            inside(tmp_path, name)
+        assert len(str(told.value)) < 200 + len(str(tmp_path))
 
 
 # --- npz ------------------------------------------------------------------------------------------

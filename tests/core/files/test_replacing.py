@@ -34,6 +34,23 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("letter", ["a", "ä"])
+def test_long_names(tmp_path: Path, letter: str) -> None:
+    """As long as the system takes them, and no longer: said with file and cause, nothing left."""
+    longest = letter * (255 // len(letter.encode()))
+    for name in (longest, longest[:100]):
+        for text in ("first", "second"):
+            with replacing(tmp_path / name) as there:
+                there.write_text(text)
+        assert (tmp_path / name).read_text() == "second"
+    with (
+        pytest.raises(FileError, match=f"{letter} cannot be written: File name too long"),
+        replacing(tmp_path / (longest + letter)) as there,
+    ):
+        there.write_text("x")
+    assert {path.name for path in tmp_path.iterdir()} == {longest, longest[:100]}
+
+
 def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "precious"
     folder.mkdir()

@@ -80,7 +80,11 @@ def test_nothing_is_fetched_and_clips_are_inside(tmp_path: Path) -> None:
     (a / "video" / "gone.mp4").touch()
     entry = {"step": 200, "lane": 0, "seed": 0, "episodes": 3, "shown": []}
     shown = [{"place": "best", "return": 7.25, "length": 9}, {"place": "worst", "return": None}]
-    entries = [entry | {"file": "x.gif", "shown": shown}, entry | {"file": "../../etc/passwd"}]
+    (tmp_path / "other.gif").write_bytes(b"GIF other")
+    (a / "video" / "link.gif").symlink_to(tmp_path / "other.gif")
+    hostile = ["../../etc/passwd", "/etc/passwd", "link.gif", "a" * 300, "", "..", "\ud800.gif"]
+    entries = [entry | {"file": name} for name in hostile]
+    entries.insert(1, entry | {"file": "x.gif", "shown": shown})
     (a / "video" / video.INDEX).write_text(json.dumps(entries))
     text, read = written(a)
     assert read.fetched == ["data:image/gif;base64,R0lGODlh"]

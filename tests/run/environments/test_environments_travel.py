@@ -18,8 +18,10 @@ from rlkit.data.formats import minari_io
 from rlkit.data.recorder import record_episode
 from rlkit.envs.make import make
 from rlkit.policy.policy import read
+from rlkit.run.clips.playing import player
 from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 from rlkit.run.policies.export import export
+from rlkit.run.policies.recording import record
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import Options, resolve
 from rlkit.run.task import Task
@@ -132,3 +134,42 @@ def test_a_policy_that_has_no_spaces_is_still_held_to_its_bounds(
     task = Task.from_json(run_folder.read_config(tmp_path / "run")["task"])
     old = dataclasses.replace(task, spaces=None)
     assert torch.equal(torch.tensor(old.to_env(np.ones((1, 1)))), torch.tensor([[2.0]]))
+
+
+def test_a_recorded_dataset_has_the_policys_environment_whole(
+    heavy: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Arguments, time limit and wrappers, from the run folder and from the exported file."""
+    env = make("Pendulum-v1", g=8.0, max_episode_steps=20)
+    wrapped = gymnasium.wrappers.ClipReward(env, -1.0, 0.5)
+    folder = train(heavy(wrapped.spec)).folder
+    for number, policy in enumerate((folder, export(folder).path)):
+        gravity = made(monkeypatch)
+        record(policy, f"tests/of-{number}-v0", episodes=2, seed=number)
+        store, meta = minari_io.read(f"tests/of-{number}-v0")
+        assert set(gravity) == {8.0}
+        assert (len(store), store.reward.min() >= -1) == (40, True)
+        spec = meta.env_spec
+        assert spec is not None
+        assert (spec.id, spec.kwargs["g"], spec.max_episode_steps) == ("Pendulum-v1", 8.0, 20)
+        assert [w.name for w in spec.additional_wrappers] == ["ClipReward"]
+        assert make(spec).unwrapped.g == 8.0
+        record(policy, f"tests/of-{number}-v0", episodes=1, env="Pendulum-v1", overwrite=True)
+        spec = minari_io.read_meta(f"tests/of-{number}-v0").env_spec
+        assert spec is not None
+        assert (spec.kwargs, spec.max_episode_steps) == ({}, 200)  # the one that was named
+
+
+def test_a_policy_names_the_environment_it_was_evaluated_in(heavy: Build) -> None:
+    """Not the one its data are of: its card, the run and a film of it say one thing."""
+    kind = "gymnasium.envs.classic_control.pendulum:PendulumEnv"
+    gymnasium.register("Moon-v0", kind, kwargs={"g": 1.6}, max_episode_steps=7)
+    try:
+        folder = train(heavy(gymnasium.spec("Moon-v0"))).folder
+        card = read(export(folder).path)[0]
+        assert (run_folder.read(folder).task.env, card.env) == ("Moon-v0", "Moon-v0")
+        (episode,) = evaluate_run(folder, 1)[0]
+        assert episode.length == 7
+        assert player(folder).name == "bc Moon-v0"
+    finally:
+        del gymnasium.registry["Moon-v0"]

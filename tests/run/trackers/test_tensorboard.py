@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from rlkit.core.errors import RunError
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.run.settings.options import Options, resolve
 from rlkit.run.trackers.tensorboard import Board
@@ -30,6 +36,41 @@ def test_events_tell_what_the_records_tell(offline: Callable[..., Options]) -> N
             assert "latest_update/q_loss" in events.Tags()["scalars"]
             found = events.summary_metadata["_hparams_/session_start_info"]
             assert b"config.tau" in found.plugin_data.content
+
+
+def test_a_full_disk_is_told_in_our_words_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The thread that writes keeps its error for the next call, and prints no traceback."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    told: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    board = Board(tmp_path, (0,))
+    write = RecordWriter.write
+
+    def full(self: Any, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+
+    def fill() -> None:
+        for step in range(100):
+            board.metrics(step, {"q_loss": np.array([1.0])})
+            board.episodes(step, [])
+
+    with pytest.raises(RunError, match="tensorboard cannot be written: the disk is full"):
+        fill()
+    with pytest.raises(RunError, match="tensorboard cannot be written"):
+        Board(tmp_path / "other", (1,))
+    assert told == []
+    assert "Traceback" not in capfd.readouterr().err
+    monkeypatch.setattr(RecordWriter, "write", write)
+    board.close()
+    thread = threading.Thread(target=lambda: 1 / 0)  # others' threads are told of as before
+    thread.start()
+    thread.join()
+    assert [one.exc_type for one in told] == [ZeroDivisionError]
 
 
 def test_lanes_of_one_seed_have_a_folder_each(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def evaluate(
         weight = least_variance_weights(log, p)
     used: tuple[float, ...] = ()
     if isinstance(constant, str):
+        if not (w > 0).any():
+            raise ValueError("all weights are zero: the target takes none of the logged actions")
         rounds = _Rounds(log, p, w, estimator, q if kind.model else None, by_arm)
         values, used = rounds.with_chosen(constant, constants, folds, seed)
     else:

@@ -92,9 +92,14 @@ def choose(
     v: np.ndarray | None,
     constants: Sequence[float] | np.ndarray | None = None,
 ) -> float:
-    """The constant that `rule` (slope, mse, mse_bound) picks for an estimator on these rows."""
+    """The constant that `rule` (slope, mse, mse_bound) picks for an estimator on these rows.
+
+    Rows whose weights are all zero tell nothing of it: the least biased constant is taken.
+    """
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; choose one of {', '.join(RULES)}")
+    if constants is None and not (w > 0).any() and (allowed := ESTIMATORS[name].constant):
+        return 0.0 if allowed[1] == 1.0 else np.inf
     candidates = grid(name, w) if constants is None else np.asarray(constants, float)
     if candidates.ndim != 1 or not candidates.size:
         raise ValueError(f"constants has shape {candidates.shape}; give a list of candidates")

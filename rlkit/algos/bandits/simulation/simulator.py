@@ -4,7 +4,7 @@ Run r of seed s uses its own counter-based streams keyed (s, r), one for the env
 the policy, so results are the same for any number of threads and any company of runs.
 """
 
-import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,12 +36,14 @@ from rlkit.algos.bandits.simulation.records import (
     checked_checkpoints,
     in_chunks,
 )
+from rlkit.core.words.nearest import suggestion
 from rlkit.envs.bandits.armed import Armed
 from rlkit.envs.bandits.counts import whole
 from rlkit.envs.bandits.dueling import Dueling
 from rlkit.envs.bandits.dynamics import BLOCKING, GAUSSIAN
 from rlkit.envs.bandits.linear import LinearArms
 from rlkit.envs.bandits.memory import LastSwitch
+from rlkit.keywords import refuse_foreign
 
 # name -> (kernel number, parameter defaults)
 DUELING_POLICIES: dict[str, tuple[int, dict[str, float]]] = {
@@ -88,6 +90,8 @@ def simulate(
     are the policy's own. Regret is the pseudo-regret of the environment's docstring. Unknown names
     and impossible values raise ValueErrors.
     """
+    for word in parameters:
+        refuse_foreign("simulate", word, inspect.signature(simulate).parameters)
     runs, horizon = whole("runs", runs), whole("horizon", horizon)
     threads = whole("threads", threads)
     check_seed(seed)
@@ -96,9 +100,8 @@ def simulate(
     if env is None:
         env = Armed(means)  # type: ignore[arg-type]
     if policy not in POLICIES:
-        near = difflib.get_close_matches(policy, POLICIES, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no policy {policy!r}{hint} (known: {', '.join(POLICIES)})")
+        near = suggestion(policy, POLICIES)
+        raise ValueError(f"no policy {policy!r}{near} (known: {', '.join(POLICIES)})")
     rounds = checked_checkpoints(checkpoints, horizon)
     family = _family(policy, env)
     regret, pulls, path, extra = family(

@@ -93,3 +93,20 @@ def test_coverage_needs_no_log():
     found = coverage(LOG.uniform(), ACTION, np.full(N, 1 / K), np.full(N, K))
     assert str(found) == str(LOG)
     assert found.effective == pytest.approx(N)
+
+
+@pytest.mark.parametrize("name", WITH_CONSTANT)
+@pytest.mark.parametrize("rule", tuning.RULES)
+@pytest.mark.parametrize("row", [0, 41])
+def test_folds_that_tell_nothing_of_a_constant_take_the_least_biased_one(name, rule, row):
+    """The target takes the logged action in one row: the folds without it weigh nothing."""
+    target = np.eye(K)[(ACTION + 1) % K]
+    target[row] = np.eye(K)[ACTION[row]]
+    q = np.full((N, K), 0.25) if ESTIMATORS[name].model else None
+    found = evaluate(LOG, target, name, q=q, constant=rule)
+    least = 0.0 if ESTIMATORS[name].constant[1] == 1.0 else np.inf
+    assert least in found.constants
+    plain = evaluate(LOG, target, "dr" if q is not None else "ips", q=q)
+    np.testing.assert_allclose(found.values[row], plain.values[row])  # its fold is the one
+    with pytest.raises(ValueError, match="all weights are zero"):
+        evaluate(LOG, np.eye(K)[(ACTION + 1) % K], name, q=q, constant=rule)
