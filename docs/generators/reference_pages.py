@@ -12,6 +12,7 @@ PACKAGES = {
     "rlkit": "rlkit: the front door",
     "rlkit.run": "run: trainings",
     "rlkit.policy": "policy: exported policies",
+    "rlkit.exploration": "exploration: bonuses",
     "rlkit.data": "data: datasets and replay",
     "rlkit.envs": "envs: environments",
     "rlkit.envs.tabular": "envs.tabular: families of models",

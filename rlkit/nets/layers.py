@@ -22,16 +22,17 @@ class Init:
     """Where the nets of one agent get their first weights: own stream for every lane and layer.
 
     Make one at the top of an agent's constructor and hand it to every net, so that two nets of
-    one shape differ and lane k is the same in any company.
+    one shape differ and lane k is the same in any company. What stands beside an agent draws from
+    streams under another `name`.
     """
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec, self._layer = spec, 0
+    def __init__(self, spec: Spec, name: str = "init") -> None:
+        self.spec, self.name, self._layer = spec, name, 0
 
     def lane_generators(self) -> list:
         """A fresh numpy generator for every lane; each call gives another set."""
         self._layer += 1
-        return [generator(seed, f"init/{self._layer}") for seed in self.spec.seeds]
+        return [generator(seed, f"{self.name}/{self._layer}") for seed in self.spec.seeds]
 
     def uniform(self, shape: Sequence[int], bound: float) -> nn.Parameter:
         """A parameter `[S, *shape]` uniform on ±bound."""

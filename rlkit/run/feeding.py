@@ -19,6 +19,8 @@ from rlkit.run.settings.algorithms import algorithm, draws_itself
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
+BONUS = "bonus"  # column of a replay: the part of its rewards that is no reward of the task
+
 
 class Feeding(NamedTuple):
     """Rows and sources of a training; see `data.stock` for what a source may do besides."""
@@ -44,7 +46,8 @@ def feeding(
         gamma = getattr(config, "gamma", None)
         data = Replay.from_store(store, spec, task.transforms, columns=columns, gamma=gamma)
     if options.kind != "offline":
-        replay = Replay(spec, options.capacity, envs=options.envs, columns=columns)
+        collected = columns + ((BONUS,) if options.bonus else ())
+        replay = Replay(spec, options.capacity, envs=options.envs, columns=collected)
     tuned = options.kind == "finetune" and options.pretrain
     module = algorithm(options.algo)
     if draws_itself(module, config):

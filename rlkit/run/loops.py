@@ -83,7 +83,11 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
             found = {int(k): "an action of its policy" for k in np.flatnonzero(lost)}
             yield from _diverged(session, offset + taken, found)
             actions[lost] = 0  # its environment goes on, to no end
-        replay.add(*collector.step(actions))
+        extra: dict[str, np.ndarray] = {}
+        step = collector.step(actions)
+        if session.bonus is not None:
+            step, extra = session.bonus.rewarded(step)
+        replay.add(*step, **extra)
         done, before, taken = ratio.due(turn), taken, taken + options.envs
         ratio.episodes_ended(int(collector.episode.sum()), taken)
         crossed = period and taken // period > before // period
@@ -94,13 +98,14 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
             if ratio.wants(turn):
                 ratio.watch(engine.source.batch(engine.source.indices(offset + done, 1)[0]))
             metrics |= engine.run(offset + done, count)
-        step, updates = offset + taken, offset + done + count
-        for event in _milestones(session, engine, offset + before, step, updates, metrics):
+        at, updates = offset + taken, offset + done + count
+        for event in _milestones(session, engine, offset + before, at, updates, metrics):
             if isinstance(event, Metrics):
-                event = event._replace(values=event.values | collector.take_finished())
+                own = {} if session.bonus is None else session.bonus.take()
+                event = event._replace(values=event.values | collector.take_finished() | own)
             yield event
-        if session.halt.here(step):
-            yield from _halted(session, step)
+        if session.halt.here(at):
+            yield from _halted(session, at)
             return
 
 

@@ -21,6 +21,7 @@ from rlkit.run.collector import Collector
 from rlkit.run.feeding import feeding
 from rlkit.run.halt import Halt
 from rlkit.run.replay_ratio import ReplayRatio
+from rlkit.run.rewarding import Rewarding
 from rlkit.run.settings.options import Options
 from rlkit.run.settings.plan import settled
 from rlkit.run.task import Task, actor, make_agent
@@ -60,8 +61,11 @@ class Session:
         self.source, self.replay = fed.source, fed.replay
         self.collector: Collector | None = None
         self.pretrain: Engine | None = None
+        self.bonus: Rewarding | None = None
         if self.replay is not None:
             self.collector = Collector(task, self.spec, options.envs)
+            if options.bonus:
+                self.bonus = Rewarding(options, self.spec)
         if fed.pretrain is not None:
             self.pretrain = self._engine(fed.pretrain, mode, options.pretrain)
         self.fresh = True  # until a checkpoint is loaded
@@ -130,6 +134,8 @@ class Session:
         if self.replay is not None and self.collector is not None and self.collector.begun:
             parts["replay"] = self.replay.state_dict()
             parts["envs"], meta["envs"] = self.collector.state()
+            if self.bonus is not None:
+                parts["bonus"] = self.bonus.bonus.state_dict()
         checkpoint.save(folder, parts, meta)
 
     def load(self, folder: Path) -> tuple[int, str]:
@@ -155,8 +161,12 @@ class Session:
                         raise ValueError(f"its {name} part has been dropped: use a newer one")
                 self.replay.load_state_dict(parts["replay"])
                 note = self.collector.load(parts["envs"], meta["envs"])
+                if self.bonus is not None:
+                    self.bonus.bonus.load_state_dict(parts["bonus"])
                 if note:
                     self.replay.cut()
+                    if self.bonus is not None:
+                        self.bonus.bonus.begun_anew()
             return int(meta["step"]), note
         except (
             *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),

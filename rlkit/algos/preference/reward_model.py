@@ -32,16 +32,7 @@ _CHUNK = 1 << 14  # rows predicted at once
 _PASSES = 1 << 16  # blocks of a stream that one fit may use
 
 
-class OwnInit(nets.Init):
-    """First weights from streams under `name`, apart from those of the agent's nets."""
-
-    def __init__(self, spec: Spec, name: str) -> None:
-        super().__init__(spec)
-        self.name = name
-
-    def lane_generators(self) -> list:
-        self._layer += 1
-        return [generator(seed, f"{self.name}/{self._layer}") for seed in self.spec.seeds]
+OwnInit = nets.Init  # with a name of its own, apart from the agent's nets
 
 
 class RewardNet(nn.Module):

@@ -36,6 +36,8 @@ from rlkit.core.files.reading import FOREIGN
 from rlkit.core.spec import Discrete
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
+from rlkit.exploration.bonus import Bonus
+from rlkit.exploration.wrapper import BonusReward, spec_of
 from rlkit.policy.sb3 import actor
 from rlkit.run.halt import Halt
 from rlkit.run.records import folder as run_folder
@@ -64,9 +66,10 @@ def events(folder: Path, options: Options, task: Task, start: int, halt: Halt) -
             for lane in running:
                 lane.restore(share / lane.file)
                 lane.lost = lost.get(str(lane.number))
+        counts = ", nor a bonus, which begins anew" if options.bonus else ""
         yield Note(
             f"{options.algo} goes on with new episodes and an empty replay: checkpoints of "
-            "stable-baselines3 hold none"
+            f"stable-baselines3 hold none{counts}"
         )
     try:
         yield from _loop(options, acting, running, start, halt)
@@ -142,7 +145,9 @@ class _Lane:
         self.number, self.seed, self.total = number, options.seeds[number], options.steps
         self.file = f"lane_{number}.zip"
         self.options, self.task = options, task
-        self.envs = make_vec_env(self._env, options.envs, seed=self.seed)
+        self.bonus: Bonus | None = None  # that all training environments share
+        self.made = 0  # of them
+        self.envs = make_vec_env(self._training_env, options.envs, seed=self.seed)
         given = arguments(options.algo, core_lanes.select(options.config, [number]))
         if deviation := given.pop("action_noise", 0.0):
             from stable_baselines3.common.noise import NormalActionNoise
@@ -166,6 +171,16 @@ class _Lane:
 
     def _env(self, **given: Any) -> gymnasium.Env[Any, Any]:
         return fitted(self.task.make_env(**given))
+
+    def _training_env(self, **given: Any) -> gymnasium.Env[Any, Any]:
+        env = self._env(**given)
+        if not self.options.bonus:
+            return env
+        if self.bonus is None:
+            spec = spec_of(env, self.seed)
+            self.bonus = Bonus(self.options.bonus, spec, self.options.envs)
+        number, self.made = self.made, self.made + 1
+        return BonusReward(env, self.bonus, self.options.bonus_scale, number)
 
     def advance(self, step: int) -> None:
         """Train until `step`; at the last step `learn` ends as it does by itself. A lost lane stays

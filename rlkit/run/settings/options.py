@@ -24,6 +24,7 @@ from rlkit.core.words.ranges import (
     checked,
     declared,
 )
+from rlkit.exploration.bonus import read as read_bonus
 from rlkit.run.settings.algorithms import algorithm, draws_itself
 from rlkit.run.settings.fits import check_where
 
@@ -78,6 +79,9 @@ class Options:
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
     weighting_alpha: Positive = 0.1  # α of return and advantage weights, best share of top
     from_run: str | None = None  # run folder whose agent is where this one starts
+    # what explores: see rlkit.exploration.bonus
+    bonus: str = ""  # for what is new, added to the rewards collected: count*episode, ...
+    bonus_scale: NonNegative = 0.1  # by how much
     # online and fine-tuning; None is the algorithm's own default, else 1, 1 and 5000 of warm-up
     envs: Count = 1  # environments a lane
     utd: NonNegative | None = None  # updates per environment step; 0: none, collect and evaluate
@@ -200,6 +204,10 @@ def resolve(options: Options) -> Options:
         for name in ("normalise_obs", "reward", "weighting", "weighting_alpha", "pretrain", "mix"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
+    if options.bonus:
+        if options.kind == "offline":
+            raise UsageError("bonus is for what collects: give an environment, and no dataset only")
+        read_bonus(options.bonus)
     if options.online and options.env is None:
         raise UsageError("online needs an environment; this training has a dataset only")
     if options.kind == "offline":
