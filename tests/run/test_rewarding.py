@@ -44,7 +44,7 @@ def test_rewards_that_are_stored_hold_the_bonus_and_a_column_tells_it_apart() ->
 def test_a_resumed_bonus_goes_on_bit_for_bit(
     bonus: str, tmp_path: Path, digests: Callable[[Path], dict[str, str]]
 ) -> None:
-    given: dict[str, Any] = {"bonus": bonus, "workers": 1, "eval_episodes": 1}
+    given: dict[str, Any] = {"bonus": bonus, "workers": 1, "eval_episodes": 1, "eval_every": 20}
     whole = train(options(**given, out=str(tmp_path / "whole"))).folder
     part = train(options(**given, steps=20, out=str(tmp_path / "part"))).folder
     resume(part, 40, quiet=True)
