@@ -43,6 +43,19 @@ def test_a_missing_peer_leaves_its_guards_out(
     assert "two: x" in said
 
 
+def test_updates_are_drawn(bench: ModuleType, tmp_path: Path) -> None:
+    updates = importlib.import_module("updates")
+
+    def row(ratio: float) -> dict:
+        return {"ratio": {"median": ratio, "min": 0.9 * ratio, "max": 1.2 * ratio}}
+
+    table = {"compile": row(1.0), "eager": row(1.5), "jax": row(1.1)}
+    results = {"iql, 1 threads": table, "sac, 1 threads": table | {"sbx": row(1.3)}}
+    results |= {"iql, 2 threads": table}
+    updates.draw({"results": results}, tmp_path / "updates.png")
+    assert (tmp_path / "updates.png").stat().st_size > 5_000
+
+
 def test_gpu_bench_runs_its_loops_on_a_processor(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "speed" / "gpu.py"), "--device", "cpu"]
     command += ["--seconds", "0.01", "--lanes", "1", "2", "--algorithms", "iql"]

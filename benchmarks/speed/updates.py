@@ -237,6 +237,41 @@ def main() -> None:
                 )
     if args.out:
         args.out.write_text(json.dumps(record, indent=1) + "\n")
+        draw(record, args.out.with_suffix(".png"))
+
+
+def draw(record: dict[str, Any], path: Path) -> None:
+    """Every peer's ratio with its range, one panel a number of threads."""
+    from matplotlib.figure import Figure
+
+    results = record["results"]
+    threads = sorted({title.split(", ")[1] for title in results})
+    figure = Figure(figsize=(5 * len(threads), 4.5), layout="constrained")
+    axes = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
+    names = list(dict.fromkeys(name for table in results.values() for name in table))
+    names = [name for name in names if name != "compile"]
+    for ax, count in zip(axes, threads, strict=True):
+        titles = [title for title in results if title.endswith(count)]
+        for k, name in enumerate(names):
+            found = [
+                (i, results[t][name]["ratio"]) for i, t in enumerate(titles) if name in results[t]
+            ]
+            x = [r["median"] for _, r in found]
+            error = [
+                [r["median"] - r["min"] for _, r in found],
+                [r["max"] - r["median"] for _, r in found],
+            ]
+            y = [i + (k - len(names) / 2) * 0.1 for i, _ in found]
+            ax.errorbar(x, y, xerr=error, fmt="o", markersize=4, capsize=2, label=name)
+        ax.axvline(1.0, color="grey", linewidth=1)
+        ax.set_yticks(range(len(titles)), [title.split(", ")[0] for title in titles])
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlabel("time of the peer / of rlkit compiled")
+        ax.set_title(count.replace("1 threads", "1 thread"))
+    axes[0].invert_yaxis()
+    axes[-1].legend(fontsize=8)
+    figure.savefig(path, dpi=150)
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
