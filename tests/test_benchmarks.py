@@ -43,6 +43,21 @@ def test_a_missing_peer_leaves_its_guards_out(
     assert "two: x" in said
 
 
+def test_the_curve_of_a_behaviour_training(bench: ModuleType, tmp_path: Path) -> None:
+    curves = importlib.import_module("behaviour_curves")
+    (tmp_path / "config.json").write_text(json.dumps({"options": {"env": "Hopper-v5"}}))
+    rows = ["lane,seed,step,episode,return,length,terminated"]
+    for step in range(1, 13):
+        rows += [f"0,0,{step},{k},{100 * step + k},9,0" for k in range(2)]
+        rows.append(f"1,1,{step},0,9999,9,0")  # another lane's
+    (tmp_path / "episodes.csv").write_text("\n".join(rows) + "\n")
+    env, row = curves.summary(tmp_path)
+    assert env == "Hopper-v5"
+    assert (row["steps"], row["at step"], row["best evaluation"]) == (12, 12, 1200.5)
+    assert row["mean of the last 10 evaluations"] == 750.5
+    assert row["lowest of them"] == 300.5
+
+
 def test_updates_are_drawn(bench: ModuleType, tmp_path: Path) -> None:
     updates = importlib.import_module("updates")
 
