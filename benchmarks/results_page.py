@@ -72,7 +72,7 @@ def evidence(folder: Path) -> str:
 
 def section(name: str, record: dict[str, Any], folder: Path) -> str:
     """One record: claim, withdrawal, command, tables, picture, versions. What made a record that is
-    withdrawn may be gone: its command is not told."""
+    withdrawn may be gone: its command is not told, and what it claimed is not drawn."""
     lines = [f"### {name}", ""]
     if text := record.get("claim"):
         lines += [f"{text[0].upper()}{text[1:]}.", ""]
@@ -89,7 +89,7 @@ def section(name: str, record: dict[str, Any], folder: Path) -> str:
     }
     lines += printed(list(tables(body)))
     lines += [f"- {pair}: {text}" for pair, text in (record.get("compared") or {}).items()]
-    if (folder / f"{name}.png").exists():
+    if (folder / f"{name}.png").exists() and not reason:
         lines += ["", f"![{name}](../benchmarks/results/{name}.png)"]
     versions = record.get("versions", {})
     known = [f"{k} {v}" for k, v in versions.items() if k in ("rlkit", "torch", "commit")]

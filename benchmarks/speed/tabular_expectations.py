@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from rlkit.envs.tabular.chains import deep_sea, jao, lock, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.envs.tabular.grids import frozen_lake
-from rlkit.eval.plots import COLOURS, DASHES
+from rlkit.eval.heat_table import heat_table
 from rlkit.theory import FiniteMDP
 from rlkit.theory.evaluation import policy_model
 from rlkit.theory.learning.episodic import learn
@@ -239,25 +240,27 @@ def offline(seeds: int) -> dict[str, Any]:
 
 
 def draw(cells: dict[str, Any]) -> Figure:
-    """Regret curves: a panel a family, theory's constants dashed."""
-    figure = Figure(figsize=(15, 4.2), layout="constrained")
-    axes = figure.subplots(1, len(FAMILIES))
-    for ax, family in zip(axes, FAMILIES, strict=True):
-        for k, learner in enumerate(LEARNERS):
+    """A row a learner, a column a family: regret as a share of the uniform policy's in as many
+    episodes, and the slope of its curve at the end on logarithmic axes (1: linear, 0: none)."""
+    rows = [(learner, kind) for learner in LEARNERS for kind in ("scaled", "theory")
+            if any(kind in cells[f"{learner} | {family}"] for family in FAMILIES)]  # fmt: skip
+    shares, text = np.full((len(rows), len(FAMILIES)), np.nan), []
+    for i, (learner, kind) in enumerate(rows):
+        text.append([""] * len(FAMILIES))
+        for j, family in enumerate(FAMILIES):
             cell = cells[f"{learner} | {family}"]
-            for name in ("theory", "scaled"):
-                if name in cell and (name == "scaled" or learner == "UCBVI-BF"):
-                    dash = (0, (1, 1)) if name == "theory" else DASHES[k // len(COLOURS)]
-                    ax.loglog(
-                        cell[name]["steps"], np.maximum(cell[name]["curve"], 1e-3),
-                        color=COLOURS[k % len(COLOURS)], linestyle=dash, linewidth=1.3,
-                        label=learner + (", theory" if name == "theory" else ""),
-                    )  # fmt: skip
-        ax.set_title(family, fontsize=10)
-        ax.set_xlabel("steps")
-    axes[0].set_ylabel("pseudo-regret, mean of the seeds")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+            if kind in cell:
+                one = cell[kind]
+                linear = cell["uniform_loss"] * one["episodes"]
+                shares[i, j] = one["regret"]["mean"] / linear
+                text[i][j] = f"{shares[i, j]:.2%}  ({one['slope']:.2f})"
+    figure = Figure(figsize=(9.6, 1.2 + 0.34 * len(rows)), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    names = [f"{learner}, constants of theory" if kind == "theory" else learner
+             for learner, kind in rows]  # fmt: skip
+    norm = LogNorm(max(np.nanmin(shares), 1e-4), 1.0)
+    heat_table(axes, shares, names, list(FAMILIES), text=text, norm=norm)
+    axes.set_title("Regret, share of the uniform policy's (and slope at the end)", loc="left")
     return figure
 
 
@@ -266,7 +269,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--out", type=Path, help="folder for the json and the picture")
+    parser.add_argument("--redraw", action="store_true", help="the picture of the record in --out")
     args = parser.parse_args()
+    if args.redraw:
+        told = json.loads((args.out / "tabular-expectations.json").read_text())["episodic"]
+        draw(told).savefig(args.out / "tabular-expectations.png")
+        return
     record: dict[str, Any] = {
         "command": "python " + " ".join(sys.argv), "seeds": args.seeds, "steps": args.steps,
         "versions": {n: version(n) for n in ("numpy", "scipy", "numba")},
@@ -287,7 +295,7 @@ def main() -> None:
     if args.out:
         text = json.dumps(record, indent=1) + "\n"
         (args.out / "tabular-expectations.json").write_text(text)
-        draw(cells).savefig(args.out / "tabular-expectations.png", dpi=110)
+        draw(cells).savefig(args.out / "tabular-expectations.png")
 
 
 if __name__ == "__main__":

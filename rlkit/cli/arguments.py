@@ -8,11 +8,13 @@ import inspect
 import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
 from rlkit.core.errors import UsageError
+from rlkit.core.files.replacing import make_folder
 from rlkit.core.lanes import read_seeds
 from rlkit.core.words.nearest import meant, nearest, suggestion
 from rlkit.core.words.ranges import read_finite, read_whole
@@ -125,6 +127,18 @@ def options(form: type, prefix: str = "--") -> list[str]:
             if bare is bool and not any("Flag" in str(mark) for mark in marks):  # a pair
                 found.append(f"{prefix}no-{spelled.removeprefix(prefix)}")
     return found
+
+
+def picture_file(text: str, command: str) -> Path:
+    """Where `--plot` writes, its folder made: what forbids it is said before the work.
+
+    Raises UsageError for a name that is no picture's.
+    """
+    file = Path(text)
+    if file.suffix not in (".png", ".svg"):
+        raise UsageError(f"{command}: --plot {text} must end in .png or .svg")
+    make_folder(file.parent)
+    return file
 
 
 def form_of(

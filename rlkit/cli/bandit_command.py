@@ -88,6 +88,7 @@ def bandit(argv: Sequence[str]) -> None:
     print(verdict(results, form.paired))
     _write(folder, name, config, results)
     print(f"curves {folder / 'regret.png'}")
+    print(f"arms   {folder / 'pulls.png'}")
 
 
 def listing() -> str:
@@ -212,7 +213,7 @@ def _temporary(path: Path) -> bool:
 
 
 def _write(folder: Path, name: str, config: dict[str, Any], results: dict[str, Simulation]) -> None:
-    """bandit.json (settings and intervals), regret.npz (every run), regret.png and .svg.
+    """bandit.json (settings and intervals), regret.npz (every run), regret and pulls as .png, .svg.
 
     Each appears whole; the first of them makes the folder this comparison's, so that a call after
     a kill may write the rest.
@@ -221,6 +222,7 @@ def _write(folder: Path, name: str, config: dict[str, Any], results: dict[str, S
 
     from rlkit.core.files.replacing import replacing
     from rlkit.eval.plots import save
+    from rlkit.eval.pulls_plot import pulls_plot
     from rlkit.eval.regret_plot import regret_plot
     from rlkit.run.records import versions
 
@@ -238,3 +240,5 @@ def _write(folder: Path, name: str, config: dict[str, Any], results: dict[str, S
         np.savez_compressed(file, **arrays, rounds=first.checkpoints)
     curves = {label: (one.checkpoints, one.regret) for label, one in results.items()}
     save(regret_plot(curves, title=f"Regret on {name}"), folder / "regret")
+    plays = {label: one.pulls for label, one in results.items()}
+    save(pulls_plot(plays, title=f"Arms played on {name}"), folder / "pulls")

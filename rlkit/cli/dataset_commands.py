@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from rlkit.cli.arguments import TRUST, parse
+from rlkit.cli.arguments import TRUST, parse, picture_file
 from rlkit.cli.dataset_files import (
     download,
     export,
@@ -34,6 +35,9 @@ class Build:
 @dataclass(frozen=True)
 class Show:
     dataset: Annotated[Positional[str], arg(metavar="DATASET", help="an id or a directory")]
+    plot: Annotated[
+        str | None, arg(metavar="FILE", help="draw returns, lengths, coverage to this .png or .svg")
+    ] = None
     trust: _Trust = False
 
 
@@ -151,8 +155,11 @@ def show(argv: Sequence[str]) -> None:
     from rlkit.data import datasets
     from rlkit.data.statistics import described
 
+    file = None if form.plot is None else picture_file(form.plot, "rlkit dataset show")
     with trusting(form.trust):
         shown = datasets.show(form.dataset)
+        if file is not None:
+            _draw(form.dataset, file)
     meta = shown.meta
     lines = [
         ("dataset", meta.dataset_id),
@@ -185,6 +192,24 @@ def show(argv: Sequence[str]) -> None:
             print(f"{name:{width}}  {value}")
     for note in meta.notes:
         print(f"{'note':{width}}  {note}")
+    if file is not None:
+        print(f"{'picture':{width}}  {file}")
+
+
+def _draw(dataset: str, file: Path) -> None:
+    """Returns, lengths, coverage and actions of a dataset, to a picture."""
+    from rlkit.data import datasets
+    from rlkit.eval.dataset_plot import dataset_plot
+    from rlkit.eval.plots import save
+
+    store, meta = datasets.read(dataset)
+    known = meta.reference
+    marked = {} if known is None else {"random": known.random, known.expert_name: known.expert}
+    figure = dataset_plot(
+        store.returns(), store.lengths, store.obs, store.action, references=marked,
+        title=meta.dataset_id,
+    )  # fmt: skip
+    save(figure, file.with_suffix(""), (file.suffix[1:],))
 
 
 def check(argv: Sequence[str]) -> None:

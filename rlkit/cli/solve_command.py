@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from rlkit.cli.arguments import parse
+from rlkit.cli.arguments import parse, picture_file
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.files.replacing import make_folder
 from rlkit.core.words.nearest import suggestion
@@ -44,6 +44,9 @@ class Solve:
     max_backups: Annotated[float, arg(help="budget of a method, in sweeps of the model")] = 1e6
     threads: Annotated[int, arg(help="of the sweeps; gs, ps and lp use one")] = 1
     out: Annotated[str | None, arg(metavar="FILE", help="write the solution to this .npz")] = None
+    plot: Annotated[
+        str | None, arg(metavar="FILE", help="draw value and policy to this .png or .svg")
+    ] = None
     quiet: Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")] = False
 
 
@@ -66,6 +69,7 @@ def solve(argv: Sequence[str]) -> None:
         raise UsageError(f"rlkit solve: --out {form.out} must be a new file that ends in .npz")
     if form.out is not None:
         make_folder(Path(form.out).parent)  # what forbids it is said before the work
+    picture = None if form.plot is None else picture_file(form.plot, "rlkit solve")
     from rlkit.envs.tabular.families import find_model
     from rlkit.run.records.progress import reporter
 
@@ -94,10 +98,14 @@ def solve(argv: Sequence[str]) -> None:
         print(_row(one, mdp), flush=True)
         if not one.converged:
             failed.append(method)
-    if form.out is not None and found:
+    if found:
         best = min(found, key=lambda one: one.gap)
-        best.save(form.out)
-        print(f"\nsolution of {best.method} written to {form.out}")
+        if form.out is not None:
+            best.save(form.out)
+            print(f"\nsolution of {best.method} written to {form.out}")
+        if picture is not None:
+            draw(form.model, best, picture)
+            print(f"\npicture of {best.method}'s solution: {picture}")
     if failed:
         raise RlkitError(f"{', '.join(failed)} did not reach bounds {form.eps:g} apart")
 
@@ -125,6 +133,32 @@ def _solve(mdp: FiniteMDP, method: str, form: Solve, progress: _Closing) -> Solu
             mdp, form.gamma, method, form.eps, max_backups=form.max_backups, progress=progress,
             **options,
         )  # fmt: skip
+
+
+def draw(source: str, found: Solution, file: Path) -> None:
+    """Draw the solution of the model `source` names: over its grid where it has one, else as a
+    graph where that can be read, else over the steps from a start."""
+    from rlkit.envs.tabular.places import places, steps_from_start
+    from rlkit.eval import tabular_plots
+    from rlkit.eval.plots import save
+
+    mdp, title = found.mdp, f"{source}, discount {found.gamma:g}"
+    grid = places(source, mdp)
+    if grid is not None:
+        figure = tabular_plots.grid_plot(
+            found.value, found.policy, grid.cell_of, grid.shape, moves=grid.moves,
+            letters=grid.letters, title=title,
+        )  # fmt: skip
+    elif mdp.num_states <= tabular_plots.MOST_NODES:
+        led = mdp.matrix()[mdp.rows(found.policy)].toarray()
+        figure = tabular_plots.graph_plot(
+            found.value, found.policy, steps_from_start(mdp), led, title=title
+        )
+    else:
+        figure = tabular_plots.distance_plot(
+            found.value, found.policy, steps_from_start(mdp), title=title
+        )
+    save(figure, file.with_suffix(""), (file.suffix[1:],))
 
 
 def _two_states(mdp: FiniteMDP) -> FiniteMDP:

@@ -213,9 +213,7 @@ def _head(axes: Axes, title: str, note: str) -> None:
     """Title above, and under it in small type what is drawn."""
     if title:
         axes.set_title(title, loc="left", fontsize=12, color=INK, pad=20)
-    axes.text(
-        0, 1.02, note, transform=axes.transAxes, fontsize=8.5, color=FAINT, va="bottom", ha="left"
-    )
+    axes.annotate(note, (0, 1), (0, 4), "axes fraction", "offset points", fontsize=8.5, color=FAINT)
 
 
 def _label_right(axes: Axes, labels: list[tuple[str, float, str]]) -> None:

@@ -58,7 +58,9 @@ details>.scroll{padding-left:16px}code{font-size:.93em}
 #configurations td{white-space:pre-wrap;overflow-wrap:anywhere}
 @media(max-width:980px){.pair{grid-template-columns:minmax(0,1fr)}}
 @media(max-width:560px){body{padding:18px 16px 60px}h1{font-size:23px}h2{margin-top:40px}
-th,td{padding-left:14px}tbody th:first-child{max-width:42vw;
+table{font-size:13px}th,td{padding-left:8px}td.i{padding:5px 0 5px 4px}
+td.i,td i{font-size:11px}
+tbody th:first-child{max-width:42vw;
 white-space:normal;overflow-wrap:break-word}
 details>.scroll{padding-left:0}}
 @media print{body{padding:0;max-width:none;font-size:10.5pt}nav{display:none}

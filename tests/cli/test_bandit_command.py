@@ -82,7 +82,7 @@ def test_results_have_a_place_of_their_own(
     said = capsys.readouterr().out
     assert f"the rest as in {folder.relative_to(tmp_path) / RECORD}" in said
     assert {p.name for p in folder.iterdir()} == {
-        RECORD, "regret.npz", "regret.png", "regret.svg",
+        RECORD, "regret.npz", "regret.png", "regret.svg", "pulls.png", "pulls.svg",
     }  # fmt: skip
 
 

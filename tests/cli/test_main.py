@@ -239,7 +239,7 @@ def test_the_command_and_the_function_do_the_same(
     assert first["hash"] == second["hash"]
 
 
-def test_lists(dataset: str, capsys: Output) -> None:
+def test_lists(dataset: str, capsys: Output, tmp_path: Path) -> None:
     assert main(["list"]) == 0
     said = capsys.readouterr().out
     for name in algorithms():
@@ -248,6 +248,11 @@ def test_lists(dataset: str, capsys: Output) -> None:
     assert "Implicit Q-Learning" in said
     assert main(["dataset", "show", dataset]) == 0
     assert "60 episodes" in capsys.readouterr().out
+    assert main(["dataset", "show", dataset, "--plot", str(tmp_path / "d.svg")]) == 0
+    assert f"picture       {tmp_path / 'd.svg'}" in capsys.readouterr().out
+    assert "Return of an episode" in (tmp_path / "d.svg").read_text()
+    assert main(["dataset", "show", dataset, "--plot", "d"]) == 2
+    assert "--plot d must end in .png or .svg" in capsys.readouterr().err
     assert main(["dataset", "check", dataset]) == 0
     assert "no problems" in capsys.readouterr().out
 

@@ -35,7 +35,7 @@ def find_model(source: str) -> FiniteMDP:
         if not Path(source).is_file():
             raise UsageError(f"no such file: {source}")
         return FiniteMDP.load(source)
-    name, options = _split(source)
+    name, options = split(source)
     if name in FAMILIES:
         module = importlib.import_module(f"rlkit.envs.tabular.{FAMILIES[name]}")
         made = _call(name, getattr(module, name), options)
@@ -43,7 +43,7 @@ def find_model(source: str) -> FiniteMDP:
     return _environment_model(name, options)
 
 
-def _split(source: str) -> tuple[str, dict[str, Any]]:
+def split(source: str) -> tuple[str, dict[str, Any]]:
     """Name and arguments of `name:key=value,...`; an id may hold a colon of its own."""
     name, colon, tail = source.rpartition(":")
     if not colon or "=" not in tail:
