@@ -80,14 +80,14 @@ def train(argv: Sequence[str]) -> None:
 
 
 def _preset(name: str, words: Sequence[str]) -> tuple[presets.Preset, list[str]]:
-    """What `--preset NAME` asks for, else what is recommended for the dataset, and the other
-    words."""
+    """What `--preset NAME` asks for, else what is recommended for the dataset or the environment,
+    and the other words."""
     rest, asked = _taken(list(words), "--preset")
-    dataset = _taken(rest, "--dataset")[1]
+    task = _taken(rest, "--dataset")[1], _taken(rest, "--env")[1]
     if asked is None:
-        known = presets.of(name, dataset)
+        known = presets.of(name, *task)
         return known.get(presets.RECOMMENDED, presets.Preset({}, {})), rest
-    return presets.find(asked, name, dataset), rest
+    return presets.find(asked, name, *task), rest
 
 
 def _taken(words: list[str], option: str) -> tuple[list[str], str | None]:
@@ -105,7 +105,7 @@ _SPELLED = {"from_run": "from"}  # a word no Python name can be
 _TRAIN = (
     "Train agents, one lane a seed. A comma list in a number of the config gives one a lane. "
     "--preset NAME begins from settings by name: of the algorithm (sac: redq, droq, rlpd) or for "
-    "the dataset (published; recommended, which is taken unless another is named); none: its own."
+    "the task (published; recommended, which is taken unless another is named); none: its own."
 )
 
 

@@ -55,7 +55,7 @@ def dataset_plot(
 
 def _episodes(axes: Axes, values: Array, name: str) -> None:
     _style(axes)
-    axes.hist(np.asarray(values, float), bins=_edges(values), color=COLOURS[0])
+    axes.hist(np.asarray(values, float), bins=_edges(values).tolist(), color=COLOURS[0])
     axes.set_xlabel(name)
     axes.set_ylabel("Episodes")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -41,9 +41,14 @@ def heat_table(
     axes.tick_params(colors=INK, labelsize=9, length=0)
     axes.spines[:].set_visible(False)
     if text is not None and len(columns) <= MOST_TEXT:
-        shades = matplotlib.colormaps[MAP](image.norm(np.nan_to_num(values)))
-        dark = (shades[..., :3] @ [0.299, 0.587, 0.114] < 0.55) & np.isfinite(values)
+        colours = inks(values, image.norm)
         for i, j in np.ndindex(*values.shape):
-            colour = "white" if dark[i, j] else INK
-            axes.text(j, i, text[i][j], ha="center", va="center", fontsize=8.5, color=colour)
+            axes.text(j, i, text[i][j], ha="center", va="center", fontsize=8.5, color=colours[i, j])
     return image
+
+
+def inks(values: Array, norm: Any) -> Array:
+    """Colours of text on `values` drawn in `MAP`: white where they are dark."""
+    shades = np.asarray(matplotlib.colormaps[MAP](norm(np.nan_to_num(values))))
+    dark = (shades[..., :3] @ np.array([0.299, 0.587, 0.114]) < 0.55) & np.isfinite(values)
+    return np.where(dark, "white", INK)

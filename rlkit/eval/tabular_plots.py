@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from rlkit.eval.heat_table import MAP
+from rlkit.eval.heat_table import MAP, inks
 from rlkit.eval.plots import COLOURS, FAINT, INK, _figure, _head
 from rlkit.eval.statistics import Array
 
@@ -58,7 +57,7 @@ def grid_plot(
     axes.spines[:].set_visible(False)
     special = {(i, j) for i, row in enumerate(letters) for j, c in enumerate(row) if c in "HGS"}
     if moves is not None and placed.size <= _MOST_ARROWS:
-        states = [s for s in placed if divmod(int(cell_of[s]), columns) not in special] or [0]
+        states = [int(s) for s in placed if divmod(int(cell_of[s]), columns) not in special] or [0]
         at = np.array([divmod(int(cell_of[s]), columns) for s in states])
         step = np.asarray(moves)[np.asarray(policy)[states]]
         axes.quiver(
@@ -102,12 +101,13 @@ def graph_plot(
                     "connectionstyle": "arc3,rad=0.18", "shrinkA": 11, "shrinkB": 11,
                 },
             )  # fmt: skip
+    x, y = place.T
     nodes = axes.scatter(
-        *place.T, c=value, s=430, cmap=MAP, norm=_spanning(value), edgecolors=INK, lw=0.8, zorder=3
+        x, y, c=value, s=430, cmap=MAP, norm=_spanning(value), edgecolors=INK, lw=0.8, zorder=3
     )
-    shades = matplotlib.colormaps[MAP](nodes.norm(value))
+    colours = inks(value, nodes.norm)
     for s, (x, y) in enumerate(place):
-        colour = "white" if shades[s, :3] @ [0.299, 0.587, 0.114] < 0.55 else INK
+        colour = colours[s]
         axes.text(
             x, y, f"{s}\na{policy[s]}", ha="center", va="center", fontsize=7, color=colour, zorder=4
         )

@@ -1,4 +1,4 @@
-"""Settings by name: a recipe's for its data, an algorithm's own; on the command line, in Python, in
+"""Settings by name: for a task, an algorithm's own; on the command line, in Python, in
 sweeps, and said when a training begins."""
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import pytest
 import rlkit
 from rlkit.cli import commands
 from rlkit.cli.main import main
-from rlkit.core.errors import UsageError
+from rlkit.core.errors import FileError, UsageError
 from rlkit.data.recipes import cards
-from rlkit.run.settings import presets
+from rlkit.run.settings import presets, task_presets
 from rlkit.run.settings.options import Options, resolve
 from rlkit.sweeps import plan
 
 NAME = "rlkit/hopper/medium-v0"
 MAZE = "rlkit/pointmaze/umaze-v1"
+PENDULUM = "InvertedPendulum-v5"
+ROOT = Path(rlkit.__file__).parents[1]
+ONE = "[[preset]]\nname = 'published'\nalgo = 'iql'\ntask = 't'\nconfig = {}\nsource = 's'\n"
 
 
 @pytest.fixture
@@ -107,10 +110,12 @@ def test_the_beginning_of_a_training_says_which() -> None:
         return presets.told(resolve(Options(**values)))
 
     assert told("recommended", dataset=NAME) == [
-        "preset  recommended: config.beta 0.3, normalise_obs True"
+        f"preset  recommended ({task_presets.every()[NAME, 'iql']['recommended'].source}): "
+        "config.beta 0.3, normalise_obs True"
     ]
     (apart,) = told("recommended", dataset=NAME, config={"beta": 2.0})
-    assert apart == f"preset  none; recommended for iql on {NAME}: config.beta 0.3 (here 2.0)"
+    assert apart.startswith(f"preset  none; recommended for iql on {NAME} (return 3044 after")
+    assert apart.endswith("learning-iql-hopper.json): config.beta 0.3 (here 2.0)")
     assert "normalise_obs True (here False)" in told(dataset=NAME)[0]
     (maze,) = told("published", dataset=MAZE)
     assert maze.startswith("preset  published (CORL's for maze2d, not measured here): ")
@@ -122,20 +127,18 @@ def test_the_beginning_of_a_training_says_which() -> None:
 
 
 EVERY = [
-    (dataset, algo, name)
-    for dataset, recipe in cards.all_recipes().items()
-    for algo, named in recipe.presets.items()
-    for name in named
+    (task, algo, name) for (task, algo), named in task_presets.every().items() for name in named
 ]
 
 
-@pytest.mark.parametrize(("dataset", "algo", "name"), EVERY)
-def test_every_preset_of_a_recipe_can_be_asked_for_everywhere(
-    dataset: str, algo: str, name: str, asked: list[Options]
+@pytest.mark.parametrize(("task", "algo", "name"), EVERY)
+def test_every_preset_of_a_task_can_be_asked_for_everywhere(
+    task: str, algo: str, name: str, asked: list[Options]
 ) -> None:
-    """Lists of the cards too: they are tuples of a Config."""
-    commands.train([algo, f"--dataset={dataset}", "--preset", name])
-    rlkit.train(algo, dataset=dataset, preset=name)
+    """Lists of the files too: they are tuples of a Config."""
+    kind = "dataset" if task in cards.all_recipes() else "env"
+    commands.train([algo, f"--{kind}={task}", "--preset", name])
+    rlkit.train(algo, preset=name, **{kind: task})
     shell, script = (resolve(options) for options in asked)
     assert shell == script
     assert any(line.startswith(f"preset  {name}") for line in presets.told(shell))
@@ -148,15 +151,53 @@ def test_a_preset_that_puts_a_flag_on_leaves_it_to_the_user(asked: list[Options]
         assert asked.pop().online == online
 
 
-def test_what_recipes_offer_can_be_set() -> None:
-    seen = set()
-    for name, recipe in cards.all_recipes().items():
-        for algo, offered in recipe.presets.items():
-            for preset, values in offered.items():
-                resolve(presets.options(preset, algo, dataset=name))
-                assert preset == "recommended" or values["source"]
-                seen.add((preset, algo))
-    assert {("recommended", "iql"), ("published", "cql"), ("published", "rebrac")} <= seen
+def test_what_is_recommended_for_an_environment_is_taken_and_said(asked: list[Options]) -> None:
+    commands.train(["sac", "--env", PENDULUM])
+    commands.train(["sac", "--env", PENDULUM, "--preset", "none"])
+    commands.train(["sac", "--env", "Hopper-v5"])
+    suited, plain, other = (resolve(options) for options in asked)
+    assert suited.config.hidden == (64, 64)
+    assert plain.config.hidden == other.config.hidden == (256, 256)
+    (line,) = presets.told(suited)
+    assert line.startswith("preset  recommended (return 1000, the most there is")
+    assert presets.told(plain)[0].startswith(f"preset  none; recommended for sac on {PENDULUM}")
+
+
+def test_beside_a_dataset_the_environment_is_where_to_evaluate(asked: list[Options]) -> None:
+    commands.train(["sac", "--dataset", "x", "--env", PENDULUM])
+    assert asked[0].config.hidden == (256, 256)
+
+
+def test_what_is_recommended_names_a_record_of_its_task_that_is_there() -> None:
+    for (task, _), named in task_presets.every().items():
+        for name, preset in named.items():
+            assert preset.source
+            if name == "recommended":
+                path = ROOT / preset.record
+                assert path.is_file(), preset.record
+                short = task.split("/")[-1].removesuffix("-v1")  # as the maze's record calls it
+                text = path.read_text()
+                assert f'"{task}"' in text or f'"{short}"' in text, (task, preset.record)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ONE.replace("published", "best"), r"preset: \[0\]\.name .*best"),
+        (ONE.replace("task", "tasks"), r"preset: \[0\] has no entry 'task'"),
+        ("[other]\n", r"unknown table 'other'; a file of presets has"),
+        (ONE + "more = 1\n", r"preset 1 \(iql on t\): unknown entry 'more'"),
+        (ONE + ONE, r"preset 2 \(iql on t\): a second one that is called published"),
+        (ONE.replace("published", "recommended"), "names the record that shows it"),
+        ("[[preset]", "is damaged|not"),
+    ],
+)
+def test_a_file_of_presets_says_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text)
+    with pytest.raises(FileError, match=said) as told:
+        task_presets.read(path, {})
+    assert str(path) in str(told.value)
 
 
 def test_the_command_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -20,10 +20,6 @@ from rlkit.core.files.reading import inside, read_json
 from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats.meta import RLKIT_SCORE, Reference
 
-# Tables of settings an entry may have: those measured on its rows, and those that others print for
-# the task it stands for.
-PRESETS = ("recommended", "published")
-
 
 class _Reference(TypedDict):
     random: float
@@ -33,20 +29,12 @@ class _Reference(TypedDict):
     score_name: NotRequired[str]
 
 
-class _Settings(TypedDict):
-    config: NotRequired[dict[str, Any]]
-    run: NotRequired[dict[str, Any]]
-    source: NotRequired[str]
-
-
 class _Entry(TypedDict):
     steps: NotRequired[int]
     episodes: NotRequired[int]
     seed: int
     policies: list[str]
     description: str
-    recommended: NotRequired[dict[str, _Settings]]
-    published: NotRequired[dict[str, _Settings]]
 
 
 class _Card(TypedDict):
@@ -71,9 +59,6 @@ class Recipe:
     policies: tuple[str, ...]
     description: str
     card: dict[str, Any]
-    # algorithm -> name (recommended, published) -> fields of its "config", options of the "run"
-    # and the "source" of the settings
-    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference:
@@ -136,7 +121,6 @@ def all_recipes() -> dict[str, Recipe]:
                     policies=tuple(entry["policies"]),
                     description=entry["description"],
                     card=card,
-                    presets=_presets(entry),
                 )
     return dict(sorted(found.items()))
 
@@ -155,15 +139,6 @@ def _card(file: Traversable) -> dict[str, Any]:
         if "weights" in card:
             inside(path.parent, card["weights"])
     return dict(card)
-
-
-def _presets(entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By algorithm and name, from a card's tables by name and algorithm."""
-    found: dict[str, dict[str, Any]] = {}
-    for name in PRESETS:
-        for algo, values in entry.get(name, {}).items():
-            found.setdefault(algo, {})[name] = values
-    return found
 
 
 def _folder() -> Traversable:

@@ -1,8 +1,8 @@
 """Settings by name, which a training begins from; whatever is given besides outranks them.
 
-An algorithm's file has those of its papers (`PRESETS`: redq, droq, ...). The recipe of a dataset
-has those that suit an algorithm there: "recommended" was measured on its rows, "published" is what
-others print for the task it stands for, with the source. "none" is the algorithm's own defaults.
+An algorithm's file has those of its papers (`PRESETS`: redq, droq, ...). `rlkit/presets/*.toml` has
+those that suit an algorithm on a task, a dataset or an environment to learn in: "recommended" was
+measured there, "published" is what others print for it. "none" is the algorithm's own defaults.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlkit.core.errors import UsageError
 from rlkit.core.words.nearest import suggestion
+from rlkit.run.settings import task_presets
 from rlkit.run.settings.algorithms import algorithm
 
 if TYPE_CHECKING:
@@ -42,33 +43,25 @@ class Preset(NamedTuple):
         return ", ".join([*fields, *(f"{name} {_shown(x)}" for name, x in self.run.items())])
 
 
-def of(algo: str, dataset: str | None = None) -> dict[str, Preset]:
-    """The presets of an algorithm on a dataset by name. Raises UsageError for an unknown one."""
+def of(algo: str, dataset: str | None = None, env: str | None = None) -> dict[str, Preset]:
+    """The presets of an algorithm by name: its own, and those for the dataset, or without one for
+    the environment. Raises UsageError for an unknown algorithm."""
     own: Mapping[str, Any] = getattr(algorithm(algo), "PRESETS", {})
     found = {name: Preset(*values) for name, values in own.items()}
-    if dataset is not None:
-        from rlkit.data.recipes import cards
-
-        recipe = cards.all_recipes().get(dataset)
-        for name, values in ({} if recipe is None else recipe.presets.get(algo, {})).items():
-            config, run = _tuples(values.get("config", {})), _tuples(values.get("run", {}))
-            found[name] = Preset(config, run, values.get("source", ""))
+    task = dataset if dataset is not None else env
+    for name, one in task_presets.every().get((str(task), algo), {}).items():
+        found[name] = Preset(one.config, one.run, one.source)
     return found
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of JSON, whose lists are the tuples of options."""
-    return {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
-
-
-def find(name: str, algo: str, dataset: str | None = None) -> Preset:
+def find(name: str, algo: str, dataset: str | None = None, env: str | None = None) -> Preset:
     """The preset of that name. Raises UsageError naming those that there are."""
-    known = of(algo, dataset)
+    known = of(algo, dataset, env)
     if name == _NONE:
         return Preset({}, {})
     if name not in known:
         offered = f"it has {', '.join([*known, _NONE])}" if known else "it has none"
-        where = f"{algo} on {dataset}" if dataset is not None else algo
+        where = " on ".join(word for word in (algo, dataset or env) if word)
         raise UsageError(f"{where} has no preset {name!r}{suggestion(name, known)}; {offered}")
     return known[name]
 
@@ -82,7 +75,7 @@ def applied(given: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(given)
     if (name := values.pop("preset", None)) is None:
         return values
-    preset = find(str(name), str(values.get("algo")), values.get("dataset"))
+    preset = find(str(name), str(values.get("algo")), values.get("dataset"), values.get("env"))
     config = values.get("config")
     if not isinstance(config, dict | None):
         raise UsageError(f"beside preset {name!r}, give config as a dict of the fields to change")
@@ -100,14 +93,14 @@ def options(preset: str, algo: str, **given: Any) -> Options:
 def told(options: Options) -> list[str]:
     """Lines for the beginning of a training (whose options are resolved): the preset it equals, or
     how it differs from what is recommended for its data."""
-    known = of(options.algo, options.dataset)
+    known = of(options.algo, options.dataset, options.env)
     apart = {name: _apart(options, preset) for name, preset in known.items()}
     equal = [name for name in known if not apart[name]]
     whole = [a for a in equal if not any(known[a].within(known[b]) for b in equal if b != a)]
     lines = [f"preset  {name}{_source(known[name])}: {known[name]}" for name in whole]
     if not whole and apart.get(RECOMMENDED):
         lines.append(
-            f"preset  none; {RECOMMENDED} for {options.algo} on {options.dataset}"
+            f"preset  none; {RECOMMENDED} for {options.algo} on {options.dataset or options.env}"
             f"{_source(known[RECOMMENDED])}: {', '.join(apart[RECOMMENDED])}"
         )
     return lines
