@@ -41,6 +41,7 @@ HEAD = """# Results
 Every number here is copied from a record in `benchmarks/results` by
 `python benchmarks/results_page.py`; each record has its settings and the versions of all packages.
 Intervals are 95 % over seeds. A record that is withdrawn stays, with the reason.
+What recent papers claim, and what came of it here, is [a table of its own](systems.md).
 """
 
 
