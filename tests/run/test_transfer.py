@@ -150,6 +150,11 @@ def test_agents_of_another_form_are_refused_by_name_of_those_that_would_do(
     assert not (tmp_path / "new").exists()
 
 
+def test_agents_of_stable_baselines3_begin_afresh(start: Path, online: Build) -> None:
+    with pytest.raises(UsageError, match="sb3:sac begins afresh: --from is for agents of rlkit"):
+        train(online(algo="sb3:sac", config={}, from_run=str(start)))
+
+
 def test_what_an_agent_can_begin_from_is_what_has_its_form() -> None:
     act = Box(2)
     assert {"cal_ql", "cql", "iql", "sac", "wsrl"} <= set(starts("wsrl", act))

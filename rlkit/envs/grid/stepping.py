@@ -49,19 +49,26 @@ def step(
     terminated: np.ndarray,  # [n]
     truncated: np.ndarray,  # [n]
 ) -> None:
-    """One action in each of some grids; what is not stepped keeps its rewards and flags."""
+    """One action in each of some grids; what is not stepped keeps its rewards and flags.
+
+    Levels have walls around their agent. Where there is none, as in a state from elsewhere, the
+    edge of the grid is one.
+    """
+    height, width = cells.shape[1], cells.shape[2]
     for k in rows:
         action, direction = actions[k], agent[k, 2]
         x, y = agent[k, 0] + DX[direction], agent[k, 1] + DY[direction]
+        inside = 0 <= x < width and 0 <= y < height
         reward[k], terminated[k] = 0.0, False
         steps[k] += 1
         hit = False
         if rule == AVOID:
             if action > FORWARD:
                 action = TURN_LEFT
-            hit = action == FORWARD and kind_of(cells[k, y, x]) not in (EMPTY, GOAL)
+            ahead = cells[k, y, x] if inside else thing(WALL, GREY)
+            hit = action == FORWARD and kind_of(ahead) not in (EMPTY, GOAL)
             move_obstacles(cells[k], agent[k], rng[k], notes[k], balls)
-        front = cells[k, y, x]
+        front = cells[k, y, x] if inside else thing(WALL, GREY)
         kind = kind_of(front)
         earned = False
         if action == TURN_LEFT:
@@ -83,7 +90,7 @@ def step(
             if kind == EMPTY and carrying[k] != EMPTY:
                 cells[k, y, x] = carrying[k]
                 carrying[k] = EMPTY
-        elif action == TOGGLE:
+        elif action == TOGGLE and inside:
             cells[k, y, x] = _toggled(front, carrying[k])
             if rule == UNLOCK:
                 earned = state_of(cells[k, notes[k, 3], notes[k, 2]]) == OPEN

@@ -227,6 +227,8 @@ def resolve(options: Options) -> Options:
     module = algorithm(options.algo)
     if options.from_run is None:  # what goes on has learnt already
         check_where(options.algo, getattr(module, "FITS", ()), options.where)
+    if options.from_run is not None and options.algo.startswith("sb3:"):
+        raise UsageError(f"{options.algo} begins afresh: --from is for agents of rlkit's own")
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)

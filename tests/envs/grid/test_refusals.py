@@ -64,11 +64,9 @@ def test_a_step_before_the_first_level() -> None:
 DAMAGE: list[tuple[str, str, Any, Any, str]] = [
     (DOOR, "agent", (0, 0), 40, "agent is outside"),
     (DOOR, "agent", (0, 1), -1, "agent is outside"),
-    (DOOR, "agent", (1, 0), 4, "agent is outside"),
+    (DOOR, "agent", (1, 0), 5, "agent is outside"),
     (DOOR, "agent", (0, 2), 4, "direction"),
     (DOOR, "agent", (0, 2), -1, "direction"),
-    (DOOR, "cells", (0, 0, 2), 1, "surrounded"),
-    (DOOR, "cells", (1, 2, 4), 4, "surrounded"),
     (DOOR, "cells", (0, 2, 2), 15, "no number"),
     (DOOR, "cells", (0, 2, 2), 0, "no number"),
     (DOOR, "cells", (0, 2, 2), 2 | 7 << 4, "no number"),
@@ -111,6 +109,21 @@ def test_every_state_on_the_way_can_be_loaded(name: str) -> None:
         np.testing.assert_array_equal(again.image, grids.image)
         over = np.flatnonzero(terminated | truncated)
         grids.reset([None] * len(over), over)
+
+
+@pytest.mark.parametrize("name", [DOOR, BALLS])
+def test_the_edge_of_a_grid_without_walls_is_one(name: str) -> None:
+    """A state that no level has: every action stays inside, and nothing else is written to."""
+    grids = started(name, 3)
+    state = grids.state()
+    state["cells"][:] = 1
+    state["agent"][:] = [[0, 0, 3], [4, 4, 0], [0, 4, 2]]
+    state["notes"][:, 4:] = 2
+    grids.load(state)
+    rng = np.random.default_rng(0)
+    for _ in range(80):
+        grids.step(rng.integers(0, grids.family.actions, 3))
+        assert ((grids.agent[:, :2] >= 0) & (grids.agent[:, :2] < 5)).all()
 
 
 @pytest.mark.parametrize(
