@@ -66,7 +66,8 @@ def test_a_full_disk_is_told_in_our_words_alone(
     assert told == []
     assert "Traceback" not in capfd.readouterr().err
     monkeypatch.setattr(RecordWriter, "write", write)
-    board.close()
+    with pytest.raises(RunError, match="tensorboard cannot be written: the disk is full"):
+        board.close()
     thread = threading.Thread(target=lambda: 1 / 0)  # others' threads are told of as before
     thread.start()
     thread.join()
