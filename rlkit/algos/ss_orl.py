@@ -19,8 +19,6 @@ observation. The length of the fit is not published; that of the preset is ours.
 
 from __future__ import annotations
 
-import ast
-import importlib
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -29,10 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlkit.algos.behind.agents import Behind, agent_module, own_config
 from rlkit.algos.imitation.inverse_dynamics import Labeller, Labels, apart, hide
 from rlkit.core.errors import UsageError
-from rlkit.core.lanes import float_fields
-from rlkit.core.learner import Learner, bare_update
 from rlkit.core.spec import Spec
 from rlkit.core.words.ranges import (
     Count,
@@ -76,27 +73,15 @@ class Config:
     @property
     def module(self) -> ModuleType:
         """The file of `agent`."""
-        try:
-            found = importlib.import_module(f"rlkit.algos.{self.agent}")
-            fits = found.FITS
-        except (ImportError, AttributeError):
-            raise UsageError(f"agent {self.agent!r} is no algorithm; see rlkit list") from None
-        if not {"offline", "continuous"} <= set(fits) or self.agent == "ss_orl":
+        found = agent_module(self.agent)
+        if not {"offline", "continuous"} <= set(found.FITS) or self.agent == "ss_orl":
             raise UsageError(f"agent {self.agent!r} learns no continuous actions from a dataset")
         return found
 
     @property
     def own(self) -> Any:
         """The Config of `agent`."""
-        kind = self.module.Config
-        values = dict(_pair(word) for word in self.given.split())
-        for name, value in values.items():
-            if isinstance(value, tuple) and name in float_fields(kind):
-                raise UsageError(f"given {name}: its lanes cannot differ; give one value")
-        try:
-            return kind(**values)
-        except TypeError as error:
-            raise UsageError(f"given {self.given!r}: {error}") from error
+        return own_config(self.module, self.given)
 
     @property
     def gamma(self) -> float | None:
@@ -119,26 +104,9 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-class Agent(Learner):
-    """The agent named by the config: its nets are this one's, and so is all that it does."""
-
-    def __init__(self, spec: Spec, c: Config) -> None:
-        config = c.own
-        agent = c.module.Agent(spec, config)
-        vars(self).update(vars(agent))
-        self.noise, self.periods = dict(agent.noise), dict(getattr(agent, "periods", {}))
-        self.act_noise, self.act = getattr(agent, "act_noise", None), agent.act
-        self.columns = tuple(dict.fromkeys((*getattr(agent, "columns", ()), *_COLUMNS)))
-        self._own, self._update = config, bare_update(agent)
-
-    @property
-    def inner(self) -> Any:
-        """The agent itself, whose nets these are."""
-        return self._update.__self__  # type: ignore[attr-defined]
-
-    def update(self, b: Any, c: Config, **due: bool) -> dict[str, Tensor]:
-        """One update of the agent on its own kind of batch, `[S, B, ...]`; its metrics `[S]`."""
-        return self._update(b, self._own, **due)
+def Agent(spec: Spec, c: Config) -> Behind:
+    """The agent named by the config, with the columns that tell which actions are known."""
+    return Behind(spec, c, _COLUMNS)
 
 
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:
@@ -156,7 +124,7 @@ def select(store: EpisodeStore, c: Config) -> EpisodeStore:
 class Source:
     """The agent's own minibatches of the completed rows, which every lane completes itself."""
 
-    def __init__(self, stock: Stock, agent: Agent, c: Config) -> None:
+    def __init__(self, stock: Stock, agent: Behind, c: Config) -> None:
         assert stock.data is not None
         self.rows = apart(stock.data, stock.spec)
         self.labeller = Labeller(self.rows, stock.streams, c)
@@ -209,17 +177,6 @@ class Source:
             self.inner.load_state_dict(parts["own"])
 
 
-def source(stock: Stock, agent: Agent, c: Config) -> Source:
+def source(stock: Stock, agent: Behind, c: Config) -> Source:
     """Complete the dataset's actions, then feed the agent."""
     return Source(stock, agent, c)
-
-
-def _pair(word: str) -> tuple[str, Any]:
-    """Name and value of "name=value"."""
-    name, equals, text = word.partition("=")
-    if not equals:
-        raise UsageError(f"given {word!r}: write name=value, with no blank in the value")
-    try:
-        return name, ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
-    except (ValueError, SyntaxError):
-        return name, text

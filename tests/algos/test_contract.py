@@ -18,6 +18,7 @@ from rlkit.algos import (
     decision_transformer,
     dqn,
     gail,
+    heron,
     history_cql,
     iql,
     lipschitz_model,
@@ -144,6 +145,13 @@ TOLD = dict.fromkeys(
         *("dropout_idm", "lr_idm", "steps_idm", "batch_idm", "holdout"),
     ),
     "of what completes the data; see test_ss_orl",
+)
+RANKED = dict.fromkeys(
+    (
+        *("factors", "margin", "agent", "given", "pairs", "length", "refit_every", "members"),
+        *("bounded", "hidden_reward", "lr_reward", "batch_reward", "passes", "stop", "scaling"),
+    ),
+    "of the reward behind the minibatches; see test_heron",
 )
 NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
@@ -342,6 +350,7 @@ CASES = {
     ),
     "ss_orl": Case(ss_orl, config={"given": "hidden=8,8"}, exempt=TOLD),
     "ss_orl-iql": Case(ss_orl, config={"agent": "iql", "given": "hidden=8,8"}, exempt=TOLD),
+    "heron": Case(heron, config={"agent": "iql", "given": "hidden=8,8"}, exempt=RANKED),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}, **HEADS}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,

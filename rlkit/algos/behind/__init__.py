@@ -1,0 +1,1 @@
+"""What algorithms share that prepare data or rewards for any other agent behind them."""
