@@ -18,6 +18,7 @@ from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import DivergedError, UsageError
 from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.core.files.trust import trusting
+from rlkit.envs.pools import Split
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import SB3, WHERE, algorithms, shipped, title
@@ -165,6 +166,8 @@ class Evaluate:
     lane: Annotated[int | None, arg(metavar="INT", help="one lane; None: all")] = None
     env: Annotated[str | None, arg(metavar="ID", help="another environment of like spaces")] = None
     seed: Annotated[int, arg(help="of the start states; 0 repeats those of the training")] = 1
+    levels: Annotated[Split, arg(help="which levels of a run that has a pool")] = "test"
+    gap: Annotated[FlagCreatePairsOff[bool], arg(help="and less training levels")] = False
     out: Annotated[str | None, arg(metavar="FILE", help="write every episode to this .csv")] = None
     critic: Annotated[str | None, arg(metavar="DIR", help="run whose critic ranks actions")] = None
     samples: Annotated[int, arg(help="with --critic: actions drawn, of which one is taken")] = 10
@@ -189,12 +192,14 @@ def evaluate(argv: Sequence[str]) -> None:
             f"rlkit eval: {path} holds one lane at one step: --lane and --checkpoint are for the "
             "folder of a run"
         )
+    lanes = None if form.lane is None else [form.lane]
     with trusting(form.trust):
+        if form.gap or form.levels != "test":
+            _check_pool(form)
         guide = _guide(form)
         if path.is_dir():
-            lanes = None if form.lane is None else [form.lane]
             episodes, dataset = evaluate_run(
-                path, form.episodes, form.checkpoint, lanes, form.env, form.seed, guide
+                path, form.episodes, form.checkpoint, lanes, form.env, form.seed, guide, form.levels
             )
         else:
             episodes = evaluate_file(path, form.episodes, form.env, form.seed, guide)
@@ -204,6 +209,27 @@ def evaluate(argv: Sequence[str]) -> None:
         with replacing(out) as temporary:
             records.append_episodes(temporary, episodes)
     print(summarise(_rows(episodes), f"{path}:", dataset))
+    if form.gap:
+        from rlkit.eval.gap import gap
+
+        with trusting(form.trust):
+            trained, _ = evaluate_run(
+                path, form.episodes, form.checkpoint, lanes, form.env, form.seed, guide, "train"
+            )
+        print(f"gap    {gap(trained, episodes)}")
+
+
+def _check_pool(form: Evaluate) -> None:
+    from rlkit.run.records import folder as run_folder
+
+    path = Path(form.policy)
+    options = run_folder.read_config(path)["options"] if path.is_dir() else {}
+    if not options.get("levels"):
+        raise UsageError(
+            f"rlkit eval: {path} was not trained on a pool of levels (--levels N of rlkit train)"
+        )
+    if form.gap and form.levels == "train":
+        raise UsageError("rlkit eval: --gap compares training levels with others: test, validation")
 
 
 def _guide(form: Evaluate) -> Guide | None:

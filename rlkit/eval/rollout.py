@@ -45,6 +45,7 @@ class Evaluator:
         batch: int = 10,
         max_steps: int | None = None,
         encode: Callable[[Any], Array] | None = None,
+        level: Callable[[int], int] | None = None,
     ) -> None:
         """
         Args:
@@ -53,6 +54,7 @@ class Evaluator:
             batch: episodes a lane runs side by side; changes speed, not results.
             max_steps: cuts an episode that the environment itself does not end.
             encode: turns one observation into an array; needed for dictionaries and tuples.
+            level: the reset seed that an episode's seed chooses; None: that one itself.
         """
         if not len(seeds) or min(seeds) < 0:
             raise ValueError(f"seeds must be one or more non-negative integers, got {seeds}")
@@ -65,6 +67,7 @@ class Evaluator:
         self._env_fn = env_fn
         self._max_steps = max_steps
         self._encode = encode or _as_array
+        self._level = level
         self._worlds: Worlds | None = None
 
     def __enter__(self) -> "Evaluator":
@@ -161,7 +164,9 @@ class Evaluator:
         return self._worlds
 
     def _reset(self, many: Worlds, row: int, lane: int, episode: int) -> Array:
-        return self._encoded(many.reset(int(row), episode_seed(self.seeds[lane], episode)), many)
+        seed = episode_seed(self.seeds[lane], episode)
+        seed = seed if self._level is None else self._level(seed)
+        return self._encoded(many.reset(int(row), seed), many)
 
     def _encoded(self, raw: Any, many: Worlds) -> Array:
         array = self._encode(raw)
@@ -181,12 +186,15 @@ def rollout(
     batch: int = 10,
     max_steps: int | None = None,
     encode: Callable[[Any], Array] | None = None,
+    level: Callable[[int], int] | None = None,
 ) -> list[Episode]:
     """All episodes of one evaluation; see `Evaluator`, which keeps its environments for the next.
 
     `episodes` is the number a lane.
     """
-    with Evaluator(env_fn, seeds, batch=batch, max_steps=max_steps, encode=encode) as evaluate:
+    with Evaluator(
+        env_fn, seeds, batch=batch, max_steps=max_steps, encode=encode, level=level
+    ) as evaluate:
         return evaluate(act, episodes, step)
 
 

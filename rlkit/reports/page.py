@@ -38,6 +38,7 @@ class Parts(NamedTuple):
     tables: list[Sheet]
     improvement: Sheet
     differences: Sheet
+    gaps: Sheet
     total_pictures: list[Picture]
     task_pictures: list[Picture]
     configurations: dict[System, Configuration]
@@ -63,6 +64,8 @@ def page(parts: Parts) -> str:
             f"{len(parts.differences.rows)} differences", body, len(parts.differences.rows)
         )
         sections.append(("differences", parts.differences.title, body))
+    if parts.gaps.rows:
+        sections.append(("gaps", parts.gaps.title, table(parts.gaps)))
     sections.append(("configurations", "Configurations", _configurations(parts)))
     sections.append(("versions", "Versions and hardware", _versions(parts)))
     sections.append(("runs", "Runs", _runs(parts)))

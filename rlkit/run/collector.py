@@ -13,6 +13,7 @@ from torch import Tensor
 from rlkit.core.boxes import as_declared, into_box
 from rlkit.core.errors import RunError
 from rlkit.core.spec import Spec
+from rlkit.envs.pools import level
 from rlkit.envs.snapshot import SnapshotUnsupported
 from rlkit.envs.worlds import worlds
 from rlkit.eval.rollout import episode_seed
@@ -37,12 +38,13 @@ class Collector:
     """Environments of all lanes; each has its own, and its episodes have seeds of their own.
 
     Episode n of environment e is reset with a seed made of (lane's seed, e, n) alone, so a lane
-    meets the same starts in any company. `obs` `[S, E, *obs]` is what the policy must act on.
-    Observations and actions have the types that the environment's spaces declare.
+    meets the same starts in any company; with `levels` it chooses one of so many levels. `obs`
+    `[S, E, *obs]` is what the policy must act on. Observations and actions have the types that the
+    environment's spaces declare.
     """
 
-    def __init__(self, task: Task, spec: Spec, envs: int) -> None:
-        self.task, self.spec = task, spec
+    def __init__(self, task: Task, spec: Spec, envs: int, levels: int = 0) -> None:
+        self.task, self.spec, self.levels = task, spec, levels
         lead = (spec.lanes, envs)
         self.worlds = worlds(task.make_env, spec.lanes * envs)  # by lane, then by environment
         self._rows = np.arange(spec.lanes * envs).reshape(lead)
@@ -166,6 +168,8 @@ class Collector:
         seed = episode_seed(
             self.spec.seeds[lane], int(self.episode[lane, env]), _FIRST_STREAM + env
         )
+        if self.levels:
+            seed = level("train", seed, self.levels)
         return self._encoded(self.worlds.reset(int(self._rows[lane, env]), seed))
 
     def _encoded(self, observation: Any) -> np.ndarray:

@@ -180,7 +180,7 @@ def _milestones(
         yield from _noticed(session, values)
         yield Metrics(step, updates, values, engine.mode)
     if evaluate and session.evaluator is not None:
-        yield Evaluated(step, session.evaluate(step))
+        yield Evaluated(step, session.evaluate(step), session.evaluate_trained(step))
     if save:
         yield _save(session, step)
 

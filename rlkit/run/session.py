@@ -15,6 +15,7 @@ from rlkit.core.errors import CheckpointError
 from rlkit.core.files import checkpoint
 from rlkit.core.streams import Streams
 from rlkit.data.store import EpisodeStore
+from rlkit.envs.pools import Split, level
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.run.collector import Collector
@@ -63,7 +64,7 @@ class Session:
         self.pretrain: Engine | None = None
         self.bonus: Rewarding | None = None
         if self.replay is not None:
-            self.collector = Collector(task, self.spec, options.envs)
+            self.collector = Collector(task, self.spec, options.envs, options.levels)
             if options.bonus:
                 self.bonus = Rewarding(options, self.spec)
         if fed.pretrain is not None:
@@ -78,14 +79,22 @@ class Session:
         self.ratio = ReplayRatio(options, self.agent, self.spec.lanes)
         self.act = actor(self.agent, self.spec, task)
         self.evaluator: Evaluator | None = None
+        self.on_trained: Evaluator | None = None  # on the levels of the training
         if task.has_env and options.eval_episodes:
-            self.evaluator = Evaluator(
-                task.make_env,
-                self.spec.seeds,
-                batch=min(10, options.eval_episodes),
-                max_steps=_longest(task),
-                encode=task.encode,
-            )
+            self.evaluator = self._evaluator("validation")
+            if options.levels:
+                self.on_trained = self._evaluator("train")
+
+    def _evaluator(self, split: Split) -> Evaluator:
+        levels = self.options.levels
+        return Evaluator(
+            self.task.make_env,
+            self.spec.seeds,
+            batch=min(10, self.options.eval_episodes),
+            max_steps=_longest(self.task),
+            encode=self.task.encode,
+            level=(lambda seed: level(split, seed, levels)) if levels else None,
+        )
 
     def _engine(self, source: Source, mode: str, ahead: int) -> Engine:
         return Engine(self.agent, self.config, self.spec, source, mode, ahead)
@@ -96,14 +105,23 @@ class Session:
 
     def close(self) -> None:
         """Close all environments."""
-        if self.evaluator is not None:
-            self.evaluator.close()
+        for evaluator in (self.evaluator, self.on_trained):
+            if evaluator is not None:
+                evaluator.close()
         if self.collector is not None:
             self.collector.close()
 
     def evaluate(self, step: int) -> list[Episode]:
-        """Every episode of an evaluation, lanes numbered as in the options."""
-        if self.evaluator is None:
+        """Every episode of an evaluation, lanes numbered as in the options; with a pool of levels
+        on validation levels."""
+        return self._evaluated(self.evaluator, step)
+
+    def evaluate_trained(self, step: int) -> list[Episode]:
+        """As `evaluate` on the levels of the training; nothing where there is no pool."""
+        return self._evaluated(self.on_trained, step)
+
+    def _evaluated(self, evaluator: Evaluator | None, step: int) -> list[Episode]:
+        if evaluator is None:
             return []
         lost = [self.lanes.index(lane) for lane in self.diverged]
         rest = self.task.to_env(np.zeros(() if self.spec.discrete else self.spec.act_size))
@@ -113,7 +131,7 @@ class Session:
             actions[lost] = rest
             return actions
 
-        episodes = self.evaluator(act if lost else self.act, self.options.eval_episodes, step)
+        episodes = evaluator(act if lost else self.act, self.options.eval_episodes, step)
         for i, e in enumerate(episodes):
             if e.lane in lost:  # it has no policy any more
                 episodes[i] = e._replace(return_=float("nan"), length=0, terminated=False)

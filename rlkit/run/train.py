@@ -192,7 +192,7 @@ def _starting_point(folder: Path) -> int:
     for step in run_folder.steps(folder):
         if step > start:  # a policy alone, kept because it was the best
             shutil.rmtree(run_folder.step_folder(folder, step))
-    for name in (run_folder.EPISODES, run_folder.PROGRESS):
+    for name in (run_folder.EPISODES, run_folder.TRAINED_LEVELS, run_folder.PROGRESS):
         with run_folder.writing(folder / name):
             records.truncate_after(folder / name, start)
     return start

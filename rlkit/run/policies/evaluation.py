@@ -14,6 +14,7 @@ from rlkit.data.spaces import describe, difference, flat_shape
 from rlkit.data.transforms import Transforms
 from rlkit.envs.checking import check_environment
 from rlkit.envs.make import make, make_described, unflattened
+from rlkit.envs.pools import Split, level
 from rlkit.envs.specs import vouch_name
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
@@ -35,19 +36,22 @@ def evaluate_run(
     env: str | None = None,
     seed: int = 1,
     guide: Guide | None = None,
+    levels: Split = "test",
 ) -> tuple[list[Episode], dict[str, Any] | None]:
     """Episodes of the lanes (all by default) of a run, and what its task says of its dataset.
     With a `guide` actions are drawn and chosen by a critic.
 
     Start states depend on the lane's seed and on `seed`; with 0 they are those the training
-    itself was evaluated on, among which the best checkpoint was chosen. Raises UsageError for an
-    environment whose spaces do not fit.
+    itself was evaluated on, among which the best checkpoint was chosen. Where the training had a
+    pool of levels, `levels` says which are played; elsewhere it says nothing. Raises UsageError for
+    an environment whose spaces do not fit.
     """
     from rlkit.run.policies.export import from_run
     from rlkit.run.records import folder as run_folder
     from rlkit.run.task import actor
 
     restored = run_folder.restore(folder, checkpoint, lanes)
+    pool = restored.options.levels
     task = restored.task
     numbers = list(range(len(restored.seeds))) if lanes is None else list(lanes)
     if env is None and not task.has_env:
@@ -71,6 +75,7 @@ def evaluate_run(
         seeds,
         max_steps=longest(env_fn),
         encode=task.encode,
+        level=(lambda number: level(levels, number, pool)) if pool else None,
     )
     return [
         e._replace(lane=numbers[e.lane], seed=restored.seeds[e.lane], step=restored.steps[e.lane])

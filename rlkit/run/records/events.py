@@ -27,10 +27,12 @@ class Metrics(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """Every episode of an evaluation."""
+    """Every episode of an evaluation; with a pool of levels on validation levels, and apart those
+    on the levels of the training."""
 
     step: int
     episodes: Sequence[Episode]
+    trained: Sequence[Episode] = ()
 
 
 class Save(NamedTuple):
@@ -75,6 +77,10 @@ def merge(events: Sequence[Event]) -> Event:
         values = {name: np.concatenate([p[name] for p in parts]) for name in first.values}
         return first._replace(values=values)
     if isinstance(first, Evaluated):
-        episodes = [x for e in events if isinstance(e, Evaluated) for x in e.episodes]
-        return first._replace(episodes=sorted(episodes, key=lambda x: (x.lane, x.episode)))
+        parts = [e for e in events if isinstance(e, Evaluated)]
+        episodes, trained = (
+            sorted((x for e in parts for x in getattr(e, side)), key=lambda x: (x.lane, x.episode))
+            for side in ("episodes", "trained")
+        )
+        return first._replace(episodes=episodes, trained=trained)
     return first

@@ -112,6 +112,10 @@ class Recorder:
         path = self.folder / run_folder.EPISODES
         with run_folder.writing(path):
             records.append_episodes(path, event.episodes)
+        if event.trained:
+            path = self.folder / run_folder.TRAINED_LEVELS
+            with run_folder.writing(path):
+                records.append_episodes(path, event.trained)
         self._tell(lambda sink: sink.episodes(event.step, event.episodes))
         lanes = len(self.plan.options.seeds)
         returns = [

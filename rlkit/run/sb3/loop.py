@@ -34,6 +34,8 @@ from rlkit.core.errors import CheckpointError
 from rlkit.core.files import checkpoint
 from rlkit.core.files.reading import FOREIGN
 from rlkit.core.spec import Discrete
+from rlkit.envs.levels import Levels
+from rlkit.envs.pools import Split, level
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.exploration.bonus import Bonus
@@ -107,7 +109,10 @@ def _loop(
         if log:
             yield Metrics(step, running[0].updates(), _losses(running), "stable-baselines3")
         if evaluate and options.eval_episodes:
-            yield Evaluated(step, [e for lane in running for e in lane.evaluate(step)])
+            found, trained = (
+                [e for lane in running for e in lane.evaluate(step, on)] for on in (False, True)
+            )
+            yield Evaluated(step, found, trained)
         if save or stop:
             yield Save(step, lambda path, step=step: _save(path, step, acting, running))  # type: ignore[misc]
         if stop:
@@ -159,21 +164,31 @@ class _Lane:
             self.model = agent_class(options.algo)(
                 "MlpPolicy", self.envs, seed=self.seed, device=options.device, **given
             )
-        self.evaluator = Evaluator(
-            self._env, [self.seed], batch=min(10, options.eval_episodes or 1),
-            encode=task.encode,
-        )  # fmt: skip
+        self.evaluator = self._evaluator("validation")
+        self.on_trained = self._evaluator("train") if options.levels else None
         self.until, self.over = 0, False
         self.lost: int | None = None  # the step at which it was found to be no longer finite
         self.error: BaseException | None = None
         self.go, self.there = threading.Semaphore(0), threading.Semaphore(0)
         self.thread: threading.Thread | None = None
 
+    def _evaluator(self, split: Split) -> Evaluator:
+        levels = self.options.levels
+        return Evaluator(
+            self._env,
+            [self.seed],
+            batch=min(10, self.options.eval_episodes or 1),
+            encode=self.task.encode,
+            level=(lambda seed: level(split, seed, levels)) if levels else None,
+        )
+
     def _env(self, **given: Any) -> gymnasium.Env[Any, Any]:
         return fitted(self.task.make_env(**given))
 
     def _training_env(self, **given: Any) -> gymnasium.Env[Any, Any]:
         env = self._env(**given)
+        if self.options.levels:
+            env = Levels(env, self.options.levels)  # their first reset seeds it
         if not self.options.bonus:
             return env
         if self.bonus is None:
@@ -255,11 +270,15 @@ class _Lane:
             if name.startswith("train/") and isinstance(value, int | float | np.number)
         }
 
-    def evaluate(self, step: int) -> list[Episode]:
+    def evaluate(self, step: int, trained: bool = False) -> list[Episode]:
+        """Every episode of an evaluation; with `trained` on the levels of a pool, if there is."""
+        evaluator = self.on_trained if trained else self.evaluator
+        if evaluator is None:
+            return []
         if self.lost is not None:  # it has no policy any more
             nothing = Episode(self.number, self.seed, step, 0, float("nan"), 0, False)
             return [nothing._replace(episode=k) for k in range(self.options.eval_episodes)]
-        found = self.evaluator(actor(self.model), self.options.eval_episodes, step)
+        found = evaluator(actor(self.model), self.options.eval_episodes, step)
         return [episode._replace(lane=self.number) for episode in found]
 
     def show(self, acting: Acting) -> None:
@@ -297,7 +316,9 @@ class _Lane:
             self.go.release()
             self.thread.join()
         self.envs.close()
-        self.evaluator.close()
+        for evaluator in (self.evaluator, self.on_trained):
+            if evaluator is not None:
+                evaluator.close()
 
 
 def _tensors(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:

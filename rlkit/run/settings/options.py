@@ -24,6 +24,7 @@ from rlkit.core.words.ranges import (
     checked,
     declared,
 )
+from rlkit.envs.pools import check as check_levels
 from rlkit.exploration.bonus import read as read_bonus
 from rlkit.run.settings.algorithms import algorithm, draws_itself
 from rlkit.run.settings.fits import check_where
@@ -79,6 +80,7 @@ class Options:
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
     weighting_alpha: Positive = 0.1  # α of return and advantage weights, best share of top
     from_run: str | None = None  # run folder whose agent is where this one starts
+    levels: Natural = 0  # of a pool that episodes are drawn from (rlkit.envs.pools); 0: no pool
     # what explores: see rlkit.exploration.bonus
     bonus: str = ""  # for what is new, added to the rewards collected: count*episode, ...
     bonus_scale: NonNegative = 0.1  # by how much
@@ -204,6 +206,10 @@ def resolve(options: Options) -> Options:
         for name in ("normalise_obs", "reward", "weighting", "weighting_alpha", "pretrain", "mix"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
+    if options.levels:
+        if options.kind == "offline":
+            raise UsageError("levels are drawn where an agent collects; a dataset has its own")
+        check_levels(options.levels)
     if options.bonus:
         if options.kind == "offline":
             raise UsageError("bonus is for what collects: give an environment, and no dataset only")

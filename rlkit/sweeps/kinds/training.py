@@ -37,7 +37,7 @@ def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
     if given.get("dataset") is None:
         refused = {"normalise_obs", "reward", "weighting", "pretrain"}
     elif not given.get("online"):
-        refused = {"pretrain", "utd_later", "bonus"}
+        refused = {"pretrain", "utd_later", "bonus", "levels"}
     if given.get("env") is None:
         refused.add("online")
     if hasattr(module, "source") and not hasattr(module, "draws"):
