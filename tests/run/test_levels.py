@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {"hidden": (8,), "batch_size": 8}
 
 
 def options(**given: Any) -> Options:
-    usual: dict[str, Any] = {"env": ENV, "steps": 240, "warmup": 240, "levels": 2, "log_every": 240}
+    usual: dict[str, Any] = {"env": ENV, "steps": 240, "warmup": 230, "levels": 2, "log_every": 240}
     usual |= {"eval_episodes": 3, "eval_every": 240, "quiet": True, "config": SMALL}
     return resolve(Options("dqn", **usual | given))
 
