@@ -77,9 +77,9 @@ def merge(events: Sequence[Event]) -> Event:
         values = {name: np.concatenate([p[name] for p in parts]) for name in first.values}
         return first._replace(values=values)
     if isinstance(first, Evaluated):
-        parts = [e for e in events if isinstance(e, Evaluated)]
+        played = [e for e in events if isinstance(e, Evaluated)]
         episodes, trained = (
-            sorted((x for e in parts for x in getattr(e, side)), key=lambda x: (x.lane, x.episode))
+            sorted((x for e in played for x in getattr(e, side)), key=lambda x: (x.lane, x.episode))
             for side in ("episodes", "trained")
         )
         return first._replace(episodes=episodes, trained=trained)

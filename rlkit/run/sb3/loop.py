@@ -109,10 +109,10 @@ def _loop(
         if log:
             yield Metrics(step, running[0].updates(), _losses(running), "stable-baselines3")
         if evaluate and options.eval_episodes:
-            found, trained = (
+            other, trained = (
                 [e for lane in running for e in lane.evaluate(step, on)] for on in (False, True)
             )
-            yield Evaluated(step, found, trained)
+            yield Evaluated(step, other, trained)
         if save or stop:
             yield Save(step, lambda path, step=step: _save(path, step, acting, running))  # type: ignore[misc]
         if stop:
