@@ -15,8 +15,8 @@
     rlkit.compare    whether two systems differ, or how many seeds would tell
 
 Rooms: `algos` (one file an algorithm, `algos.bandits`), `theory` (finite MDPs), `data`, `envs`,
-`nets`, `core`, `eval`, `policy`, `run`, `sweeps`, `reports`, `testing`. Everything is imported when
-it is first asked for.
+`nets`, `core`, `eval`, `policy`, `run`, `sweeps`, `reports`, `zoo` (trained policies), `testing`.
+Everything is imported when it is first asked for.
 """
 
 from typing import TYPE_CHECKING

@@ -37,9 +37,10 @@ MAY_IMPORT = {
     "exploration": {"core", "nets"},
     "policy": {"core", "data", "eval"},
     "run": {"core", "nets", "data", "envs", "eval", "algos", "policy", "exploration"},
+    "zoo": {"core", "policy"},
     "sweeps": {"core", "eval", "algos", "envs", "theory", "policy", "run"},
     "reports": {"core", "eval", "run"},
-    "cli": {"core", "data", "envs", "eval", "algos", "theory", "run", "sweeps", "reports"},
+    "cli": {"core", "data", "envs", "eval", "algos", "theory", "run", "sweeps", "reports", "zoo"},
 }
 # module or room -> packages beside the standard library that its tops may import
 PACKAGES = {

@@ -12,6 +12,7 @@ PACKAGES = {
     "rlkit": "rlkit: the front door",
     "rlkit.run": "run: trainings",
     "rlkit.policy": "policy: exported policies",
+    "rlkit.zoo": "zoo: trained policies",
     "rlkit.exploration": "exploration: bonuses",
     "rlkit.data": "data: datasets and replay",
     "rlkit.envs": "envs: environments",

@@ -23,6 +23,7 @@ COMMANDS = {  # name -> where its function is, and what it does
     "eval": ("rlkit.cli.commands:evaluate", "evaluate the policies of a run or of a file"),
     "video": ("rlkit.cli.watch_commands:video", "show a policy: best, median and worst episode"),
     "export": ("rlkit.cli.commands:export", "write a policy to one file, or to ONNX"),
+    "zoo": ("rlkit.cli.zoo_command:zoo", "trained policies: list, get, evaluate, push"),
     "dataset": (
         "rlkit.cli.dataset_commands:dataset",
         "build, record, import, export, check datasets",

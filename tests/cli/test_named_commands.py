@@ -17,6 +17,7 @@ import tyro
 from rlkit.cli import arguments
 from rlkit.cli.dataset_commands import dataset
 from rlkit.cli.main import COMMANDS, run
+from rlkit.cli.zoo_command import zoo
 from rlkit.core.errors import UsageError
 from rlkit.data.recipes import cards
 from rlkit.run.settings.fits import algorithms
@@ -26,6 +27,7 @@ from .named_commands import ROOT, Line, Text, lines, texts
 RLKIT = r"\brlkit (?!score\b)[a-z][\w-]*\b(?![\w:/.,=]|-)"
 SCRIPT = r"\bpython (?:-m )?benchmarks[/.][\w/.]+"
 ANYWHERE = {"--help", "--version", "--debug", "--preset"}
+GROUPS = {"dataset": dataset, "zoo": zoo}  # commands of commands
 # Groups of options and examples of names; options of git and of mlflow.
 _OTHERS = {"--config", "--outer.inner", "--lr"}
 _OTHERS |= {"--always", "--dirty", "--abbrev", "--backend-store-uri"}
@@ -54,19 +56,19 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @functools.cache
-def subcommands() -> set[str]:
+def subcommands(group: str) -> set[str]:
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
         patch.setattr("builtins.print", lambda text: said.append(text))
-        dataset(["--help"])
+        GROUPS[group](["--help"])
     return set(re.findall(r"^  ([\w-]+) ", said[-1], re.M))
 
 
 @functools.cache
 def options(*path: str) -> set[str]:
     """Options of a command, with those of the configs of all algorithms for `train`."""
-    if path == ("dataset",):
-        return set().union(*(options("dataset", name) for name in subcommands()))
+    if len(path) == 1 and path[0] in GROUPS:
+        return set().union(*(options(*path, name) for name in subcommands(*path)))
     found = set(ANYWHERE)
     with pytest.MonkeyPatch.context() as patch:
 
@@ -122,15 +124,15 @@ def faults(line: Line) -> str:
         wrong = line.whole or "--" in line.words  # else "rlkit reads ..." is a sentence
         return f"there is no command {first!r}" if wrong else ""
     path = [first]
-    if first == "dataset" and len(words) > 1 and re.fullmatch("[a-z][a-z0-9-]*", words[1]):
+    if first in GROUPS and len(words) > 1 and re.fullmatch("[a-z][a-z0-9-]*", words[1]):
         path.append(words[1])
-        if words[1] not in subcommands():
-            return f"there is no command 'dataset {words[1]}'"
+        if words[1] not in subcommands(first):
+            return f"there is no command '{first} {words[1]}'"
     if not line.whole:
         unknown = set(_OPTION.findall(line.words)) - options(*path)
         return f"no option {', '.join(sorted(unknown))}" if unknown else ""
     if "|" in words:  # a choice of commands
-        known = COMMANDS if len(path) == 1 and first != "dataset" else subcommands()
+        known = COMMANDS if first not in GROUPS else subcommands(first)
         named = [word for word in words[len(path) - 1 :] if word != "|"]
         return "".join(f"there is no command {word!r} " for word in named if word not in known)
     if len(words) == len(path):  # its name alone
@@ -180,6 +182,8 @@ _ROOMS = {  # what a message of a room may advise, where it names no command
     "rlkit/cli/runs_command.py": ("compare", "plot", "train"),
     "rlkit/cli/solve_command.py": ("solve",),
     "rlkit/cli/watch_commands.py": ("video", "watch"),
+    "rlkit/cli/zoo_command.py": ("zoo",),
+    "rlkit/zoo/": ("zoo",),
     "rlkit/cli/sweep_command.py": ("sweep", "status"),
     "rlkit/cli/": ("train", "resume", "eval", "export"),
     "rlkit/sweeps/": ("sweep", "status"),

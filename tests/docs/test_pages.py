@@ -110,6 +110,7 @@ TASKS = {
     "go on with a run that was stopped": ("how-to/resume.md", "stop"),
     "see what my policy does": ("how-to/watch.md", "a-clip"),
     "watch how my training goes": ("how-to/read-a-report.md", "while-it-trains"),
+    "a policy that is trained already": ("how-to/zoo.md", "those-that-ship"),
     "deploy a policy without torch": ("how-to/deploy.md", "one-file-numpy-alone"),
     "equations and settings of IQL": ("algorithms/iql.md", "settings"),
     "the best action of my finite model": ("how-to/own-mdp.md", "from-arrays"),
