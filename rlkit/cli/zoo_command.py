@@ -12,7 +12,7 @@ from rlkit.cli.arguments import TRUST, parse
 from rlkit.core.errors import UsageError
 from rlkit.core.files.trust import trusting
 from rlkit.core.words.nearest import suggestion
-from rlkit.zoo.entry import EPISODES, Entry
+from rlkit.zoo.entry import Entry
 
 _Name = Annotated[
     Positional[str],
@@ -43,7 +43,7 @@ class Get:
 @dataclass(frozen=True)
 class Evaluate:
     name: _Name
-    episodes: Annotated[int, arg(help="to play")] = EPISODES
+    episodes: Annotated[int, arg(help="to play")] = 20
     env: Annotated[str | None, arg(metavar="ID", help="another environment of like spaces")] = None
     seed: Annotated[int, arg(help="of the start states")] = 1
     revision: _Revision = None
@@ -57,7 +57,7 @@ class Push:
     ]
     repo: Annotated[str, arg(metavar="OWNER/REPO", help="of the Hub; made if it is not there")]
     name: Annotated[str | None, arg(metavar="NAME", help="there; None: as here")] = None
-    episodes: Annotated[int, arg(help="to measure the return of a file with")] = EPISODES
+    episodes: Annotated[int, arg(help="to measure the return of a file with")] = 20
     private: Annotated[FlagCreatePairsOff[bool], arg(help="a repository made is private")] = False
     force: _Force = False
     trust: Annotated[FlagCreatePairsOff[bool], arg(help=TRUST)] = False
