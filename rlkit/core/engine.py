@@ -76,7 +76,8 @@ class Engine:
             if period < 1:
                 raise ValueError(f"period {period} of {name!r} must be at least 1 update")
         self.reason = ""
-        self.mode, self._ahead = choose(mode, spec.device, updates_ahead), updates_ahead
+        self.mode = choose(mode, spec.device, updates_ahead)
+        self._ahead = updates_ahead if torch.device(spec.device).type == "cpu" else 0
         self._learned: Callable[[Tensor, Tensor], None] | None = getattr(source, "learned", None)
         if self.mode == "graph" and self._learned is not None:
             self.mode, self.reason = "eager", "minibatches that depend on the last update"
