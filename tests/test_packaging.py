@@ -63,7 +63,7 @@ def test_hints_name_extras_that_there_are() -> None:
         text = path.read_text(encoding="utf-8")
         asked |= set(re.findall(r'missing\(.*, "(\w+)"\)', text))
         assert "pip install" not in text or path.name == "extras.py", path
-    assert asked >= {"hub", "onnx", "ray", "search", "tensorboard"}
+    assert asked >= {"hub", "onnx", "ray", "search"}
     assert asked <= set(PROJECT["optional-dependencies"])
 
 

@@ -137,7 +137,7 @@ def test_failures_end_with_one_line_and_code_1(
         assert "is not a run folder" in error_of(argv, 2, capsys)
     file = tmp_path / "bad.hdf5"
     file.write_bytes(b"nothing like HDF5")
-    assert "bad.hdf5" in error_of(["dataset", "import-d4rl", str(file), "x/y-v0"], 1, capsys)
+    assert "bad.hdf5" in error_of(["dataset", "import-d4rl", str(file), "own/bad-v0"], 1, capsys)
     assert main(["dataset", "check", str(file)]) == 1
     said = capsys.readouterr()
     assert said.out.startswith("problem: ")

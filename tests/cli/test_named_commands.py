@@ -185,6 +185,7 @@ _ROOMS = {  # what a message of a room may advise, where it names no command
     "rlkit/cli/zoo_command.py": ("zoo",),
     "rlkit/zoo/": ("zoo",),
     "rlkit/cli/sweep_command.py": ("sweep", "status"),
+    "rlkit/cli/arguments.py": ("train", "resume", "eval", "export", "solve", "dataset"),
     "rlkit/cli/": ("train", "resume", "eval", "export"),
     "rlkit/sweeps/": ("sweep", "status"),
     "rlkit/reports/": ("report", "compare", "watch"),

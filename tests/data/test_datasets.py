@@ -10,7 +10,7 @@ import minari
 import numpy as np
 import pytest
 
-from rlkit.core.errors import FileError
+from rlkit.core.errors import FileError, UsageError
 from rlkit.data import datasets
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recipes import cards
@@ -127,7 +127,8 @@ def test_unknown_and_unbuilt_names_say_what_to_do() -> None:
         datasets.show(HOPPER)
     with pytest.raises(ValueError, match=f"no dataset .* did you mean '{HOPPER}'"):
         datasets.show("rlkit/hoppr/medium-v0")
-    assert "not built yet" in datasets.check(HOPPER).problems[0]
+    with pytest.raises(UsageError, match="not built yet"):
+        datasets.check(HOPPER)
 
 
 def test_the_list_holds_recipes_and_local_datasets() -> None:
@@ -189,7 +190,8 @@ def test_checking_a_file_tells_its_problems_with_their_rows(hopper_file: Path) -
     assert "rewards row 4 holds NaN" in datasets.check(hopper_file).problems[0]
     hopper_file.write_bytes(hopper_file.read_bytes()[:3000])
     assert "damaged" in datasets.check(hopper_file).problems[0]
-    assert "there is no" in datasets.check(hopper_file.with_name("absent.hdf5")).problems[0]
+    with pytest.raises(UsageError, match=r"there is no file .*absent\.hdf5"):
+        datasets.check(hopper_file.with_name("absent.hdf5"))
 
 
 def test_suspicious_but_valid_data_is_noted(hopper_file: Path) -> None:

@@ -32,7 +32,8 @@ def family_of(env: Any) -> Family | None:
     """The family of an unwrapped MiniGrid environment, None where the kernels do not know it: other
     classes (one's own subclass too), and arguments that some class draws levels of no other way."""
     known = _KNOWN.get(f"{type(env).__module__}:{type(env).__name__}")
-    large = min(env.width, env.height) >= 5  # as the draws of every level need
+    least = 3 if hasattr(env, "room_size") else 5  # rooms of 3 in one row, else what draws need
+    large = min(env.width, env.height) >= least
     found = None if known is None or not large else known(env)
     if found is None:
         return None

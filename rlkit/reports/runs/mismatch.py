@@ -65,7 +65,7 @@ def likelihood_return(folder: str | os.PathLike[str], metric: str = "model_nll")
     if len(steps) < _FEWEST:
         raise RunError(
             f"{folder}: {len(steps)} evaluations follow a record of {metric!r}; a rank correlation "
-            f"needs {_FEWEST}: evaluate more often (--eval-every)"
+            f"needs {_FEWEST}: train with more evaluations"
         )
     lanes = spearman(values, returns)
     known = lanes[np.isfinite(lanes)]

@@ -158,7 +158,7 @@ def test_precision_beyond_float64_is_not_claimed():
         ({"gamma": 1.2}, r"gamma must lie in \[0, 1\]"),
         ({"gamma": -0.1}, r"gamma must lie in \[0, 1\]"),
         ({"gamma": float("nan")}, r"gamma must lie in \[0, 1\]"),
-        ({"method": "newton"}, "method must be one of vi gs ps"),
+        ({"method": "newton"}, "method must be one of vi, gs, ps"),
         ({"eps": 0.0}, "eps must be positive"),
         ({"v0": np.ones(3)}, "v0 must have shape"),
         ({"gamma": 1.0, "method": "gs"}, "gamma = 1 is solved by"),
