@@ -270,7 +270,8 @@ def draw(record: dict[str, Any], path: Path) -> None:
         ax.set_xlabel("time of the peer / of rlkit compiled")
         ax.set_title(count.replace("1 threads", "1 thread"))
     axes[0].invert_yaxis()
-    axes[-1].legend(fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=150)
 
 
