@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rlkit.eval import records
-from rlkit.reports.cells import Cell, evaluations
+from rlkit.reports.cells import TRAINED_LEVELS, Cell, evaluations
 from rlkit.reports.findings import Findings, mean_interval
 from rlkit.reports.results import RUNS, Results
 from rlkit.reports.sheets import Entry, Links, Sheet, bounds, decimals, number
-from rlkit.run.records.folder import TRAINED_LEVELS
 
 _NOTE = (
     "Mean return of the last evaluation on the levels that were trained on, on validation levels, "
