@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 import rlkit
 from rlkit.core.words import extras
 from rlkit.core.words.extras import DISTRIBUTION
+from rlkit.run.trackers.by_name import TRACKERS
 
 ROOT = Path(rlkit.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -63,7 +64,8 @@ def test_hints_name_extras_that_there_are() -> None:
         text = path.read_text(encoding="utf-8")
         asked |= set(re.findall(r'missing\(.*, "(\w+)"\)', text))
         assert "pip install" not in text or path.name == "extras.py", path
-    assert asked >= {"hub", "onnx", "ray", "search"}
+    asked |= TRACKERS.keys()  # `--track NAME` asks for the extra of that name
+    assert asked >= {"hub", "onnx", "ray", "search", "tensorboard"}
     assert asked <= set(PROJECT["optional-dependencies"])
 
 

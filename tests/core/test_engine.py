@@ -16,7 +16,6 @@ from rlkit import nets
 from rlkit.algos import sac
 from rlkit.core import engine, state
 from rlkit.core.batch import Batch
-from rlkit.core.compiled import Compiled
 from rlkit.core.engine import Engine, EngineWarning, choose, difference
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
@@ -315,42 +314,6 @@ def test_graph_without_cuda_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert captured.mode == "eager"
     assert "CUDA" in captured.reason
     assert _equal(captured, state.tensors(eager.agent))
-
-
-def test_compiled_code_is_of_one_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing watches whose parameters they are: a second agent must get code of its own."""
-    monkeypatch.setattr(torch, "compile", _compile_with("aot_eager"))
-    first, second = _engine("compile"), _engine("compile")
-    first.run(0, 3)
-    before = {name: x.clone() for name, x in state.tensors(first.agent).items()}
-    second.run(0, 3)
-    assert _equal(first, before)
-    assert _equal(second, before), "both begin alike"
-
-
-def test_compiled_code_sees_plain_values_and_shapes_change(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch, "compile", _compile_with("aot_eager"))
-
-    class Loud(Agent):
-        loudness = 1.0
-
-        def update(self, b: Batch, c: Config, **due: bool) -> dict[str, Tensor]:
-            metrics = super().update(b, c, **due)
-            return metrics | {"loud": b.r.new_full((1,), self.loudness)}
-
-    one = _engine("compile", kind=Loud)
-    assert float(one.run(0, 2)["loud"]) == 1.0
-    one.agent.loudness = 2.0
-    assert float(one.run(2, 2)["loud"]) == 2.0
-    assert one.mode == "compile"
-    narrow = Compiled(lambda b, c: {"size": b.r.new_full((1,), float(b.r.shape[1]))})
-    batch = one.source.batch(one.source.indices(0, 1)[0])
-    half = Batch(*(x[:, :2] for x in batch[:5]))
-    config = Config()
-    assert float(narrow(batch._replace(noise=None), config)["size"]) == batch.r.shape[1]
-    assert float(narrow(half, config)["size"]) == 2.0
 
 
 def test_a_data_dependent_branch_is_not_compiled_silently() -> None:
