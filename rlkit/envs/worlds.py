@@ -1,4 +1,5 @@
-"""Several environments of one kind behind one step: separate ones, or grids stepped by a kernel.
+"""Several environments of one kind behind one step: separate ones, grids stepped by a kernel, or
+those of envpool.
 
 `worlds(make, n)` chooses. Grids of `rlkit.envs.grid` take the place of MiniGrid environments that
 they equal bit for bit; which of the two it was shows in no record, only in the time it took.
@@ -45,6 +46,10 @@ class Worlds(Protocol):
         """At least `n` rows from now on; those there are stay as they are."""
         ...
 
+    def begin(self, seeds: Sequence[int]) -> Sequence[Any] | np.ndarray:
+        """The first observations of new episodes in all rows."""
+        ...
+
     def reset(self, row: int, seed: int) -> Any:
         """The first observation of a new episode."""
         ...
@@ -65,8 +70,12 @@ class Worlds(Protocol):
     def close(self) -> None: ...
 
 
-def worlds(make: Callable[[], gymnasium.Env], n: int) -> Worlds:
-    """`n` environments like the one that `make` makes."""
+def worlds(make: Callable[[], gymnasium.Env], n: int, pooled: bool = False) -> Worlds:
+    """`n` environments like the one that `make` makes; `pooled`: envpool's of the same id."""
+    if pooled:
+        from rlkit.envs.pooled import Pooled
+
+        return Pooled(make, n)
     first = make()
     if is_grid(first) and _bare(first):
         from rlkit.envs.grid.batch import Grids
@@ -97,6 +106,9 @@ class Separate:
     def ensure(self, n: int) -> None:
         while len(self.envs) < n:
             self.envs.append(self.make())
+
+    def begin(self, seeds: Sequence[int]) -> Sequence[Any]:
+        return [self.reset(row, seed) for row, seed in enumerate(seeds)]
 
     def reset(self, row: int, seed: int) -> Any:
         return self.envs[row].reset(seed=seed)[0]
@@ -143,6 +155,10 @@ class Gridded:
     def ensure(self, n: int) -> None:
         if n > self.grids.n:
             self.grids = self.grids.grown(n)
+
+    def begin(self, seeds: Sequence[int]) -> np.ndarray:
+        self.grids.reset(seeds, range(len(seeds)))
+        return self.grids.image
 
     def reset(self, row: int, seed: int) -> Any:
         self.grids.reset([seed], [row])

@@ -43,10 +43,13 @@ class Collector:
     environment's spaces declare.
     """
 
-    def __init__(self, task: Task, spec: Spec, envs: int, levels: int = 0) -> None:
+    def __init__(
+        self, task: Task, spec: Spec, envs: int, levels: int = 0, pooled: bool = False
+    ) -> None:
         self.task, self.spec, self.levels = task, spec, levels
         lead = (spec.lanes, envs)
-        self.worlds = worlds(task.make_env, spec.lanes * envs)  # by lane, then by environment
+        # by lane, then by environment
+        self.worlds = worlds(task.make_env, spec.lanes * envs, pooled)
         self._rows = np.arange(spec.lanes * envs).reshape(lead)
         self.episode = np.zeros(lead, np.int64)  # number of the episode under way
         self.returns, self.lengths = np.zeros(lead), np.zeros(lead, np.int64)  # of it so far
@@ -68,8 +71,9 @@ class Collector:
     def reset(self) -> None:
         """Begin episode number `episode` in every environment."""
         self.returns[:], self.lengths[:] = 0, 0
-        first = [[self._begin(k, e) for e in range(len(lane))] for k, lane in enumerate(self._rows)]
-        self.obs = np.array(first)
+        seeds = [self._seed(k, e) for k, e in np.ndindex(self._rows.shape)]
+        first = np.array([self._encoded(raw) for raw in self.worlds.begin(seeds)])
+        self.obs = first.reshape(*self._rows.shape, *first.shape[1:])
 
     def step(self, actions: np.ndarray) -> Step:
         """The step that `actions` `[S, E, A]` (or `[S, E]`), in agent units, lead to.
@@ -164,13 +168,12 @@ class Collector:
             self.reset()
         return why
 
-    def _begin(self, lane: int, env: int) -> np.ndarray:
+    def _seed(self, lane: int, env: int) -> int:
+        """Of the episode that is to begin."""
         seed = episode_seed(
             self.spec.seeds[lane], int(self.episode[lane, env]), _FIRST_STREAM + env
         )
-        if self.levels:
-            seed = level("train", seed, self.levels)
-        return self._encoded(self.worlds.reset(int(self._rows[lane, env]), seed))
+        return level("train", seed, self.levels) if self.levels else seed
 
     def _encoded(self, observation: Any) -> np.ndarray:
         return as_declared(self.task.encode(observation), self.dtype)
@@ -196,7 +199,8 @@ class Collector:
         self.finished[lane] += 1
         self.episode[lane, env] += 1
         self.returns[lane, env], self.lengths[lane, env] = 0, 0
-        return self._begin(lane, env)
+        row = int(self._rows[lane, env])
+        return self._encoded(self.worlds.reset(row, self._seed(lane, env)))
 
     def _agent_obs(self, obs: np.ndarray) -> np.ndarray:
         return self.task.transforms.obs(obs).astype(np.float32, copy=False)

@@ -32,9 +32,11 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     Raises UsageError for names that do not exist and for spaces that do not fit each other,
     ValueError naming column and row for bad data.
     """
-    if options.dataset is None:
-        return of_env(options.env or ""), None
     asked = None if options.env is None else of_env(options.env)
+    if options.envs_backend == "envpool" and asked is not None:
+        _check_pooled(asked)
+    if options.dataset is None:
+        return asked or of_env(""), None
     if not is_file(options.dataset):  # before any row is read
         check_learnable(description(options.dataset), asked is not None)
     store, meta = read_dataset(options.dataset)
@@ -165,6 +167,16 @@ def _fitting(store: EpisodeStore, meta: Meta, options: Options) -> Meta:
     except ValueError as error:
         raise UsageError(str(error)) from error
     return meta
+
+
+def _check_pooled(task: Task) -> None:
+    from rlkit.envs.pooled import check_pooled
+
+    env = task.make_env()
+    try:
+        check_pooled(env)
+    finally:
+        env.close()
 
 
 def _check_fit(task: Task, meta: Meta, which: str, options: Options) -> None:

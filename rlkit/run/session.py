@@ -64,7 +64,8 @@ class Session:
         self.pretrain: Engine | None = None
         self.bonus: Rewarding | None = None
         if self.replay is not None:
-            self.collector = Collector(task, self.spec, options.envs, options.levels)
+            pooled = options.envs_backend == "envpool"
+            self.collector = Collector(task, self.spec, options.envs, options.levels, pooled)
             if options.bonus:
                 self.bonus = Rewarding(options, self.spec)
         if fed.pretrain is not None:

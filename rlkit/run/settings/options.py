@@ -32,6 +32,7 @@ from rlkit.run.settings.fits import check_where
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
 Mode = Literal["auto", "eager", "compile", "graph"]
+Backend = Literal["gymnasium", "envpool"]
 
 # Fields that decide where and how a run is shown and kept, not what it computes.
 NOT_HASHED = {
@@ -86,6 +87,7 @@ class Options:
     bonus_scale: NonNegative = 0.1  # by how much
     # online and fine-tuning; None is the algorithm's own default, else 1, 1 and 5000 of warm-up
     envs: Count = 1  # environments a lane
+    envs_backend: Backend = "gymnasium"  # whose environments collect; envpool: compiled, its own
     utd: NonNegative | None = None  # updates per environment step; 0: none, collect and evaluate
     update_every: Count | None = None  # steps (of each environment) between rounds of updates
     warmup: Natural | None = None  # steps a lane before the first update; None: at most a quarter
@@ -210,6 +212,13 @@ def resolve(options: Options) -> Options:
         if options.kind == "offline":
             raise UsageError("levels are drawn where an agent collects; a dataset has its own")
         check_levels(options.levels)
+    if options.envs_backend != "gymnasium":
+        if options.kind == "offline":
+            raise UsageError("envs_backend is for what collects: give an environment")
+        if options.levels:
+            raise UsageError("levels need --envs-backend gymnasium: envpool draws its own")
+        if options.algo.startswith("sb3:"):
+            raise UsageError(f"{options.algo} collects by itself: envs_backend has no effect")
     if options.bonus:
         if options.kind == "offline":
             raise UsageError("bonus is for what collects: give an environment, and no dataset only")
