@@ -19,6 +19,8 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from rlkit.envs import variants
+
 Kind = Literal["linear", "noise"]
 KINDS: tuple[Kind, ...] = ("linear", "noise")
 DIMS = 10  # k of the registered ids
@@ -97,13 +99,5 @@ def distracted(name: str, **kwargs: Any) -> gymnasium.Env:
 
 def register() -> None:
     """Makes the ids known to gymnasium; a second call changes nothing."""
-    for env_id, (inner, _) in IDS.items():
-        if env_id not in gymnasium.registry:
-            theirs = gymnasium.registry[inner]
-            gymnasium.register(
-                env_id,
-                entry_point="rlkit.envs.distracted:distracted",
-                max_episode_steps=theirs.max_episode_steps,
-                reward_threshold=theirs.reward_threshold,
-                kwargs={"name": env_id},
-            )
+    inner = {name: of for name, (of, _) in IDS.items()}
+    variants.register(inner, "rlkit.envs.distracted:distracted")

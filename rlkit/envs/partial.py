@@ -12,6 +12,8 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from rlkit.envs import variants
+
 # our id -> gymnasium's, the numbers of its observation that are seen
 IDS = {
     "rlkit/CartPolePositions-v1": ("CartPole-v1", (0, 2)),  # cart and angle
@@ -48,13 +50,5 @@ def positions(name: str, **kwargs: Any) -> gymnasium.Env:
 
 def register() -> None:
     """Makes the ids known to gymnasium; a second call changes nothing."""
-    for env_id, (inner, _) in IDS.items():
-        if env_id not in gymnasium.registry:
-            theirs = gymnasium.registry[inner]
-            gymnasium.register(
-                env_id,
-                entry_point="rlkit.envs.partial:positions",
-                max_episode_steps=theirs.max_episode_steps,
-                reward_threshold=theirs.reward_threshold,
-                kwargs={"name": env_id},
-            )
+    inner = {name: of for name, (of, _) in IDS.items()}
+    variants.register(inner, "rlkit.envs.partial:positions")
