@@ -65,6 +65,11 @@ def bandit(argv: Sequence[str]) -> None:
     for name in ("runs", "horizon", "threads"):
         if getattr(form, name) < 1:
             raise UsageError(f"rlkit bandit: --{name} must be at least 1")
+    for name, most in (("runs", 10**7), ("horizon", 10**10), ("threads", 1024)):
+        if getattr(form, name) > most:
+            raise UsageError(
+                f"rlkit bandit: --{name} {getattr(form, name):,} is too many; at most {most:,}"
+            )
     if not 0 <= form.seed < 2**63:
         raise UsageError("rlkit bandit: --seed must lie in 0..2**63-1")
     name, given, arguments, env = read_environment(form.env)

@@ -18,6 +18,7 @@ from rlkit.cli.arguments import TRUST, Seeds, form_of, parse
 from rlkit.core.errors import DivergedError, UsageError
 from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.core.files.trust import trusting
+from rlkit.core.words.ranges import playable
 from rlkit.envs.pools import Split
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
@@ -178,8 +179,7 @@ class Evaluate:
 def evaluate(argv: Sequence[str]) -> None:
     """`rlkit eval DIR|FILE`."""
     form = parse(Evaluate, argv, "rlkit eval", "Evaluate policies on fresh start states.")
-    if form.episodes < 1 or form.seed < 0:
-        raise UsageError("rlkit eval: --episodes must be at least 1 and --seed not negative")
+    playable(form.episodes, form.seed)
     if form.out is not None and (Path(form.out).suffix != ".csv" or Path(form.out).exists()):
         raise UsageError(f"rlkit eval: --out {form.out} must be a new file that ends in .csv")
     from rlkit.cli.summary import summarise

@@ -114,6 +114,8 @@ def _message(error: Exception) -> str:
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, RlkitError | ValueError):
         return text
+    if isinstance(error, MemoryError):
+        return f"that needs more memory than there is: {text}"
     if isinstance(error, OSError) and error.strerror:
         place = "" if error.filename is None else f"{error.filename!s:.200}: "
         return f"{place}{error.strerror}"

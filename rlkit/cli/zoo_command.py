@@ -12,6 +12,7 @@ from rlkit.cli.arguments import TRUST, parse
 from rlkit.core.errors import UsageError
 from rlkit.core.files.trust import trusting
 from rlkit.core.words.nearest import suggestion
+from rlkit.core.words.ranges import playable
 from rlkit.zoo.entry import Entry
 
 _Name = Annotated[
@@ -115,8 +116,7 @@ def get(argv: Sequence[str]) -> None:
 def evaluate(argv: Sequence[str]) -> None:
     """`rlkit zoo eval NAME`."""
     form = parse(Evaluate, argv, "rlkit zoo eval", "Evaluate a policy, beside what was recorded.")
-    if form.episodes < 1 or form.seed < 0:
-        raise UsageError("rlkit zoo eval: --episodes must be at least 1 and --seed not negative")
+    playable(form.episodes, form.seed)
     import numpy as np
 
     from rlkit.cli.summary import summarise

@@ -67,7 +67,7 @@ def build(
     (naming the nearest recipe) and for a standing dataset made from another recipe.
     """
     recipe = cards.find(name)
-    path = minari_local.dataset_path(name)
+    path = minari_local.cleared(name)
     versions = _versions()
     if path.exists() and not force:
         details = _details(minari_io.read_meta(name))
@@ -231,9 +231,7 @@ def import_d4rl(
     """
     if time_limit is not None and time_limit < 1:
         raise UsageError(f"time_limit is {time_limit}; at least 1 step is needed")
-    final = minari_local.dataset_path(dataset_id)  # a malformed id is told before any reading
-    if final.exists() and not overwrite:
-        raise UsageError(f"dataset {dataset_id!r} already stands at {final}; --force replaces it")
+    minari_local.free_path(dataset_id, overwrite)  # told before any reading
     store, meta = d4rl.read(file, time_limit=time_limit)
     observation_space, action_space, spec = meta.observation_space, meta.action_space, None
     if env_id is not None:

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from rlkit.core.errors import FileError, UsageError
+from rlkit.core.words.ranges import count
 from rlkit.data.datasets import Built, read
 from rlkit.data.fitting import check_fit
 from rlkit.data.formats import d4rl_file, logs, minari_io, minari_local
@@ -41,11 +42,12 @@ def import_log(
     as `rlkit.data.formats.logs.read` does, and where spaces do not fit.
     """
     file = Path(file)
-    final = minari_local.dataset_path(dataset_id)  # a malformed id is told before any reading
-    if final.exists() and not overwrite:
-        raise UsageError(f"dataset {dataset_id!r} already stands at {final}; --force replaces it")
+    minari_local.free_path(dataset_id, overwrite)  # told before any reading
+    actions = actions if actions is None else count("actions", actions)
     if env_id is not None and (actions is not None or low is not None or high is not None):
         raise UsageError(f"the bounds of actions are those of {env_id}; leave yours out")
+    if actions is not None and (low is not None or high is not None):
+        raise UsageError("--actions counts discrete actions, which have no bounds")
     spec: EnvSpec | None = None
     observation_space: spaces.Space | None = None
     action_space: spaces.Space | None = None
@@ -96,15 +98,13 @@ def import_log(
 def _actions(
     file: Path,
     log: logs.Log,
-    count: int | None,
+    number: int | None,
     low: tuple[float, ...] | None,
     high: tuple[float, ...] | None,
 ) -> spaces.Space:
     """The space of actions that no environment tells of."""
-    if count is not None:
-        if low is not None or high is not None:
-            raise UsageError("--actions counts discrete actions, which have no bounds")
-        return spaces.Discrete(count)
+    if number is not None:
+        return spaces.Discrete(number)
     if (low is None) != (high is None):
         raise UsageError("give both bounds of the actions, --action-low and --action-high")
     given = np.concatenate([episode["action"] for episode in log.episodes])

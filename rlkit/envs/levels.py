@@ -6,12 +6,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import RecordConstructorArgs
 
 from rlkit.core.errors import UsageError
 from rlkit.envs.pools import SPLITS, Split, check, level
 
 
-class Levels(gymnasium.Wrapper[Any, Any, Any, Any]):
+class Levels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """An environment whose every episode is of a level drawn from a pool.
 
     Which ones, and in which order, depends on `seed`, and on that of a `reset(seed=...)` from there
@@ -21,7 +22,8 @@ class Levels(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(
         self, env: gymnasium.Env[Any, Any], levels: int, split: Split = "train", seed: int = 0
     ) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, levels=levels, split=split, seed=seed)
+        gymnasium.Wrapper.__init__(self, env)
         check(levels)
         if split not in SPLITS:
             raise UsageError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")

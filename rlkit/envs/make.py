@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import warnings
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.wrappers import FlattenObservation
 
 from rlkit.core.errors import UsageError
@@ -20,10 +21,11 @@ from rlkit.core.words.extras import how_to_add
 from rlkit.core.words.nearest import suggestion
 from rlkit.envs import distracted, maze, partial
 from rlkit.envs.minigrid import SymbolicView, is_grid
-from rlkit.envs.specs import from_text, vouch
+from rlkit.envs.specs import from_text, plain, vouch
 
 _GRIDS = ("MiniGrid-", "BabyAI-")
 _OURS = "rlkit/"
+_MUJOCO = ("mujoco", "gymnasium_robotics", "rlkit.envs.maze_env", "rlkit.envs.distracted")
 
 
 def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
@@ -45,7 +47,7 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
     spec = gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env
     with _quiet_models(spec):
         try:
-            made = gymnasium.make(spec, **kwargs)
+            made = _wrapped(spec, **kwargs)
         except ModuleNotFoundError as error:
             if error.name != "gymnasium_robotics":
                 raise
@@ -55,6 +57,33 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
         if is_grid(made) and isinstance(made.observation_space, spaces.Dict):
             return SymbolicView(made)
         return FlattenObservation(made)
+    return made
+
+
+def _wrapped(spec: EnvSpec, **kwargs: Any) -> gymnasium.Env:
+    """`gymnasium.make` of a spec that may have been JSON.
+
+    An entry point may add wrappers of its own, which the spec of what it makes lists as well.
+    gymnasium compares the two by their arguments, of which JSON has made lists where tuples were.
+    """
+    if not spec.additional_wrappers:
+        return gymnasium.make(spec, **kwargs)
+    made = gymnasium.make(dataclasses.replace(spec, additional_wrappers=()), **kwargs)
+    own = () if made.spec is None else made.spec.additional_wrappers
+    for wrapper, theirs in zip(spec.additional_wrappers, own, strict=False):
+        if plain(dataclasses.asdict(wrapper)) != plain(dataclasses.asdict(theirs)):
+            raise ValueError(
+                f"environment {spec.id!r} comes with {theirs.name} of {theirs.kwargs} here, not "
+                f"with {wrapper.name} of {wrapper.kwargs}"
+            )
+    for wrapper in spec.additional_wrappers[len(own) :]:
+        if wrapper.kwargs is None:
+            raise ValueError(
+                f"environment {spec.id!r} comes with {wrapper.name}, which does not record its "
+                "arguments (gymnasium.utils.RecordConstructorArgs): it cannot be made again"
+            )
+        create: Any = load_env_creator(wrapper.entry_point)
+        made = create(env=made, **wrapper.kwargs)
     return made
 
 
@@ -88,7 +117,7 @@ def find(name: str) -> None:
         try:
             trust.load(module)
         except ImportError as error:
-            raise ValueError(f"environment {name!r}: {error}") from error
+            raise UsageError(f"environment {name!r}: {error}") from error
     _register(plain)
     if plain in gymnasium.registry:
         return
@@ -98,7 +127,7 @@ def find(name: str) -> None:
         partial.register()
         distracted.register()
     where = f"; {module} registers no such id" if module else ""
-    raise ValueError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
+    raise UsageError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
 
 
 def _register(name: str) -> None:
@@ -115,7 +144,7 @@ def _register(name: str) -> None:
 def _quiet_models(spec: EnvSpec) -> Iterator[None]:
     """Keeps MuJoCo from printing, and from writing MUJOCO_LOG.TXT into the working directory,
     deprecations of gymnasium's own model files; other messages become Python warnings."""
-    if "mujoco" not in str(spec.entry_point):
+    if not any(words in str(spec.entry_point) for words in _MUJOCO):
         yield
         return
     import mujoco

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,17 @@ class PointMaze(point.PointEnv):
         reward = math.exp(-distance) if self.dense else float(near)
         return self._seen(state), reward, False, False, info | {"success": near}
 
-    def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
-        """Rewards `[...]` of places `[..., 2]`, as hindsight relabelling asks for them."""
+    @property
+    def compute_reward(self) -> Callable[[np.ndarray, np.ndarray, Any], np.ndarray]:
+        """Rewards `[...]` of places and goals `[..., 2]`, as hindsight relabelling asks for them.
+
+        There with goals only: other libraries know goal-conditioned environments by it.
+        """
+        if not self.goals:
+            raise AttributeError("compute_reward is for mazes whose goals change (goals=True)")
+        return self._reward_of
+
+    def _reward_of(self, achieved: np.ndarray, desired: np.ndarray, info: Any) -> np.ndarray:
         distance = np.linalg.norm(np.asarray(achieved) - desired, axis=-1)
         return np.exp(-distance) if self.dense else (distance <= RADIUS).astype(np.float64)
 

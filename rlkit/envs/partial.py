@@ -27,7 +27,7 @@ class Seen(gymnasium.ObservationWrapper, RecordConstructorArgs):
 
     def __init__(self, env: gymnasium.Env, numbers: Sequence[int]) -> None:
         """Raises ValueError for an environment whose observations are no vectors that have them."""
-        RecordConstructorArgs.__init__(self, numbers=tuple(numbers))
+        RecordConstructorArgs.__init__(self, numbers=list(numbers))  # as JSON gives them back
         gymnasium.ObservationWrapper.__init__(self, env)
         space = env.observation_space
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:

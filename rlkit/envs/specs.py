@@ -72,9 +72,9 @@ def to_text(spec: EnvSpec | None) -> str | None:
     except (ValueError, TypeError):  # a callable, or an object among the arguments
         return None
     back = EnvSpec.from_json(text)
-    same = _plain(back.kwargs) == _plain(spec.kwargs)
+    same = plain(back.kwargs) == plain(spec.kwargs)
     wrappers = zip(back.additional_wrappers, spec.additional_wrappers, strict=True)
-    return text if same and all(_plain(a.kwargs) == _plain(b.kwargs) for a, b in wrappers) else None
+    return text if same and all(plain(a.kwargs) == plain(b.kwargs) for a, b in wrappers) else None
 
 
 def from_text(text: Any, where: str) -> EnvSpec:
@@ -118,11 +118,11 @@ def _found_again(entry: Any) -> str | None:
     return f"{module}:{name}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """With lists for tuples, as JSON has them."""
     if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 # --- trust --------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def vouch(spec: EnvSpec) -> None:
 def _check_files(env_id: str, given: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
     """Raises UsageError for arguments that name files and are not those registered here."""
     for name, value in given.items():
-        if name in ours and _plain(ours[name]) == _plain(value):
+        if name in ours and plain(ours[name]) == plain(value):
             continue
         for inner, text in _texts(name, value):
             if _FILE_NAME.search(inner) or _FILE.match(text):

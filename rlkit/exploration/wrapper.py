@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import RecordConstructorArgs
 
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Box, Discrete, Spec
@@ -24,7 +25,7 @@ def spec_of(env: gymnasium.Env[Any, Any], seed: int) -> Spec:
     raise UsageError(f"a bonus needs discrete actions or a box, not {act}")
 
 
-class BonusReward(gymnasium.Wrapper[Any, Any, Any, Any]):
+class BonusReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """reward + scale · bonus; `info` has the two apart, as "extrinsic" and "bonus".
 
     `bonus` is a text of `rlkit.exploration.bonus`, or a `Bonus` that several environments share:
@@ -41,7 +42,10 @@ class BonusReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         number: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(
+            self, bonus=bonus, scale=scale, number=number, seed=seed, _disable_deepcopy=True
+        )
+        gymnasium.Wrapper.__init__(self, env)
         given = Bonus(bonus, spec_of(env, seed)) if isinstance(bonus, str) else bonus
         if not 0 <= number < given.envs:
             raise UsageError(f"number is {number}; the bonus has {given.envs} environments")

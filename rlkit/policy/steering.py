@@ -21,6 +21,8 @@ from rlkit.policy.program import Array
 # observations [N, *obs] and actions [N, K, *act], in environment units -> values [N, K]
 Critic = Callable[[Array, Array], Array]
 
+_MOST = 100_000  # actions that are drawn for one
+
 
 def choose(q: Array, beta: float, gumbel: Array) -> Array:
     """Index `[...]` of one of K actions of values `q` `[..., K]`, eq. (1), drawn with Gumbel
@@ -77,5 +79,7 @@ class Steered:
 
 def check(samples: int, beta: float) -> None:
     """Raises UsageError for a number of samples or a β that is none."""
-    if samples < 1 or not beta >= 0:
-        raise UsageError(f"samples is {samples}, beta is {beta}: at least 1, and not negative")
+    if not 1 <= samples <= _MOST or not beta >= 0:
+        raise UsageError(
+            f"samples is {samples}, beta is {beta}: from 1 to {_MOST:,}, and not negative"
+        )

@@ -16,6 +16,7 @@ import numpy as np
 
 from rlkit.core.errors import FileError, RlkitError, UsageError
 from rlkit.core.files.reading import inside, read_json, reading
+from rlkit.core.words.ranges import playable
 from rlkit.policy.policy import Card, Policy
 
 INDEX, ENDING = "index.json", ".safetensors"
@@ -128,8 +129,7 @@ def measured(
     from rlkit.run.policies.evaluation import evaluate_file
     from rlkit.run.records import versions
 
-    if episodes < 1 or seed < 0:
-        raise UsageError("a return needs at least one episode, and a seed that is not negative")
+    episodes, seed = playable(episodes, seed)
     path = Path(path)
     card = Policy.load(path).card
     if card.env is None:

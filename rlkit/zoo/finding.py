@@ -51,6 +51,8 @@ def get(
     a place that is taken (unless `force`; never for a folder), RlkitError for a file that is not
     what its index says and where the Hub does not answer.
     """
+    if not name:
+        raise UsageError("which policy? give its name (rlkit zoo list), or OWNER/REPO/NAME")
     place = Path(f"{name.rpartition('/')[2]}{ENDING}" if out is None else out)
     if place.is_dir():
         raise UsageError(f"{place} is a folder; give the file that the policy is to become")

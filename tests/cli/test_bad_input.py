@@ -139,6 +139,54 @@ dataset export nope
 dataset export nope --out x.txt
 dataset build rlkit/nope/v0
 status file
+video empty --size nan
+video empty --out LONG.txt
+eval empty --episodes 1e30
+eval empty --seed 1e30
+eval empty --seed -1
+zoo nope
+zoo get
+zoo get ""
+zoo get nope
+zoo get ../../etc/passwd
+zoo get sac-hopper-v5 --out empty
+zoo get sac-hopper-v5 --out x.onnx
+zoo get sac-hopper-v5 --revision main
+zoo eval ""
+zoo eval sac-hopper-v5 --episodes 0
+zoo eval sac-hopper-v5 --episodes 1e30
+zoo eval sac-hopper-v5 --seed -1
+zoo eval sac-hopper-v5 --env Pendulum-v1
+zoo push nope --repo ""
+dataset import-d4rl junk.hdf5 ""
+dataset import-d4rl junk.hdf5 /abs/x-v0
+dataset import-d4rl junk.hdf5 x-v0 --time-limit -5
+dataset record --policy empty --out x-v0 --episodes 1e30
+dataset record --policy empty --out x-v0 --seed 1e30
+dataset from-csv junk.toml x-v0 --observation x --action x --reward x
+dataset from-csv log.csv x-v0 --observation o --action a --reward r --terminal end --actions 0
+dataset from-csv log.csv x-v0 --observation o --action a --reward r --terminal end --actions 1e30
+dataset from-csv log.csv x-v0 --observation o --action a --reward r --terminal end --env Nope-v0
+dataset from-csv log.csv x-v0 --observation zz --action a --reward r --terminal end
+dataset from-csv log.csv x-v0 --observation o --action a --reward r --terminal end --action-low nan
+dataset download x-v0 --remote nope
+bandit --env "armed(means=[0.9,nan])"
+bandit --env "armed(means=[])"
+bandit --env LONG
+bandit --policies ucb1 --runs 1 --horizon 1e15
+bandit --policies ucb1 --runs 1e15
+bandit --policies ucb1 --threads 1e9
+solve forest:states=0
+solve forest:nope=1
+plot empty --out .png
+plot ""
+compare "" empty
+report ""
+report empty --baseline nope
+status ""
+status empty --watch nan
+train "" --env Pendulum-v1
+train LONG --env Pendulum-v1
 """
 FAULTS = """
 eval file
@@ -150,6 +198,27 @@ dataset check junk.hdf5
 train iql --dataset junk.hdf5
 solve junk.npz
 train sac --env Pendulum-v1 --out /proc/x/y
+train sac --env Pendulum-v1 --steps 2000 --out LONG
+train sac --env Pendulum-v1 --steps 2000 --out file/x
+video LONG
+eval LONG
+eval DEEP
+eval empty --out LONG.csv
+resume LONG
+export LONG
+plot LONG
+compare empty LONG
+report LONG
+status LONG
+solve LONG
+dataset show LONG
+dataset show DEEP
+dataset import-d4rl junk.hdf5 LONG-v0
+dataset import-d4rl empty x-v0
+dataset from-csv log.csv x-v0 --observation o --action a --reward r --terminal end --actions 2
+zoo get sac-hopper-v5 --out LONG.safetensors
+zoo get sac-hopper-v5 --out DEEP.safetensors
+zoo get sac-hopper-v5 --out file/x.safetensors
 """  # of files and of the system: exit code 1, not 2
 
 
@@ -165,6 +234,7 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for ending in ("safetensors", "onnx", "hdf5", "npz"):
         (tmp_path / f"junk.{ending}").write_text("x")
     (tmp_path / "junk.toml").write_text("x =")
+    (tmp_path / "log.csv").write_text("o,a,r,end\n1,0.5,1,0\n2,-0.5,1,1\n")
     return tmp_path
 
 
@@ -177,7 +247,8 @@ def test_bad_input_gets_one_line_and_nothing_is_begun(
     line: str, around: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = held(around)
-    assert main(shlex.split(line)) == (1 if line in FAULTS.splitlines() else 2)
+    long = line.replace("LONG", "x" * 300).replace("DEEP", "a/" * 2100)
+    assert main(shlex.split(long)) == (1 if line in FAULTS.splitlines() else 2)
     said = capsys.readouterr().err.strip()
     assert len(said.splitlines()) == 1
     assert said.startswith("rlkit: error: ")

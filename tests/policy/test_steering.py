@@ -107,7 +107,7 @@ def test_what_cannot_be_steered_is_refused() -> None:
     with pytest.raises(UsageError, match="looks back at its episode"):
         Steered(gaussian(history=3), square)
     for samples, beta in ((0, 1.0), (3, -1.0), (3, math.nan)):
-        with pytest.raises(UsageError, match="at least 1, and not negative"):
+        with pytest.raises(UsageError, match="from 1 to 100,000, and not negative"):
             Steered(gaussian(), square, samples, beta)
     with pytest.raises(ValueError, match=r"values of shape \(2,\), expected \(2, 10\)"):
         Steered(gaussian(), lambda s, a: a[:, 0, 0]).act(np.zeros((2, 1)))

@@ -152,6 +152,15 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return _number(name, value, int, Range(f"be at least {least}", least))
 
 
+def playable(episodes: Any, seed: Any) -> tuple[int, int]:
+    """How many episodes are to be played, and the seed of their starts, as whole numbers.
+
+    Raises UsageError for other values, and for more episodes than any machine plays.
+    """
+    allowed = Range("lie in 1..100,000,000", 1, 10**8)
+    return _number("episodes", episodes, int, allowed), count("seed", seed, 0)
+
+
 def _fitted(name: str, value: Any, hint: Any, lanes: bool) -> Any:
     """`value` as a field of this type holds it. Raises UsageError saying what it must be."""
     kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint

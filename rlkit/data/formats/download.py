@@ -17,7 +17,7 @@ from rlkit.core.files.reading import read_json
 from rlkit.core.files.replacing import remove, replacing, temporary_name
 from rlkit.core.words.extras import missing
 from rlkit.core.words.nearest import suggestion
-from rlkit.data.formats.minari_local import dataset_path
+from rlkit.data.formats.minari_local import free_path
 
 
 def remote_of(given: str | None) -> str:
@@ -32,9 +32,7 @@ def download(dataset_id: str, *, remote: str | None = None, overwrite: bool = Fa
     the nearest one there) and for a remote of an unknown kind, RlkitError where the remote does
     not answer or sends something else, or needs a newer Minari.
     """
-    final, where = dataset_path(dataset_id), remote_of(remote)
-    if final.exists() and not overwrite:
-        raise UsageError(f"dataset {dataset_id!r} already stands at {final}; --force replaces it")
+    final, where = free_path(dataset_id, overwrite), remote_of(remote)
     try:
         storage = get_cloud_storage(remote_path=where)
     except (KeyError, ValueError) as error:

@@ -92,6 +92,8 @@ def read(
         )
     last = blank | (unknown if missing_actions == "cut" else False)
     _check_cells(path, rows, last)
+    if discrete:
+        _check_discrete(path, rows)
     spans = list(_spans(rows, last, notes))
     episodes = [
         _episode(rows, start, stop, last, blank, unknown if missing_actions == "keep" else None)
@@ -198,6 +200,19 @@ def _check_cells(path: str | Path, rows: _Rows, last: np.ndarray) -> None:
                 f"{path}: row {rows.line[bad[0]]} has an empty {what}, or one that float32 cannot "
                 f"hold ({bad.size} such rows)"
             )
+
+
+def _check_discrete(path: str | Path, rows: _Rows) -> None:
+    """Discrete actions are one column of whole numbers."""
+    if (width := rows.action.shape[1]) != 1:
+        raise UsageError(f"{path}: {width} columns of actions; discrete ones are one column")
+    column = rows.action[:, 0]
+    bad = np.flatnonzero(np.isfinite(column) & (column != column.round()))
+    if bad.size:
+        raise ValueError(
+            f"{path}: row {rows.line[bad[0]]} has the action {column[bad[0]]:g}; discrete ones are "
+            f"whole numbers ({bad.size} such rows)"
+        )
 
 
 def _spans(rows: _Rows, last: np.ndarray, notes: list[str]) -> Iterator[tuple[int, int]]:

@@ -32,7 +32,7 @@ from rlkit.core.files.replacing import clear, refusal, remove, replacing, tempor
 from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats import hdf5
 from rlkit.data.formats.meta import Meta, Reference
-from rlkit.data.formats.minari_local import data_path, dataset_path, local_ids, read_raw
+from rlkit.data.formats.minari_local import building, data_path, free_path, local_ids, read_raw
 from rlkit.data.spaces import action_bounds, flatten, flatten_action
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.specs import from_text, to_text, vouch
@@ -40,7 +40,6 @@ from rlkit.envs.specs import from_text, to_text, vouch
 _ROWS = "main_data.hdf5"
 _OVERHEAD = 24_000  # bytes that HDF5 takes for an episode besides its numbers
 _ROOT_VARIABLE = "MINARI_DATASETS_PATH"
-_BUILDING = "building"
 _STEPWISE = ("action", "reward", "terminated", "truncated")
 _root_lock = threading.Lock()  # Minari takes its root from the environment of the process
 
@@ -176,9 +175,7 @@ def write(
     is not the following row's `obs`, which Minari cannot hold, and for an environment that only
     this process can make.
     """
-    final = dataset_path(dataset_id)
-    if final.exists() and not overwrite:
-        raise ValueError(f"dataset {dataset_id!r} already stands at {final}; pass overwrite=True")
+    final = free_path(dataset_id, overwrite)
     if isinstance(episodes, EpisodeStore):
         episodes = _store_episodes(episodes, action_space)
     episodes = list(episodes)
@@ -209,8 +206,7 @@ def write(
             )
         extra["env_spec"] = text
     json.dumps(extra)  # refuses what cannot be stored before any file is made
-    root = Path(get_dataset_path())
-    with _writing(dataset_id, final), _building(root) as workplace:
+    with _writing(dataset_id, final), _building() as workplace:
         _check_room(workplace, store.nbytes + len(buffers) * _OVERHEAD)
         with _minari_root(workplace), warnings.catch_warnings():
             # Minari warns of every field left empty and of a missing evaluation environment.
@@ -331,10 +327,10 @@ def _check_room(folder: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _building(root: Path) -> Iterator[Path]:
-    """A hidden directory under `root`, on the same disk as the final place; Minari skips it."""
-    clear(root / _BUILDING)
-    workplace = temporary_name(root / _BUILDING)
+def _building() -> Iterator[Path]:
+    """A hidden directory on the same disk as the final place."""
+    clear(building())
+    workplace = temporary_name(building())
     workplace.mkdir()
     try:
         yield workplace
@@ -346,7 +342,7 @@ def _building(root: Path) -> Iterator[Path]:
 def _minari_root(path: Path) -> Iterator[None]:
     with _root_lock:
         before = os.environ.get(_ROOT_VARIABLE)
-        os.environ[_ROOT_VARIABLE] = str(path)
+        os.environ[_ROOT_VARIABLE] = str(path.absolute())  # Minari loses files of a relative one
         try:
             yield
         finally:

@@ -15,6 +15,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.files.reading import read_json
+from rlkit.core.files.replacing import clear
 
 
 class _Ours(TypedDict):
@@ -53,6 +54,34 @@ def dataset_path(dataset_id: str) -> Path:
     """The directory of a dataset id, existing or not. Raises ValueError for a malformed id."""
     check_id(dataset_id)
     return Path(get_dataset_path(dataset_id))
+
+
+def free_path(dataset_id: str, overwrite: bool) -> Path:
+    """Where a dataset is to be written, what killed processes left there cleared away.
+
+    Raises UsageError for a malformed id, and for one that is taken (unless `overwrite`).
+    """
+    final = cleared(dataset_id)
+    if final.exists() and not overwrite:
+        raise UsageError(
+            f"dataset {dataset_id!r} already stands at {final}; --force (overwrite=True) replaces "
+            "it"
+        )
+    return final
+
+
+def cleared(dataset_id: str) -> Path:
+    """`dataset_path`, what killed processes left there and in `building()` cleared away."""
+    final = dataset_path(dataset_id)
+    with contextlib.suppress(OSError):  # what refuses that is told where something is written
+        for path in (building(), final):
+            clear(path)
+    return final
+
+
+def building() -> Path:
+    """What datasets are built beside, under hidden names which Minari skips."""
+    return Path(get_dataset_path()) / "building"
 
 
 def local_ids() -> dict[str, dict[str, Any]]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.files.reading import inside, read_json
-from rlkit.core.files.replacing import replacing
+from rlkit.core.files.replacing import make_folder, replacing
+from rlkit.core.words.ranges import playable
 from rlkit.run.clips import files, picture
 from rlkit.run.clips.playing import Moment, Player, drawn, play, player
 
@@ -81,8 +82,7 @@ def video(
     steps of the drawing. Raises UsageError for an environment that draws no pictures, and
     RlkitError, naming MUJOCO_GL, where MuJoCo can draw nothing on this machine.
     """
-    if episodes < 1 or seed < 0:
-        raise UsageError(f"episodes {episodes} must be at least 1 and seed {seed} not negative")
+    episodes, seed = playable(episodes, seed)
     if size is not None and not _SMALLEST <= size <= _LARGEST:
         raise UsageError(f"size {size} must lie between {_SMALLEST} and {_LARGEST} pixels")
     if out is not None:
@@ -90,6 +90,7 @@ def video(
     playing = player(policy, env=env, lane=lane, checkpoint=checkpoint)
     path = Path(out) if out is not None else _usual(Path(policy), playing)
     files.check(path)
+    make_folder(path.parent)  # what forbids it is said before the work
     found, returns = choose(playing, episodes, seed)
     draw = _sheet if (is_sheet := path.suffix == files.PNG) else _film
     size = size or (_HEIGHT_OF_SHEETS if is_sheet else _HEIGHT)

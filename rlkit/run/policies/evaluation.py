@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 
 from rlkit.core.errors import UsageError
+from rlkit.core.words.ranges import playable
 from rlkit.data.spaces import describe, difference, flat_shape
 from rlkit.data.transforms import Transforms
 from rlkit.envs.checking import check_environment
@@ -50,6 +51,7 @@ def evaluate_run(
     from rlkit.run.records import folder as run_folder
     from rlkit.run.task import actor
 
+    episodes, seed = playable(episodes, seed)
     restored = run_folder.restore(folder, checkpoint, lanes)
     pool = restored.options.levels
     task = restored.task
@@ -92,6 +94,7 @@ def evaluate_file(
 ) -> list[Episode]:
     """Episodes of an exported file (ONNX too) in the environment it was trained for, or `env`;
     with a `guide` actions are drawn and chosen by a critic."""
+    episodes, seed = playable(episodes, seed)
     policy = onnx_file.load(path) if Path(path).suffix == ".onnx" else Policy.load(path)
     card = policy.card
     if guide is not None and not isinstance(policy, Policy):

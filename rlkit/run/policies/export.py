@@ -75,6 +75,8 @@ def export(
         ending = ONNX if onnx else f"{FILE}, or in {ONNX} for ONNX"
         raise UsageError(f"{out} must end in {ending}")
     onnx = out.suffix == ONNX
+    run_folder.read_config(folder)  # so that what is none is said to be none
+    make_folder(out.parent)  # what forbids it is said before the work
     restored, number = _restore(folder, lane, checkpoint)
     policy = _policy(restored, number)
     if policy.card.history:
@@ -83,7 +85,6 @@ def export(
             "keep; use it from its run folder with rlkit.load"
         )
     programs = _programs(restored, policy.card)
-    make_folder(out.parent)
     with replacing(out) as temporary:
         if onnx:
             _write_onnx(temporary, policy, programs["mode"])

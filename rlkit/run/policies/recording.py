@@ -14,6 +14,7 @@ import numpy as np
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.core.streams import generator
+from rlkit.core.words.ranges import playable
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recorder import Act, Episode, record_episode
 from rlkit.envs.make import make
@@ -55,10 +56,8 @@ def record(
     number alone. `lane` and `checkpoint` choose within a run folder. Raises UsageError for what is
     no policy, for an environment that does not fit it, and for a taken id, before the first step.
     """
-    if episodes < 1 or seed < 0:
-        raise UsageError(f"episodes {episodes} must be at least 1 and seed {seed} not negative")
-    if minari_local.dataset_path(dataset_id).exists() and not overwrite:
-        raise UsageError(f"dataset {dataset_id!r} already stands; --force replaces it")
+    episodes, seed = playable(episodes, seed)
+    minari_local.free_path(dataset_id, overwrite)  # told before the first step
     acting = load(policy, sample=sample, lane=lane, checkpoint=checkpoint)
     made = acting.make(env)
     name = env if made.spec is None else in_words(made.spec)

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 
 from rlkit.core.boxes import into_box
 
@@ -19,17 +20,19 @@ def fitted(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """`env` with an action space that their agents act in; itself where it has one."""
     space = env.action_space
     if isinstance(space, spaces.Box) and space.dtype != np.float32:
-        return _Box(env, space)
+        return _Box(env)
     if isinstance(space, spaces.Discrete) and space.start != 0:
-        return _Numbered(env, space)
+        return _Numbered(env)
     return env
 
 
-class _Box(gymnasium.ActionWrapper[Any, Any, Any]):
+class _Box(gymnasium.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     """A box of 32-bit floats over one of another type."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], space: spaces.Box) -> None:
-        super().__init__(env)
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ActionWrapper.__init__(self, env)
+        space: Any = env.action_space
         self.own = space
         low, high = (np.asarray(x, np.float32) for x in (space.low, space.high))
         self.action_space = spaces.Box(low, high, space.shape, np.float32)
@@ -38,11 +41,13 @@ class _Box(gymnasium.ActionWrapper[Any, Any, Any]):
         return into_box(action, self.own.low, self.own.high, self.own.dtype)
 
 
-class _Numbered(gymnasium.ActionWrapper[Any, Any, Any]):
+class _Numbered(gymnasium.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     """Actions from 0 on over ones that begin elsewhere."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], space: spaces.Discrete) -> None:
-        super().__init__(env)
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ActionWrapper.__init__(self, env)
+        space: Any = env.action_space
         self.start = space.start
         self.action_space = spaces.Discrete(int(space.n))
 

@@ -187,6 +187,14 @@ def test_columns_and_bounds_that_are_wrong_are_told() -> None:
     ]:
         with pytest.raises(ValueError, match=told):
             made(ROWS, **given)
+    for actions in (0, -3, 10**30):
+        with pytest.raises(UsageError, match="actions "):
+            made(ROWS, actions=actions)
+    broken = "o,u,v,r,done\n1,1,0,1,0\n2,0.4,0,1,0\n3,-0.9,0,1,1\n"
+    with pytest.raises(ValueError, match=r"row 2 has the action 0\.4; .* whole .* \(2 such rows\)"):
+        made(broken, Columns("o", "u", "r", "done"), actions=2)
+    with pytest.raises(UsageError, match="2 columns of actions; discrete ones are one column"):
+        made(broken, Columns("o", "u,v", "r", "done"), actions=2)
     still = "o,u,r,done\n1,1,1,0\n2,1,1,1\n"
     with pytest.raises(UsageError, match="dimension 0 of the actions is always 1"):
         made(still, Columns("o", "u", "r", "done"))

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from rlkit.core.errors import UsageError
 from rlkit.core.files.replacing import temporary_name
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.formats.meta import Reference
@@ -293,3 +295,26 @@ def test_an_environment_nobody_else_can_make_is_refused(given: dict[str, Any]) -
             episodes(), "rlkit/test/own-v0", env_spec=EnvSpec("Own-v0", **given), **spaces_of
         )
     assert not minari_io.data_path("rlkit/test/own-v0")
+
+
+def test_a_root_that_is_named_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "here/data")
+    place = minari_io.write(episodes((2, 3)), "mine/a-v0", observation_space=OBS, action_space=ACT)
+    assert (tmp_path / place).is_dir()
+    assert minari_io.read("mine/a-v0")[0].episodes == 2
+    assert not [path for path in Path("here/data").iterdir() if path.name.startswith(".")]
+
+
+def test_a_killed_process_s_workplace_is_cleared_although_the_id_is_taken(root: Path) -> None:
+    minari_io.write(episodes((2,)), "a-v0", observation_space=OBS, action_space=ACT)
+    left = temporary_name(root / "building")
+    dead = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
+    (dead / "a-v0").mkdir(parents=True)
+    left.mkdir()  # of a process that lives: this one
+    with pytest.raises(UsageError, match="already stands"):
+        minari_io.write(episodes((2,)), "a-v0", observation_space=OBS, action_space=ACT)
+    assert not dead.exists()
+    assert left.exists()
