@@ -20,15 +20,15 @@ observation. The length of the fit is not published; that of the preset is ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rlkit.algos.behind.agents import Behind, agent_module, own_config
-from rlkit.algos.imitation.inverse_dynamics import Labeller, Labels, apart, hide
+from rlkit.algos.behind.agents import Behind, Named
+from rlkit.algos.behind.rows import Completed, apart
+from rlkit.algos.imitation.inverse_dynamics import Labeller, Labels, hide
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.words.ranges import (
@@ -40,7 +40,7 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
-from rlkit.data.sampling.samplers import Uniform
+from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ _COLUMNS = ("action_known", "t")
 
 @checked()
 @dataclass(frozen=True)
-class Config:
+class Config(Named):
+    needs = frozenset(("offline", "continuous"))
     agent: str = "td3_bc"  # offline algorithm that learns from the completed data
     given: str = ""  # fields of its Config, as "alpha=1.0 hidden=256,256"; the rest by default
     labelled: PositiveShare = 1.0  # share of episodes whose actions stay known; 1 hides none
@@ -66,27 +67,6 @@ class Config:
     steps_idm: Count = 5_000  # updates of its fit
     batch_idm: Count = 256  # rows an update of its fit
     holdout: ProperShare = 0.1  # share of the known episodes held out, at least one
-
-    def __post_init__(self) -> None:
-        _ = self.own  # whatever is wrong with it is said now
-
-    @property
-    def module(self) -> ModuleType:
-        """The file of `agent`."""
-        found = agent_module(self.agent)
-        if not {"offline", "continuous"} <= set(found.FITS) or self.agent == "ss_orl":
-            raise UsageError(f"agent {self.agent!r} learns no continuous actions from a dataset")
-        return found
-
-    @property
-    def own(self) -> Any:
-        """The Config of `agent`."""
-        return own_config(self.module, self.given)
-
-    @property
-    def gamma(self) -> float | None:
-        """Discount of `agent`, where it has one."""
-        return getattr(self.own, "gamma", None)
 
 
 # name -> fields of Config, options of the run
@@ -121,36 +101,22 @@ def select(store: EpisodeStore, c: Config) -> EpisodeStore:
     return store if choose is None else choose(store, c.own)
 
 
-class Source:
-    """The agent's own minibatches of the completed rows, which every lane completes itself."""
+class Completion:
+    """Tells the unknown actions of `rows`, by each lane's own inverse model."""
 
-    def __init__(self, stock: Stock, agent: Behind, c: Config) -> None:
-        assert stock.data is not None
-        self.rows = apart(stock.data, stock.spec)
-        self.labeller = Labeller(self.rows, stock.streams, c)
-        own = getattr(c.module, "source", None)
-        completed = stock._replace(data=self.rows)
-        batch = getattr(c.own, "batch_size", 256)
-        self.inner: Any = Uniform(self.rows, batch, stock.streams)
-        if own is not None:
-            self.inner = own(completed, agent.inner, c.own)
-        self.batch_size = self.inner.batch_size
-        self.indices, self.batch = self.inner.indices, self.inner.batch
-        self.labels: Labels | None = None
-        for name in ("every", "advance", "learned"):
-            if hasattr(self.inner, name):
-                setattr(self, name, getattr(self.inner, name))
+    labels: Labels | None = None
+
+    def __init__(self, stock: Stock, rows: Replay, c: Config) -> None:
+        self.rows, self.labeller = rows, Labeller(rows, stock.streams, c)
         missing = len(self.labeller.unknown)
-        self.beginning = f"telling {missing:,} of {self.rows.size:,} actions by an inverse model"
+        self.beginning = f"telling {missing:,} of {rows.size:,} actions by an inverse model"
 
-    def begin(self) -> None:
+    def fit(self) -> None:
+        """Eq. (1), where there is something to tell."""
         if len(self.labeller.unknown):
             self.labeller.fit()
-        self._complete()
-        if hasattr(self.inner, "begin"):
-            self.inner.begin()
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
         """Eq. (2), and the next actions, where the agent reads them."""
         unknown = self.labeller.unknown
         self.labels = self.labeller.labels(unknown)
@@ -161,22 +127,15 @@ class Source:
             self.rows.rows("next_action").copy_(torch.where(ends, actions, actions.roll(-1, 1)))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The inverse models, which tell the actions again, and what the agent's source keeps."""
-        own: dict[str, Tensor] = getattr(self.inner, "state_dict", dict)()
-        model = {f"idm.{name}": x for name, x in self.labeller.model.state_dict().items()}
-        return model | {f"own.{name}": x for name, x in own.items()}
+        """The inverse models, which tell the actions again."""
+        return dict(self.labeller.model.state_dict())
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        parts: dict[str, dict[str, Tensor]] = {"idm": {}, "own": {}}
-        for name, x in state.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = x
-        self.labeller.model.load_state_dict(parts["idm"])
-        self._complete()
-        if parts["own"]:
-            self.inner.load_state_dict(parts["own"])
+        self.labeller.model.load_state_dict(state)
 
 
-def source(stock: Stock, agent: Behind, c: Config) -> Source:
+def source(stock: Stock, agent: Behind, c: Config) -> Completed:
     """Complete the dataset's actions, then feed the agent."""
-    return Source(stock, agent, c)
+    assert stock.data is not None
+    rows = apart(stock.data, stock.spec)
+    return Completed(stock, rows, agent, c, Completion(stock, rows, c))

@@ -99,8 +99,8 @@ def prepared(scale: float = 1.0, **given: Any) -> tuple[Any, heron.Config, Stock
 
 def test_labels_are_of_the_totals_and_thresholds_of_their_deviations() -> None:
     source, _, stock = prepared(length=4, margin=(0.7, 0.2))
-    pairs, told = source.tree.ask(0)
-    again, _ = source.tree.ask(0)
+    pairs, told = source.maker.ask(0)
+    again, _ = source.maker.ask(0)
     assert all(torch.equal(x, y) for x, y in zip(pairs, again, strict=True))
     near = -(pairs.s[..., 0].abs()).sum(-1)  # [S, pairs, 2]
     cheap = -pairs.a.square().sum((-1, -2))
@@ -117,7 +117,7 @@ def test_labels_are_of_the_totals_and_thresholds_of_their_deviations() -> None:
 
 
 def test_a_factors_unit_changes_nothing() -> None:
-    one, ten = (prepared(scale)[0].tree.ask(0)[0] for scale in (1.0, 10.0))
+    one, ten = (prepared(scale)[0].maker.ask(0)[0] for scale in (1.0, 10.0))
     assert torch.equal(one.y, ten.y)
     assert torch.equal(one.w, ten.w)
 
@@ -131,7 +131,7 @@ def test_the_reward_orders_rows_as_the_first_factor_does() -> None:
         assert float(torch.corrcoef(torch.stack([r, near]))[0, 1]) > 0.9
         assert float(r.mean()) == pytest.approx(0, abs=1e-6)
         assert float(r.std(correction=0)) == pytest.approx(1)
-    assert (source.metrics["reward_accuracy"] > 0.9).all()
+    assert (source.maker.metrics["reward_accuracy"] > 0.9).all()
     away, _, _ = prepared(factors="columns:-near", margin=(0.0,), pairs=600, passes=40)
     away.begin()
     r = away.rows.rows("r")[0]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from rlkit.algos import decision_transformer, rebrac, ss_orl, td3_bc
+from rlkit.algos.behind.rows import Completed
 from rlkit.algos.imitation.inverse_dynamics import hide
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
@@ -45,7 +46,7 @@ def stock_of(store: EpisodeStore, spec: Spec, columns: tuple[str, ...], gamma: A
     return Stock(spec, Streams(spec.seeds), Transforms(), data)
 
 
-def completed(store: EpisodeStore, c: ss_orl.Config, spec: Spec) -> ss_orl.Source:
+def completed(store: EpisodeStore, c: ss_orl.Config, spec: Spec) -> Completed:
     agent = ss_orl.Agent(spec, c)
     store = ss_orl.select(store, c)
     source = ss_orl.source(stock_of(store, spec, agent.columns, c.gamma), agent, c)
@@ -68,8 +69,8 @@ def test_a_linear_system_is_inverted_and_known_rows_stay(past: int) -> None:
     error = (a - truth)[:, ~known].square().mean((-2, -1))
     assert error.max() < 1e-3  # last steps of episodes and, with k = 1, first ones among them
     assert not torch.equal(a[0], a[1])  # each lane has a model of its own
-    assert source.labels is not None
-    assert source.labels.variance.gt(0).all()
+    assert source.maker.labels is not None
+    assert source.maker.labels.variance.gt(0).all()
 
 
 def test_no_action_of_an_unknown_row_is_read() -> None:
@@ -157,7 +158,7 @@ def test_actions_are_hidden_as_in_the_paper() -> None:
     ("given", "said"),
     [
         ({"agent": "iqll"}, "'iqll' is no algorithm"),
-        ({"agent": "dqn"}, "learns no continuous actions from a dataset"),
+        ({"agent": "dqn"}, "one for continuous, offline is needed"),
         ({"given": "alpha"}, "write name=value"),
         ({"given": "alhpa=1"}, "alhpa"),
         ({"given": "alpha=-1"}, "alpha"),

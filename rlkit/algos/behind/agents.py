@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -39,6 +39,53 @@ def own_config(module: ModuleType, given: str) -> Any:
         return kind(**values)
     except TypeError as error:
         raise UsageError(f"given {given!r}: {error}") from error
+
+
+class Named:
+    """Of a Config whose fields `agent` and `given` name another algorithm and fields of its Config.
+
+    Whatever is wrong with the two is said when the Config is made, as UsageError.
+    """
+
+    agent: str
+    given: str
+    needs: ClassVar[frozenset[str]] = frozenset()  # what `agent` must fit, whatever the task
+
+    def __post_init__(self) -> None:
+        _ = self.own
+
+    @property
+    def module(self) -> ModuleType:
+        """The file of `agent`."""
+        if self.agent == type(self).__module__.rpartition(".")[2]:
+            raise UsageError(f"agent {self.agent!r} is this algorithm itself; name one behind it")
+        found = agent_module(self.agent)
+        if not self.needs <= set(found.FITS):
+            fits, needs = (", ".join(sorted(words)) for words in (found.FITS, self.needs))
+            raise UsageError(f"agent {self.agent!r} is for {fits}; one for {needs} is needed")
+        return found
+
+    @property
+    def own(self) -> Any:
+        """The Config of `agent`."""
+        return own_config(self.module, self.given)
+
+    @property
+    def gamma(self) -> float | None:
+        """Discount of `agent`, where it has one."""
+        return getattr(self.own, "gamma", None)
+
+    def check_learns(self, spec: Spec, where: str) -> None:
+        """Raises UsageError unless `agent` learns the actions of `spec` where it is to, "offline"
+        or "online", and there from rows whose rewards change under it."""
+        kind = "discrete" if spec.discrete else "continuous"
+        if not {where, kind} <= set(self.module.FITS):
+            raise UsageError(f"agent {self.agent!r} does not learn {kind} actions {where}")
+        if where == "online" and draws_itself(self.module, self.own):
+            raise UsageError(
+                f"agent {self.agent!r} draws minibatches of its own, whose rewards cannot be "
+                "relabelled as they are collected; name sac, td3 or dqn, or give a dataset"
+            )
 
 
 def draws_itself(module: ModuleType, config: Any) -> bool:

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from rlkit import nets
 from rlkit.algos.preference.reward_model import OwnInit
 from rlkit.core.optim import Adam
-from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw, Streams, generator
 from rlkit.data.replay import Replay
 
@@ -186,15 +185,6 @@ def hide(store: EpisodeStore, labelled: float, threshold: float, seed: int) -> E
         known &= store.extra["action_known"].astype(bool)
     action = np.where(known[:, None], store.action, np.float32(np.nan)).astype(store.action.dtype)
     return dataclasses.replace(store, action=action, extra=store.extra | {"action_known": known})
-
-
-def apart(data: Replay, spec: Spec) -> Replay:
-    """A copy of shared rows for every lane."""
-    mine = Replay(spec, data.size, columns=data.columns)
-    kept = data.state_dict()
-    rows = {f"rows.{lane}": kept["rows.0"] for lane in range(spec.lanes)}
-    mine.load_state_dict(rows | {"written": kept["written"]})
-    return mine
 
 
 def _split(
