@@ -168,6 +168,11 @@ class Agent(Learner):
         return greedy + explore * (anything - greedy)
 
 
+def draws(c: Config) -> bool:
+    """Whether minibatches are those of `source`; plain single steps are the run's own."""
+    return c.n_step > 1 or c.prioritised
+
+
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Minibatches of n-step transitions, by priority if wanted; of both kinds of rows where there
     are a dataset and an environment. Raises ValueError for priorities over two sets of rows."""

@@ -29,6 +29,7 @@ from rlkit.algos import (
     pets,
     rebrac,
     sac,
+    spo,
     ss_orl,
     td3,
     td3_bc,
@@ -152,6 +153,10 @@ RANKED = dict.fromkeys(
         *("bounded", "hidden_reward", "lr_reward", "batch_reward", "passes", "stop", "scaling"),
     ),
     "of the reward behind the minibatches; see test_heron",
+)
+PLAYED = dict.fromkeys(
+    ("teacher", "queue", "worth", "pay", "agent", "given"),
+    "of the rewards behind the minibatches; see test_spo",
 )
 NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
@@ -351,6 +356,7 @@ CASES = {
     "ss_orl": Case(ss_orl, config={"given": "hidden=8,8"}, exempt=TOLD),
     "ss_orl-iql": Case(ss_orl, config={"agent": "iql", "given": "hidden=8,8"}, exempt=TOLD),
     "heron": Case(heron, config={"agent": "iql", "given": "hidden=8,8"}, exempt=RANKED),
+    "spo": Case(spo, config={"given": "hidden=8,8"}, exempt=PLAYED),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}, **HEADS}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,

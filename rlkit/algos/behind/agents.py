@@ -84,7 +84,7 @@ class Named:
         if where == "online" and draws_itself(self.module, self.own):
             raise UsageError(
                 f"agent {self.agent!r} draws minibatches of its own, whose rewards cannot be "
-                "relabelled as they are collected; name sac, td3 or dqn, or give a dataset"
+                "relabelled as they are collected; name sac, td3, dqn (n_step=1), or give a dataset"
             )
 
 

@@ -77,6 +77,23 @@ def true_reward(r: Tensor, mask: Tensor, transforms: Transforms) -> Tensor:
     return given * mask.double()
 
 
+def in_env(obs: Tensor, transforms: Transforms) -> Tensor:
+    """Observations `[..., *obs]` as the environment gave them, float64."""
+    if transforms.obs_mean is None or transforms.obs_std is None:
+        return obs.double()
+    mean, std = (
+        torch.from_numpy(np.asarray(x)).to(obs.device)
+        for x in (transforms.obs_mean, transforms.obs_std)
+    )
+    return obs.double() * std + mean
+
+
+def action_in_env(a: Tensor, transforms: Transforms) -> Tensor:
+    """Continuous actions `[..., A]` within the environment's bounds, float64."""
+    wide = transforms.to_env(a.double().cpu().numpy())
+    return torch.from_numpy(np.asarray(wide)).to(a.device)
+
+
 def mean_return(
     replay: Replay, transforms: Transforms, length: int, episodes: int | None = None
 ) -> Tensor:

@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from rlkit.algos.preference.feedback import action_in_env, in_env
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.core.words.nearest import suggestion
@@ -79,10 +79,9 @@ def read(factors: str, data: Replay, transforms: Transforms) -> Tensor:
             found.append(data.rows(plain).double() * (-1 if name.startswith("-") else 1))
         return torch.stack(found, -1)
     function = _function(factors)
-    s, s2 = (_in_env(data.rows(n), transforms) for n in ("s", "s2"))
+    s, s2 = (in_env(data.rows(n), transforms) for n in ("s", "s2"))
     a = data.rows("a")
-    if not data.spec.discrete:
-        a = torch.from_numpy(np.asarray(transforms.to_env(a.double().cpu().numpy()))).to(s)
+    a = a if data.spec.discrete else action_in_env(a, transforms)
     z: Any = function(s, a, s2)
     if not isinstance(z, Tensor) or z.dim() != 3 or z.shape[:2] != s.shape[:2]:
         what = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
@@ -120,13 +119,3 @@ def _function(factors: str) -> Factors:
         return getattr(trust.load(module), name)  # type: ignore[no-any-return]
     except (ImportError, AttributeError) as error:
         raise UsageError(f"factors {factors!r}: {error}") from error
-
-
-def _in_env(x: Tensor, transforms: Transforms) -> Tensor:
-    if transforms.obs_mean is None or transforms.obs_std is None:
-        return x.double()
-    mean, std = (
-        torch.from_numpy(np.asarray(v)).to(x.device)
-        for v in (transforms.obs_mean, transforms.obs_std)
-    )
-    return x.double() * std + mean

@@ -71,16 +71,19 @@ class Teacher:
             given = worth | (mean_return <= 0)
         tied = (first - second).abs() < self.tie * mean_return.abs()
         early, late = recent(gain, mask, self.recency).unbind(-1)
-        p = self._probability(late - early)
-        if self.poll == 0:
-            y = (1 - self.mistakes) * p + self.mistakes * (1 - p)
-        else:
-            choice = (u[..., : self.poll] < p.unsqueeze(-1)).to(p)
-            wrong = u[..., self.poll :] < self.mistakes
-            y = torch.where(wrong, 1 - choice, choice).mean(-1)
-            if self.beta == math.inf:  # nobody tosses a coin over equal sums
-                y = torch.where(late == early, torch.full_like(y, 0.5), y)
+        y = self.said(self._probability(late - early), u)
+        if self.poll and self.beta == math.inf:  # nobody tosses a coin over equal sums
+            y = torch.where(late == early, torch.full_like(y, 0.5), y)
         return Answers(torch.where(tied, torch.full_like(y, 0.5), y), given)
+
+    def said(self, p: Tensor, u: Tensor) -> Tensor:
+        """What is said `[...]` where the second is preferred with chance `p [...]`: the share of
+        `poll` draws, or the chance itself, mistakes included; `u [..., uniforms]` in [0, 1)."""
+        if self.poll == 0:
+            return (1 - self.mistakes) * p + self.mistakes * (1 - p)
+        choice = (u[..., : self.poll] < p.unsqueeze(-1)).to(p)
+        wrong = u[..., self.poll :] < self.mistakes
+        return torch.where(wrong, 1 - choice, choice).mean(-1)
 
     def _probability(self, d: Tensor) -> Tensor:
         return (d.sign() + 1) / 2 if self.beta == math.inf else (self.beta * d).sigmoid()
