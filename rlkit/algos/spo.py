@@ -53,17 +53,17 @@ class Config(Named):
 
 
 def Agent(spec: Spec, c: Config) -> Behind:
-    """The agent named by the config, with the column that its rewards are read from."""
+    """The agent named by the config, with the column that its rewards are read from. Raises
+    UsageError for one that cannot learn the task from changing rewards."""
+    c.check_learns(spec, "online")
     return Behind(spec, c, (REWARD,))
 
 
 def source(stock: Stock, agent: Behind, c: Config) -> SelfPlay:
     """Compare what has ended with what ended before, feed the agent.
 
-    Raises UsageError for a teacher that names nothing, an agent that does not learn from what is
-    given, and a dataset.
+    Raises UsageError for a teacher that names nothing, and for a dataset.
     """
     if stock.replay is None or stock.data is not None:
         raise UsageError("spo compares its own episodes: give an env and no dataset")
-    c.check_learns(stock.spec, "online")
     return SelfPlay(stock, getattr(c.own, "batch_size", 256), c)

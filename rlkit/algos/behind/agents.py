@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -47,9 +47,10 @@ class Named:
     Whatever is wrong with the two is said when the Config is made, as UsageError.
     """
 
-    agent: str
-    given: str
-    needs: ClassVar[frozenset[str]] = frozenset()  # what `agent` must fit, whatever the task
+    if TYPE_CHECKING:  # fields of the Config, declared there with their defaults
+        agent: str
+        given: str
+    needs = frozenset[str]()  # what `agent` must fit, whatever the task
 
     def __post_init__(self) -> None:
         _ = self.own
