@@ -35,7 +35,6 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
-from rlkit.core.words.nearest import suggestion
 from rlkit.core.words.ranges import Count, NonNegatives, Positive, Widths, checked
 from rlkit.data.stock import Stock
 
@@ -74,13 +73,7 @@ def Agent(spec: Spec, c: Config) -> Behind:
 
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:
     """The episodes to learn from. Raises UsageError for a factor that is no column of them."""
-    for name in ranking.wanted_columns(c.factors):
-        if name not in store.extra:
-            there = ", ".join(sorted(store.extra)) or "none"
-            raise UsageError(
-                f"factors {c.factors!r}: the dataset has no column {name!r}"
-                f"{suggestion(name, store.extra)}; it has {there}"
-            )
+    ranking.check_columns(c.factors, store)
     empty: dict[str, Any] = dict.fromkeys(COLUMNS, np.zeros(len(store), np.float32))
     store = store.with_columns(**empty)  # which rows of an environment have besides
     choose = getattr(c.module, "select", None)

@@ -1,5 +1,6 @@
 """Every agent honours the contract; a new algorithm is one row here."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,12 +35,14 @@ from rlkit.algos import (
     td3,
     td3_bc,
     vagram,
+    vpl,
     wsrl,
 )
+from rlkit.core.batch import Batch
 from rlkit.core.spec import Spec
 from rlkit.core.streams import generator
 from rlkit.testing import CHECKS, Case, Skipped, run_check
-from rlkit.testing.cases import BATCH
+from rlkit.testing.cases import BATCH, make_batch
 
 HEADS = {  # what shows the settings of value heads
     **{name: {"head": "c51"} for name in ("bins", "low", "high")},
@@ -117,6 +120,12 @@ def steps(spec: Spec, agent: object, step: int) -> decision_transformer.Steps:
     )
 
 
+def latent_rows(spec: Spec, agent: vpl.Agent, step: int) -> Batch:
+    """A random batch whose observations have latents behind them."""
+    size = agent.served.z.shape[-1]
+    return make_batch(dataclasses.replace(spec, obs=(spec.obs_size + size,)), agent, step)
+
+
 WINDOWS = {
     "batch": steps,
     "config": {"context": 4, "width": 6, "layers": 1, "heads": 2, "max_steps": 9, "lr": 1e-2},
@@ -157,6 +166,14 @@ RANKED = dict.fromkeys(
 PLAYED = dict.fromkeys(
     ("teacher", "queue", "worth", "pay", "agent", "given"),
     "of the rewards behind the minibatches; see test_spo",
+)
+LATENT = dict.fromkeys(
+    (
+        *("users", "preferences", "teacher", "pairs", "length", "user", "serve", "agent", "given"),
+        *("set_size", "kl", "cycles", "hidden_vae", "lr_vae", "batch_vae", "steps_vae"),
+        *("latents", "comparisons", "scaling"),
+    ),
+    "of the latents and rewards behind the minibatches; see test_vpl",
 )
 NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
@@ -357,6 +374,7 @@ CASES = {
     "ss_orl-iql": Case(ss_orl, config={"agent": "iql", "given": "hidden=8,8"}, exempt=TOLD),
     "heron": Case(heron, config={"agent": "iql", "given": "hidden=8,8"}, exempt=RANKED),
     "spo": Case(spo, config={"given": "hidden=8,8"}, exempt=PLAYED),
+    "vpl": Case(vpl, batch=latent_rows, config={"given": "hidden=8,8", "latent": 3}, exempt=LATENT),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}, **HEADS}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,

@@ -28,6 +28,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.core.words.nearest import suggestion
 from rlkit.data.replay import Replay
+from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 
 Factors = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -91,6 +92,17 @@ def read(factors: str, data: Replay, transforms: Transforms) -> Tensor:
     if not z.isfinite().all():
         raise UsageError(f"factors {factors!r} are not finite in some rows")
     return z.double()
+
+
+def check_columns(factors: str, store: EpisodeStore) -> None:
+    """Raises UsageError for a factor that is no column of the episodes."""
+    for name in wanted_columns(factors):
+        if name not in store.extra:
+            there = ", ".join(sorted(store.extra)) or "none"
+            raise UsageError(
+                f"factors {factors!r}: the dataset has no column {name!r}"
+                f"{suggestion(name, store.extra)}; it has {there}"
+            )
 
 
 def check(factors: str) -> None:
