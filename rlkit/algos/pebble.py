@@ -11,7 +11,9 @@ been asked, and everything relabelled after every fit.
 
 Rewards of the replay stay true. The agent reads its column `learned_reward`, in which column
 `reward_version` counts the relabellings; a new row is labelled before the next update. The teacher
-alone reads the true rewards. Agent and losses are SAC's (`sac.py`).
+alone reads the true rewards. One by regret (`teacher` "regret") compares sums of optimal advantages
+instead: of the function `advantages`, or by its own critics on what has been collected so far, see
+`preference.advantages`. Agent and losses are SAC's (`sac.py`).
 
 Differs from the paper: (1) is the plain distance, as in the authors' code; the paper's logarithm is
 `novelty="log"`. Differs from the authors' code (rll-research/BPref): neighbours are looked for
@@ -72,7 +74,9 @@ class Config(sac.Config):
     length: Count = 50  # H, steps of a segment
     recent: Count = 100_000  # newest steps that segments are cut from
     selector: Selector = "disagreement"  # which candidates are asked about
-    teacher: str = "rational"  # who answers: rational, noisy:1, mistaken:0.1, ...
+    teacher: str = "rational"  # who answers: rational, noisy:1, mistaken:0.1, regret, ...
+    advantages: str | None = None  # function of A*(s, a), for a teacher by regret; None: estimate
+    teacher_updates: Count = 5_000  # of that estimate, in every round
     members: Count = 3  # reward nets, of which the mean counts
     hidden_reward: Widths = (256, 256, 256)  # widths of the reward nets
     lr_reward: Positive = 3e-4  # learning rate of the reward nets

@@ -77,7 +77,7 @@ REWARD = dict.fromkeys(
 PHASES = dict.fromkeys(
     (
         *("explore_steps", "neighbour", "neighbours", "novelty", "novelty_every", "budget"),
-        *("per_round", "ask_every", "recent", "selector", "reset_updates"),
+        *("per_round", "ask_every", "recent", "selector", "reset_updates", "teacher_updates"),
     ),
     "of what stands behind the minibatches; see test_pebble",
 )

@@ -151,7 +151,14 @@ def test_every_row_has_the_models_reward(capacity: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [WARMUP + 2, WARMUP + 6, WARMUP + 13])
-@pytest.mark.parametrize("config", [{}, {"novelty": "log", "teacher": "noisy+skipping:0.1"}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"novelty": "log", "teacher": "noisy+skipping:0.1"},
+        {"teacher": "regret+noisy", "teacher_updates": 3},
+    ],
+)
 def test_resume_is_bit_for_bit(cut: int, config: dict) -> None:
     end = WARMUP + 25
     whole = Run(capacity=30, **config).go(0, end)
@@ -196,7 +203,8 @@ def test_no_exploration_asks_at_once() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"teacher": "regret"}, "by regret knows values"),
+        ({"teacher": "regret", "advantages": "a.npy"}, "name a function of"),
+        ({"advantages": "no_such_module:f"}, "cannot import 'no_such_module'"),
         ({"budget": 0}, "must be at least 1"),
         ({"ask_every": 0}, "must be at least 1"),
         ({"members": 0}, "members is 0"),

@@ -1,24 +1,31 @@
-"""What a teacher by regret knows: A*(s, a) of every row of a dataset, given or estimated.
+"""What a teacher by regret knows: A*(s, a) of every row of a dataset or replay, given or estimated.
 
-Exact values are the caller's to give (solve a tabular task). Without them the teacher makes up its
-own mind by IQL's critics on the true rewards: A(s, a) = min_j Q̄_j(s, a) - V(s) after fitting with
-τ = 0.9, which is what the best of the data's actions makes of a state, not the true optimum. CPL's
-authors take theirs from a trained SAC agent, which a dataset does not come with.
+Exact values are the caller's to give (solve a tabular task): a number a row of a dataset, or for
+rows still to come a function `package.module:function` of (obs, action), tensors in the
+environment's units `[..., *obs]` and `[..., A]` (`[...]` when discrete), to `[...]`. Without them
+the teacher makes up its own mind by IQL's critics on the true rewards: A(s, a) = min_j Q̄_j(s, a) -
+V(s) after fitting with τ = 0.9, which is what the best of the data's actions makes of a state, not
+the true optimum. CPL's authors take theirs from a trained SAC agent, which a dataset does not come
+with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rlkit.algos import iql
-from rlkit.algos.preference.feedback import true_reward
+from rlkit.algos.preference.feedback import action_in_env, in_env, true_reward
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
+from rlkit.core.errors import UsageError
+from rlkit.core.files import trust
 from rlkit.core.files.reading import read_npy
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
@@ -26,6 +33,7 @@ from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 
+Advantages = Callable[[Tensor, Tensor], Tensor]
 _OWN_SEED = 1 << 62  # the teacher is someone else: its streams are no lane's
 _CHUNK = 1 << 14
 UPDATES = 20_000
@@ -40,6 +48,36 @@ def read(path: str | Path, rows: int) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{path}: row {np.flatnonzero(~np.isfinite(values))[0]} is not finite")
     return values
+
+
+def function(words: str) -> Advantages:
+    """The function `package.module:function` of (obs, action). Raises UsageError without one."""
+    module = trust.module_of(words)
+    if module is None:
+        raise UsageError(
+            f"advantages {words!r}: name a function of (obs, action), package.module:function"
+        )
+    try:
+        return getattr(trust.load(module), words.rpartition(":")[2])  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"advantages {words!r}: {error}") from error
+
+
+def told(known: Advantages, words: str, s: Tensor, a: Tensor, transforms: Transforms) -> Tensor:
+    """What the function says, float64 `[...]`, of observations and actions in agent units; 1-D
+    actions are discrete ones. Raises UsageError for numbers that are not finite or not as many."""
+    a = action_in_env(a, transforms) if a.is_floating_point() else a
+    found: Any = known(in_env(s, transforms), a)
+    lead = a.shape[:-1] if a.is_floating_point() else a.shape
+    if not isinstance(found, Tensor) or found.shape != lead or not found.isfinite().all():
+        raise UsageError(f"advantages {words!r} must give finite numbers {tuple(lead)}")
+    return found.double()
+
+
+def at_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """`values [S or 1, N]` at `rows [S, ...]`."""
+    wide = values.expand(len(rows), -1)
+    return wide.gather(1, rows.flatten(1)).view(rows.shape)
 
 
 def of_values(r: Tensor, cont: Tensor, v: Tensor, v2: Tensor, gamma: float) -> Tensor:

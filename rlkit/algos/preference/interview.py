@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from rlkit.algos.preference import advantages
 from rlkit.algos.preference.feedback import (
     Preferences,
     answer,
@@ -41,6 +42,10 @@ class Questions(Protocol):
     def selector(self) -> Selector: ...  # which candidates are asked about
     @property
     def teacher(self) -> str: ...  # who answers; see `teachers`
+    @property
+    def advantages(self) -> str | None: ...  # function of A*(s, a), for a teacher by regret
+    @property
+    def teacher_updates(self) -> int: ...  # of its estimate where there is none
 
 
 class Interview:
@@ -53,8 +58,7 @@ class Interview:
         if min(c.budget, c.per_round, c.length) < 1:
             raise UsageError("budget, per_round and length must be at least 1")
         self.teacher = parse(c.teacher)
-        if self.teacher.regret:
-            raise UsageError("a teacher by regret knows values of a dataset, not of a replay")
+        self.known = None if c.advantages is None else advantages.function(c.advantages)
         self.stock, self.replay, self.c = stock, replay, c
         self.preferences: Preferences | None = None
         self.rounds = 0
@@ -76,7 +80,9 @@ class Interview:
         chosen = select(selector, p, min(c.per_round, self.left))
         lane = torch.arange(len(chosen), device=chosen.device).unsqueeze(-1)
         cut = Segments(*(x[lane, chosen] for x in pool))
-        gain = true_reward(cut.r, cut.mask, transforms)
+        gain = (
+            self._regrets(cut) if self.teacher.regret else true_reward(cut.r, cut.mask, transforms)
+        )
         mean = mean_return(self.replay, transforms, c.length, _EPISODES)
         said = answer(self.teacher, gain, cut.mask, mean, streams, self.rounds, c.per_round)
         dtype = self.stock.spec.dtype
@@ -87,6 +93,17 @@ class Interview:
         self.preferences = held
         self.rounds += 1
         return held
+
+    def _regrets(self, cut: Segments) -> Tensor:
+        """A* of the steps of segments, float64: minus what a teacher by regret holds against them.
+        An estimate is made anew in every round, from all that has been collected."""
+        c, stock = self.c, self.stock
+        if self.known is None or c.advantages is None:
+            values = advantages.estimate(stock._replace(data=self.replay), c.teacher_updates)
+            gain = advantages.at_rows(values, cut.rows).double()
+        else:
+            gain = advantages.told(self.known, c.advantages, cut.s, cut.a, stock.transforms)
+        return gain * cut.mask
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every pair asked about, and the number of rounds."""

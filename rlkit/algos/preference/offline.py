@@ -82,7 +82,7 @@ class Feedback:
         cut, spec, transforms = self._cut(), self.stock.spec, self.stock.transforms
         if self.teacher.regret:
             known = advantages.estimate(self.stock) if self._known is None else self._known
-            gain = _at(known, cut.rows) * cut.mask
+            gain = advantages.at_rows(known, cut.rows) * cut.mask
         else:
             gain = true_reward(cut.r, cut.mask, transforms)
         mean = mean_return(self.data, transforms, self.c.length)
@@ -123,9 +123,3 @@ class Feedback:
 
 def _labelled(cut: Segments, y: Tensor, w: Tensor) -> Preferences:
     return Preferences(cut.s, cut.a, cut.mask, y, w)
-
-
-def _at(values: Tensor, rows: Tensor) -> Tensor:
-    """`values [S or 1, N]` at `rows [S, ...]`."""
-    wide = values.expand(len(rows), -1)
-    return wide.gather(1, rows.flatten(1)).view(rows.shape)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import types
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,11 +16,14 @@ from rlkit.algos.preference.interview import Interview
 from rlkit.algos.preference.reward_model import OwnInit, RewardNet, member_probabilities
 from rlkit.algos.preference.selectors import disagreement
 from rlkit.core.errors import UsageError
-from rlkit.core.spec import Spec
+from rlkit.core.files import trust
+from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
+from rlkit.envs.tabular.garnet import garnet
+from rlkit.theory.planning.solvers import solve
 
 
 def filled(seeds=(0, 3), steps=80) -> Stock:
@@ -104,7 +111,57 @@ def test_state_continues_bitwise() -> None:
 def test_what_cannot_be_asked_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="must be at least 1"):
         interview(filled(), budget=0)
-    with pytest.raises(UsageError, match="by regret knows values of a dataset"):
-        interview(filled(), teacher="regret")
     with pytest.raises(UsageError, match="unknown teacher"):
         interview(filled(), teacher="wise")
+
+
+def test_a_teacher_by_regret_compares_what_a_function_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the environment's units, and only where there were steps."""
+    module: Any = types.ModuleType("my_values")
+    module.known = lambda s, a: s[..., 0] - a[..., 0].abs()
+    module.flat = lambda s, a: s
+    monkeypatch.setitem(sys.modules, "my_values", module)
+    monkeypatch.setattr(trust, "_named", dict(trust._named))
+    units = Transforms(
+        obs_mean=np.array([1.0, 0.0]),
+        obs_std=np.array([3.0, 1.0]),
+        action_low=np.array([-2.0]),
+        action_high=np.array([2.0]),
+    )
+    stock = filled()._replace(transforms=units)
+    ask, net = interview(stock, teacher="regret", advantages="my_values:known")
+    ask.ask(net)
+    pairs = ask.ask(net)
+    gain = (3 * pairs.s[..., 0] + 1 - 2 * pairs.a[..., 0].abs()) * pairs.mask
+    sums = gain.sum(-1)
+    assert torch.equal(pairs.y, (sums[..., 1] > sums[..., 0]).double())
+    assert not pairs.mask.all()
+    ask, net = interview(stock, teacher="regret", advantages="my_values:flat")
+    with pytest.raises(UsageError, match="must give finite numbers"):
+        ask.ask(net)
+    with pytest.raises(UsageError, match="name a function of"):
+        interview(stock, advantages="values.npy")
+
+
+def test_a_teacher_by_regret_estimates_what_nobody_told(walk: Any) -> None:
+    """By its own critics on the replay: mostly right, held against exact advantages."""
+    mdp = garnet(5, 2, 2, seed=3)
+    store = walk(mdp, 1000, 40)
+    q = mdp.q_table(solve(mdp, 0.99).value, 0.99)
+    exact = q - q.max(1, keepdims=True)
+    spec = Spec(5, Discrete(2), (0,))
+    replay = Replay.from_store(store, spec, Transforms(), shared=False)
+    stock = Stock(spec, Streams(spec.seeds), Transforms(), replay=replay)
+    given = {"budget": 200, "per_round": 200, "length": 3, "teacher_updates": 600}
+    ask, net = interview(stock, teacher="regret", **given)
+    pairs = ask.ask(net)
+    at = torch.from_numpy(exact)[pairs.s.argmax(-1), pairs.a]
+    sums = (at * pairs.mask).sum(-1)
+    apart = (sums[..., 1] - sums[..., 0]).abs() > 0.1
+    right = (pairs.y == 1) == (sums[..., 1] > sums[..., 0])
+    assert right[apart].double().mean() > 0.8
+    ask, net = interview(stock, **given)
+    rewards = ask.ask(net)
+    assert (rewards.y != pairs.y).any()
