@@ -84,7 +84,8 @@ def page(name: str) -> str:
 def _fits(fits: tuple[str, ...]) -> list[str]:
     where = "; or ".join(text for word, text in WHERE.items() if word in fits)
     actions = " or ".join(word for word in ("continuous", "discrete") if word in fits)
-    return [f"Learns from {where}. Actions: {actions}.", ""] if fits else []
+    seen = "Images too. " if "pixels" in fits else ""
+    return [f"Learns from {where}. {seen}Actions: {actions}.", ""] if fits else []
 
 
 def _commands(name: str, fits: tuple[str, ...]) -> list[str]:

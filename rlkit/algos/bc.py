@@ -25,7 +25,7 @@ from rlkit.core.words.ranges import Count, Positive, PositiveShare, Widths, chec
 if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
 
-FITS = ("offline", "continuous", "discrete")
+FITS = ("offline", "continuous", "discrete", "pixels")
 
 
 @checked()

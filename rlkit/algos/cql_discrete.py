@@ -27,7 +27,7 @@ from rlkit.core.words.ranges import Count, NonNegative, Positive, Share, Widths,
 from rlkit.nets.action_values import of_action
 from rlkit.nets.value_heads import HeadConfig
 
-FITS = ("offline", "then-online", "discrete")
+FITS = ("offline", "then-online", "discrete", "pixels")
 
 
 @checked("low < high")

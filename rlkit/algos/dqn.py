@@ -52,7 +52,7 @@ if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
 
 RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
 
-FITS = ("online", "then-online", "offline", "discrete")
+FITS = ("online", "then-online", "offline", "discrete", "pixels")
 
 
 @checked("low < high")

@@ -39,7 +39,7 @@ from rlkit.core.words.ranges import (
 )
 from rlkit.nets.value_heads import HeadConfig
 
-FITS = ("offline", "then-online", "continuous", "discrete")
+FITS = ("offline", "then-online", "continuous", "discrete", "pixels")
 
 
 @checked("low < high")

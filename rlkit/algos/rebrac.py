@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
 
-FITS = ("offline", "continuous")
+FITS = ("offline", "continuous", "pixels")
 
 
 @checked()
@@ -84,6 +84,7 @@ class Agent(Learner):
         init = nets.Init(spec)
         self.pi = nets.DeterministicActor(init, c.hidden)
         self.q = nets.Critic(init, c.hidden, 2, c.norm)
+        nets.share_sight(self.pi, self.q)
         self.pi_bar, self.q_bar = Target(self.pi), Target(self.q)
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
         self.periods = {"actor": c.actor_period}

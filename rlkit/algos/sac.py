@@ -20,7 +20,9 @@ or to the law of r + γ (Z - α log π), Z that of the critic whose mean is leas
 Farebrother et al. 2024, arXiv 2403.03950). With `copies` K every critic is K nets: targets take the
 minimum copy by copy, (3) the mean of the copies before it, and L_BIEV joins (2); preset `ggd`
 (`nets.gaussian_errors`). Targets of `n_step` rewards have no entropies between, nor corrections for
-the old policy of the steps after the first.
+the old policy of the steps after the first. Of images (`nets.encoders`) the policy sees what the
+critics' convolutions see, which it does not train; preset `drq` is Kostrikov et al. 2021 (arXiv
+2004.13649) with one shift an image.
 
 Order of a step: critics, then policy and temperature together (both with the α from before the
 step and the new critics), then targets. Differs from the paper: (4) descends on log α instead of
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
 
-FITS = ("online", "then-online", "offline", "continuous")
+FITS = ("online", "then-online", "offline", "continuous", "pixels")
 
 
 @checked("subset <= n_critics", "low < high")
@@ -108,6 +110,11 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "sac_n": (_MANY, {}),
     "edac": (_MANY | {"diversity": 1.0}, {}),
     "ggd": ({"head": "ggd", "copies": 5}, {}),
+    "drq": (
+        {"polyak": 0.01, "alpha": 0.1, "lr": 1e-3, "lr_q": 1e-3, "lr_alpha": 1e-3}
+        | {"actor_period": 2, "batch_size": 512, "hidden": (1024, 1024), "log_std": (-10.0, 2.0)},
+        {"shift": 4},
+    ),
 }
 _TINY = 1e-10  # a critic that is flat in the action has no direction
 
@@ -155,6 +162,7 @@ class Agent(Learner):
         self.widths = c.hidden_q or c.hidden
         self.pi = nets.TanhGaussianActor(init, c.hidden, log_std_bounds=c.log_std)
         self.q = nets.Critic(init, self.widths, c.n_critics, c.norm, self.head, c.copies)
+        nets.share_sight(self.pi, self.q)
         self.q_bar = Target(self.q)
         self.log_alpha = nets.Scalar(init, torch.as_tensor(c.alpha, dtype=torch.float64).log())
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)

@@ -9,7 +9,9 @@ With a `head` other than scalar a critic's value is that of its head and (3) the
 law of the critic whose mean is least where it has laws (`nets.value_heads`). With `copies` K every
 critic is K nets: (2) takes the minimum copy by copy, (4) the mean, and L_BIEV joins (3); preset
 `ggd` (`nets.gaussian_errors`). With `n_step` rewards in (2) the later steps are those of the old
-policy, uncorrected.
+policy, uncorrected. Of images (`nets.encoders`) the policy sees what the critics' convolutions see,
+which it does not train; preset `drq_v2` is Yarats et al. 2022 (arXiv 2107.09645), whose noise falls
+in the course of a training and which has no target policy.
 
 Targets of policy and critics move on the updates of (4) only, as in the authors' code. Noise is
 in the scaled action space, so it is the same share of every dimension's range.
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
 
-FITS = ("online", "then-online", "offline", "continuous")
+FITS = ("online", "then-online", "offline", "continuous", "pixels")
 
 
 @checked("low < high")
@@ -70,6 +72,11 @@ class Config(CopiesConfig):
 # name -> fields of Config, options of the run
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ggd": ({"head": "ggd", "copies": 5}, {}),
+    "drq_v2": (
+        {"polyak": 0.01, "smooth_clip": 0.3, "explore": 0.2, "lr": 1e-4, "lr_q": 1e-4}
+        | {"actor_period": 1, "n_step": 3, "hidden": (1024, 1024)},
+        {"shift": 4, "utd": 0.5},
+    ),
 }
 
 
@@ -89,6 +96,7 @@ class Agent(Learner):
         init, self.head = nets.Init(spec), nets.head_of(c)
         self.pi = nets.DeterministicActor(init, c.hidden)
         self.q = nets.Critic(init, c.hidden, 2, c.norm, self.head, c.copies)
+        nets.share_sight(self.pi, self.q)
         self.pi_bar, self.q_bar = Target(self.pi), Target(self.q)
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
         self.explore = c.explore

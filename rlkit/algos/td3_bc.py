@@ -33,7 +33,7 @@ from rlkit.core.words.ranges import (
     checked,
 )
 
-FITS = ("offline", "then-online", "continuous")
+FITS = ("offline", "then-online", "continuous", "pixels")
 
 
 @checked()
@@ -68,6 +68,7 @@ class Agent(Learner):
         init = nets.Init(spec)
         self.pi = nets.DeterministicActor(init, c.hidden)
         self.q = nets.Critic(init, c.hidden, 2, c.norm)
+        nets.share_sight(self.pi, self.q)
         self.pi_bar, self.q_bar = Target(self.pi), Target(self.q)
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
         self.periods = {"actor": c.actor_period}

@@ -22,7 +22,7 @@ from rlkit.core.words.ranges import playable
 from rlkit.envs.pools import Split
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
-from rlkit.run.settings.fits import SB3, WHERE, algorithms, shipped, title
+from rlkit.run.settings.fits import ACTIONS, SB3, WHERE, algorithms, shipped, title
 from rlkit.run.settings.options import Options, run_defaults
 
 if TYPE_CHECKING:
@@ -297,13 +297,14 @@ def _purpose(name: str) -> str:
     """What an algorithm is for, in a sentence; nothing where its file does not say."""
     fits = getattr(algorithm(name), "FITS", ())
     where = ", ".join(WHERE[word] for word in fits if word in WHERE)
-    actions = " and ".join(word for word in fits if word not in WHERE)
-    return f"{name} learns from {where}; with {actions} actions." if fits else ""
+    actions = " and ".join(word for word in ACTIONS if word in fits)
+    seen = ", from images too" if "pixels" in fits else ""
+    return f"{name} learns from {where}{seen}; with {actions} actions." if fits else ""
 
 
 def catalogue() -> str:
     """Every algorithm: where it learns, which actions it takes, and its paper."""
-    rows = [("algorithm", "learns", "actions", "")]
+    rows = [("algorithm", "learns", "actions, images", "")]
     for name in [*algorithms(), *SB3]:
         fits = shipped(name)
         where, actions = (

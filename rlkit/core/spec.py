@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from rlkit.core.pixels import layout
+
 
 @dataclass(frozen=True)
 class Box:
@@ -29,7 +31,8 @@ class Discrete:
 class Spec:
     """Task shapes and lanes.
 
-    `obs` is the shape of one observation: `(17,)` for a vector, `(7, 7, 3)` for a MiniGrid view.
+    `obs` is the shape of one observation: `(17,)` for a vector, `(7, 7, 3)` for a MiniGrid view;
+    with `image` it is that of a picture of uint8 numbers (`core.pixels`).
     `act` may be given as a number (continuous dimensions), a `Box` or a `Discrete`.
     A lane is a seed: lane k of every tensor belongs to `seeds[k]`.
 
@@ -46,6 +49,7 @@ class Spec:
     device: str = "cpu"
     encoder: Callable[[], nn.Module] | None = None
     critic: Callable[[], nn.Module] | None = None
+    image: bool = False
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Spec:
         device: str = "cpu",
         encoder: Callable[[], nn.Module] | None = None,
         critic: Callable[[], nn.Module] | None = None,
+        image: bool = False,
     ) -> None:
         obs = (obs,) if isinstance(obs, int) else tuple(int(n) for n in obs)
         act = Box(act) if isinstance(act, int) else act
@@ -67,7 +72,9 @@ class Spec:
         if (act.size if isinstance(act, Box) else act.n) < 1:
             raise ValueError(f"{act} must have at least one action")
         values: dict[str, Any] = {"obs": obs, "act": act, "seeds": seeds, "dtype": dtype}
-        values |= {"device": device, "encoder": encoder, "critic": critic}
+        values |= {"device": device, "encoder": encoder, "critic": critic, "image": bool(image)}
+        if image:
+            layout(obs)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

@@ -24,6 +24,7 @@ from rlkit.data.recipes.cards import Recipe
 from rlkit.data.recipes.episodes import roll_out
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.make import make
+from rlkit.envs.minigrid import is_view
 from rlkit.envs.specs import from_text
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -278,11 +279,12 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
     is_file = Path(dataset).is_file() or Path(dataset).suffix in _HDF5
     if is_file and not Path(dataset).exists():
         raise UsageError(f"there is no file {where}")
+    view = None if env_id is None else _is_view(env_id)
     try:
         if not is_file and minari_local.exists(dataset):  # before any row is read
-            check_learnable(minari_io.read_meta(dataset), env_id is not None)
+            check_learnable(minari_io.read_meta(dataset), view)
         store, meta = d4rl.read(dataset) if is_file else read(dataset)
-        check_learnable(meta, env_id is not None)
+        check_learnable(meta, view)
     except (ValueError, OSError) as error:
         if not is_file and not minari_local.exists(dataset):
             raise  # there is nothing to look at
@@ -319,6 +321,17 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
             name = one if isinstance(one, str) else one.id
             told.append(f"environment {name} cannot be made here: {error}")
     return Checked(tuple(dict.fromkeys(problems)), (*notes, *_teaches_nothing(store)))
+
+
+def _is_view(env_id: str) -> bool:
+    """Whether a named environment gives MiniGrid's cells; True where it cannot be made, which is
+    found out later."""
+    try:
+        env = make(env_id)
+    except Exception:  # whatever an environment of another package raises
+        return True
+    env.close()
+    return is_view(env)
 
 
 def _teaches_nothing(store: EpisodeStore) -> list[str]:

@@ -1,8 +1,9 @@
 """Replay of transitions in agent units: one packed row each, gathered by one index_select.
 
-A row holds s | a | r | cont | last | s2 | columns. `cont` is 1 - terminated; `last` is 1 where the
-episode ends for either reason. Offline all lanes read the same rows `[N, W]`; online every lane
-has its own ring `[S, N, W]`, in which row t*E + e is step t of environment e.
+A row holds s | a | r | cont | last | s2 | columns, without s and s2 where they are images, which
+are stored apart (`data.frames`). `cont` is 1 - terminated; `last` is 1 where the episode ends for
+either reason. Offline all lanes read the same rows `[N, W]`; online every lane has its own ring
+`[S, N, W]`, in which row t*E + e is step t of environment e.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from rlkit.core.batch import Batch
 from rlkit.core.spec import Spec
+from rlkit.data.frames import Frames
 from rlkit.data.packing import write_step
 from rlkit.data.store import EpisodeStore, returns_to_go
 from rlkit.data.transforms import Transforms
@@ -45,9 +47,11 @@ class Replay:
             raise ValueError(f"replay holds float32 or float64 numbers, not {spec.dtype}")
         self.spec, self.shared, self.envs, self.columns = spec, shared, envs, tuple(columns)
         action = 1 if spec.discrete else spec.act_size
-        widths = {"s": spec.obs_size, "a": action, "r": 1, "cont": 1, "last": 1}
-        widths |= {"s2": spec.obs_size}
-        known = {"initial_obs": spec.obs_size, "next_action": action}
+        size = 0 if spec.image else spec.obs_size
+        if spec.image and "initial_obs" in columns:
+            raise ValueError("of images no column 'initial_obs' is kept")
+        widths = {"s": size, "a": action, "r": 1, "cont": 1, "last": 1, "s2": size}
+        known = {"initial_obs": size, "next_action": action}
         widths |= {name: known.get(name, 1) for name in self.columns}
         self.width = sum(widths.values())
         stops = np.cumsum(list(widths.values())).tolist()
@@ -74,7 +78,8 @@ class Replay:
             self._host = self._data.view(self._owners, self._slots, envs, self.width).numpy()
             self._host_bounds = self._bounds.numpy()
         lead = (self._owners, envs)
-        obs, act = (*lead, spec.obs_size), (*lead, action)
+        self._frames = Frames(spec, self._slots, envs, self._owners) if spec.image else None
+        obs, act = (*lead, size), (*lead, action)
         self._step_shapes = (obs, act, lead, lead, lead, obs)  # as `write_step` takes them
         self._no_extra = np.zeros((*lead, sum(widths[name] for name in self.columns)), numbers)
 
@@ -128,8 +133,11 @@ class Replay:
                 **extra,
             }
             for name, value in fields.items():
-                replay._numpy_view(rows, name)[...] = value
+                if not (spec.image and name in ("s", "s2")):
+                    replay._numpy_view(rows, name)[...] = value
             replay._data[:, part][:, : len(rows)] = torch.from_numpy(rows).to(spec.device)
+        if replay._frames is not None:
+            replay._frames.fill(store.obs, store.next_obs)
         replay._advance(len(store))
         return replay
 
@@ -176,6 +184,9 @@ class Replay:
             for name, value in extra.items():
                 at = self._slices[name]
                 more[..., at.start - first : at.stop - first] = self._fitting(name, value)
+        if self._frames is not None:
+            images = self._frames.checked("s", s), self._frames.checked("s2", s2)
+            s = s2 = np.zeros(self._step_shapes[0], self._stage.dtype)
         step: Any = (s, a, r, terminated, truncated, s2)
         if not all(map(_is_ready, step, self._step_shapes)):
             names = ("s", "a", "r", "terminated", "truncated", "s2")
@@ -187,6 +198,9 @@ class Replay:
             start = self._cursor * self.envs
             rows = torch.from_numpy(self._stage).to(self._data.device)
             self._data[:, start : start + self.envs] = rows
+        if self._frames is not None:
+            last = self._numpy_view(self._stage, "last") > 0
+            self._frames.add(self._written, *images, last)
         self._advance(1)
 
     def cut(self) -> None:
@@ -195,6 +209,8 @@ class Replay:
         if self._filled:
             newest = (self._cursor - 1) % self._slots * self.envs
             self._data[:, newest : newest + self.envs, self._slices["last"]] = 1
+            if self._frames:
+                self._frames.cut(self._written)
 
     # --- reading ------------------------------------------------------------------------------
     def gather(self, index: Tensor, out: Tensor | None = None) -> Batch:
@@ -210,19 +226,29 @@ class Replay:
         return torch.index_select(self._flat, 0, flat, out=out)
 
     def split(self, packed: Tensor, index: Tensor | None = None) -> Batch:
-        """Batch of views on packed rows `[..., W]` (discrete actions are converted)."""
+        """Batch of views on packed rows `[..., W]` (discrete actions are converted, images are
+        gathered by `index`)."""
         named = {
             _FIELDS[name]: self.field(packed, name) for name in self.columns if name in _FIELDS
         }
-        s, a, r, cont, s2 = (self.field(packed, name) for name in ("s", "a", "r", "cont", "s2"))
+        a, r, cont = (self.field(packed, name) for name in ("a", "r", "cont"))
+        if self._frames is None:
+            s, s2 = (self.field(packed, name) for name in ("s", "s2"))
+        else:
+            assert index is not None
+            s, s2 = (self._frames.gather(index, which) for which in (0, 1))
         return Batch(s, a, r, cont, s2, index=index, **named)  # type: ignore[arg-type]
 
     def field(self, packed: Tensor, name: str) -> Tensor:
         """Field `name` of packed rows `[..., W]`: a view, a copy for discrete actions."""
+        if self._frames is not None and name in ("s", "s2"):
+            raise ValueError("images are no part of the rows; `gather` or `column` gives them")
         return self._shaped(packed[..., self._slices[name]], name)
 
     def column(self, name: str, index: Tensor) -> Tensor:
         """One field at `index [S, ...]`: `[S, ...]` plus the field's own shape."""
+        if self._frames is not None and name in ("s", "s2"):
+            return self._frames.gather(index, int(name == "s2"))
         flat = index if self.shared else index + self._first_row.view(-1, *[1] * (index.dim() - 1))
         at = self._slices[name]
         taken = torch.index_select(self._flat[:, at], 0, flat.reshape(-1))
@@ -247,6 +273,8 @@ class Replay:
         """The filled rows of each lane and how many steps were written. The rows alias the replay:
         write or clone them before adding more."""
         rows = {f"rows.{k}": self._data[k, : self.size] for k in range(self._owners)}
+        if self._frames is not None:
+            rows |= self._frames.state_dict(self._written)
         return rows | {"written": torch.tensor(self._written)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -259,10 +287,9 @@ class Replay:
                 raise ValueError(f"replay state fills {filled} steps, this one has {self._slots}")
             around = torch.tensor(cursor + self._slots * (filled == self._slots))
             state = {k: v for k, v in state.items() if k != "cursor"} | {"written": around}
-        if set(state) != {*names, "written"}:
-            raise ValueError(
-                f"replay state has {sorted(state)}; {[*names, 'written']} are expected"
-            )
+        expected = {*names, "written"} | (self._frames.names() if self._frames else set())
+        if set(state) != expected:
+            raise ValueError(f"replay state has {sorted(state)}; {sorted(expected)} are expected")
         written = int(state["written"])
         if written < 0:
             raise ValueError(f"replay state counts {written} steps")
@@ -273,6 +300,9 @@ class Replay:
                     f"replay state {name} is {tuple(state[name].shape)} {state[name].dtype}; "
                     f"{shape} {self.spec.dtype} is expected (capacity, columns or dtype differ)"
                 )
+        if self._frames is not None:
+            self._frames.check(state, written)
+            self._frames.load_state_dict(state, written)
         for k, name in enumerate(names):
             self._data[k, : shape[0]].copy_(state[name])
         self._place(written)
@@ -289,7 +319,8 @@ class Replay:
         """Field `name` of packed rows `[..., W]`, shaped as the environment gives it."""
         part = rows[..., self._slices[name]]
         if name in ("s", "s2", "initial_obs"):
-            return part.reshape(*part.shape[:-1], *self.spec.obs)  # a view: one axis is split
+            shape = (0,) if self.spec.image else self.spec.obs
+            return part.reshape(*part.shape[:-1], *shape)  # a view: one axis is split
         vector = name in ("a", "next_action") and not self.spec.discrete
         return part if vector else part[..., 0]
 

@@ -16,6 +16,7 @@ from gymnasium.utils.passive_env_checker import (
 )
 
 from rlkit.core.files import trust
+from rlkit.core.pixels import LEAST, layout
 
 _STEPS = 10  # that are tried
 # What gymnasium only warns of, and what no training survives.
@@ -55,17 +56,27 @@ def check_environment(env: gymnasium.Env) -> None:
     _refuse(told)
 
 
-def check_observations(space: spaces.Space, view: bool) -> None:
-    """Raises ValueError for observations that no net of ours takes: images, and grids that are not
-    MiniGrid's own (`view`)."""
+def check_observations(space: spaces.Space, view: bool) -> bool:
+    """Whether observations are images of uint8 numbers; MiniGrid's own cells (`view`) are none.
+
+    Raises ValueError for observations that no net of ours takes: images of other types or below
+    10 x 10, and grids that are not MiniGrid's.
+    """
     if not isinstance(space, spaces.Box) or len(space.shape) < 2:
-        return
+        return False
     if view and len(space.shape) == 3 and space.shape[-1] == 3 and space.dtype == np.uint8:
-        return
+        return False
+    why = f"they are {space.dtype}"
+    if space.dtype == np.uint8:
+        try:
+            layout(space.shape)
+            return True
+        except ValueError as error:
+            why = str(error)
     raise ValueError(
-        f"observations of shape {space.shape} ({space.dtype}) are an image or a grid: vectors and "
-        "MiniGrid's own view can be learnt from; FlattenObservation of gymnasium makes a vector of "
-        "a small array"
+        f"observations of shape {space.shape} ({space.dtype}) are an image or a grid: vectors, "
+        f"MiniGrid's own view and uint8 images of {LEAST} x {LEAST} and more can be learnt from "
+        f"({why}); FlattenObservation of gymnasium makes a vector of a small array"
     )
 
 

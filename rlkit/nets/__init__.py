@@ -13,7 +13,7 @@ from rlkit.nets.actors import (
 )
 from rlkit.nets.critics import Critic, Value, outputs
 from rlkit.nets.dynamics import Dynamics, Prediction
-from rlkit.nets.encoders import Flatten, GridEncoder, encoder
+from rlkit.nets.encoders import Flatten, GridEncoder, PixelEncoder, encoder, share_sight
 from rlkit.nets.gru import GRU, gru_cell
 from rlkit.nets.layers import MLP, Init, LayerNorm, Linear, Norm, Scalar, dropout
 from rlkit.nets.transformer import Transformer
@@ -41,6 +41,7 @@ __all__ = [
     "Linear",
     "Norm",
     "Normal",
+    "PixelEncoder",
     "Point",
     "Prediction",
     "Scalar",
@@ -55,5 +56,6 @@ __all__ = [
     "gru_cell",
     "head_of",
     "outputs",
+    "share_sight",
     "value_head",
 ]

@@ -40,6 +40,12 @@ class ActionValues(nn.Module):
         self.mlp = mlp(self.actions)
         self.base = mlp(1) if dueling else None
 
+    def activations(self, s: Tensor, a: Tensor) -> list[Tensor]:
+        """Outputs of the hidden layers, each `[S, ..., B, width]`; they depend on no action."""
+        features = self.encoder(s)
+        nets = [self.mlp] if self.base is None else [self.mlp, self.base]
+        return [x for net in nets for x in net.activations(features)[1:]]
+
     def forward(self, s: Tensor) -> Tensor:
         features = self.encoder(s)
         out = self.mlp(features).unflatten(-1, (self.actions, self.size))

@@ -47,6 +47,7 @@ class Card:
     env_spec: str | None = None  # gymnasium's JSON of the environment, arguments included
     spaces: dict[str, Any] | None = None  # its spaces, as `data.spaces.describe` has them
     history: int = 0  # earlier steps of its episode that it looks back at; 0 in exported files
+    image: bool = False  # observations are images of uint8 numbers
 
     @property
     def action_dtype(self) -> str:

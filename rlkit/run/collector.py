@@ -203,4 +203,6 @@ class Collector:
         return self._encoded(self.worlds.reset(row, self._seed(lane, env)))
 
     def _agent_obs(self, obs: np.ndarray) -> np.ndarray:
+        if self.task.image:
+            return obs
         return self.task.transforms.obs(obs).astype(np.float32, copy=False)

@@ -44,7 +44,7 @@ def _described(env: Env, env_id: str) -> Task:
     try:
         check_environment(env)
         space, action = env.observation_space, env.action_space
-        check_observations(space, is_view(env))
+        image = check_observations(space, is_view(env))
         shape, start = action_layout(action)
         if isinstance(action, spaces.Discrete):
             act: Box | Discrete = Discrete(int(action.n))
@@ -63,6 +63,7 @@ def _described(env: Env, env_id: str) -> Task:
             shape,
             start,
             spaces=described_spaces(unflattened(env), action),
+            image=image,
         )
     except ValueError as error:
         raise UsageError(f"environment {env_id}: {error}") from error

@@ -13,6 +13,7 @@ from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay
 from rlkit.data.sampling import weighting
 from rlkit.data.sampling.samplers import Mixed, Uniform, Weighted, shares
+from rlkit.data.sampling.shifting import Shifted
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.run.settings.algorithms import algorithm, draws_itself
@@ -40,6 +41,26 @@ def feeding(
     store: EpisodeStore | None,
 ) -> Feeding:
     """The sources of an agent. Raises UsageError where data and algorithm do not fit."""
+    fed = _unshifted(options, task, agent, config, spec, streams, store)
+    if not options.shift:
+        return fed
+    source, pretrain = (
+        None if one is None else Shifted(one, spec, streams, options.shift)
+        for one in (fed.source, fed.pretrain)
+    )
+    assert source is not None
+    return Feeding(source, pretrain, fed.replay)
+
+
+def _unshifted(
+    options: Options,
+    task: Task,
+    agent: Any,
+    config: Any,
+    spec: Spec,
+    streams: Streams,
+    store: EpisodeStore | None,
+) -> Feeding:
     columns = tuple(getattr(agent, "columns", ()))
     data = replay = None
     if store is not None:

@@ -37,12 +37,13 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
         _check_pooled(asked)
     if options.dataset is None:
         return asked or of_env(""), None
+    view = None if asked is None else not asked.image  # by its environment, not by its shape
     if not is_file(options.dataset):  # before any row is read
-        check_learnable(description(options.dataset), asked is not None)
+        check_learnable(description(options.dataset), view)
     store, meta = read_dataset(options.dataset)
     check_actions_known(store, f"dataset {meta.dataset_id}")
     meta = _fitting(store, meta, options)
-    check_learnable(meta, asked is not None)
+    image = check_learnable(meta, view)
     behaviour = meta.behaviour_return
     dataset = {
         "id": meta.dataset_id,
@@ -53,6 +54,8 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
         "reference": None if meta.reference is None else asdict(meta.reference),
     }
     store = _selected(store, options)
+    if image and options.normalise_obs:
+        raise UsageError("normalise_obs is for vectors: images are divided by 255 as they are read")
     try:
         transforms = Transforms.fit(
             store,
@@ -83,6 +86,7 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
         spaces=None
         if chosen is None
         else described_spaces(meta.observation_space, meta.action_space),
+        image=image,
     ), store
 
 

@@ -20,7 +20,7 @@ from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make, make_described
 from rlkit.envs.specs import from_text, vouch_name
 from rlkit.run.settings.algorithms import algorithm
-from rlkit.run.settings.fits import check_actions
+from rlkit.run.settings.fits import check_actions, check_pixels
 from rlkit.run.settings.options import Options
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Task:
     action_start: int = 0  # number of the first discrete action
     dataset: dict[str, Any] | None = None  # id, fingerprint, sizes, reference returns
     spaces: dict[str, Any] | None = None  # the environment's, as `data.spaces.describe` has them
+    image: bool = False  # observations are images of uint8 numbers
 
     @property
     def has_env(self) -> bool:
@@ -81,7 +82,7 @@ class Task:
 
     def spec(self, seeds: tuple[int, ...], device: str = "cpu") -> Spec:
         """What the agent is told, for these lanes."""
-        return Spec(self.obs, self.act, seeds, device=device)
+        return Spec(self.obs, self.act, seeds, device=device, image=self.image)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; `from_json(to_json())` is exact."""
@@ -96,6 +97,7 @@ class Task:
             "action_start": self.action_start,
             "dataset": self.dataset,
             "spaces": self.spaces,
+            "image": self.image,
         }
 
     @staticmethod
@@ -115,6 +117,7 @@ class Task:
             action_start=values["action_start"],
             dataset=values["dataset"],
             spaces=values.get("spaces"),
+            image=values.get("image", False),
         )
 
 
@@ -138,13 +141,16 @@ class _Stored(TypedDict):
     action_start: int
     dataset: dict[str, Any] | None
     spaces: NotRequired[dict[str, Any] | None]
+    image: NotRequired[bool]
 
 
 def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any, Any, Spec]:
     """A fresh agent for some of the options' lanes, its resolved Config, its Spec."""
     module = algorithm(options.algo)
     named = task.env or options.dataset or "the task"
-    check_actions(options.algo, getattr(module, "FITS", ()), options.where, task.act, named)
+    fits = getattr(module, "FITS", ())
+    check_actions(options.algo, fits, options.where, task.act, named)
+    check_pixels(options, fits, task.image, named)
     spec = task.spec(tuple(options.seeds[k] for k in lanes), options.device)
     config = core_lanes.resolve(core_lanes.select(options.config, lanes), spec)
     return module.Agent(spec, config), config, spec

@@ -44,9 +44,11 @@ class Case:
     exempt: Mapping[str, str] = field(default_factory=dict)
     inapplicable: Mapping[str, str] = field(default_factory=dict)
     batch: Callable[[Spec, Any, int], Any] | None = None
+    image: tuple[int, ...] | None = None  # shape of the observations, if they are images
 
     def spec(self, seeds: tuple[int, ...] = (3, 0), dtype: torch.dtype = torch.float64) -> Spec:
-        return Spec(OBS, Discrete(ACTIONS) if self.discrete else ACTIONS, seeds, dtype)
+        act = Discrete(ACTIONS) if self.discrete else ACTIONS
+        return Spec(self.image or OBS, act, seeds, dtype, image=self.image is not None)
 
     def make_config(self, **overrides: Any) -> Any:
         """The algorithm's defaults with tiny nets, the case's overrides and then `overrides`."""
@@ -138,14 +140,19 @@ def _lane(spec: Spec, rng: np.random.Generator) -> dict[str, np.ndarray]:
             return rng.integers(spec.act_size, size=BATCH)
         return rng.uniform(-0.9, 0.9, (BATCH, spec.act_size))
 
+    def seen() -> np.ndarray:
+        if spec.image:
+            return rng.integers(256, size=(BATCH, *spec.obs), dtype=np.uint8)
+        return rng.standard_normal((BATCH, *spec.obs))
+
     return {
-        "s": rng.standard_normal((BATCH, *spec.obs)),
+        "s": seen(),
         "a": actions(),
         "r": rng.standard_normal(BATCH),
         "cont": (rng.random(BATCH) > 0.2).astype(float),
-        "s2": rng.standard_normal((BATCH, *spec.obs)),
+        "s2": seen(),
         "w": rng.uniform(0.5, 1.5, BATCH),
-        "s0": rng.standard_normal((BATCH, *spec.obs)),
+        "s0": seen(),
         "a2": actions(),
         "mc": rng.standard_normal(BATCH),
         "index": rng.integers(1000, size=BATCH),

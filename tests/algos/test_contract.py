@@ -201,6 +201,7 @@ CASES = {
         vary=SINGLE,
         exempt=STEPS,
     ),
+    "sac-pixels": Case(sac, image=(10, 12), vary=COPIES, exempt=STEPS),
     "sac-edac": Case(sac, config={"n_critics": 4, "diversity": 0.7}, vary=SINGLE, exempt=STEPS),
     "wsrl": Case(wsrl, config={"n_critics": 3}, vary=SINGLE, exempt=STEPS),
     "mbpo": Case(mbpo, vary={"hidden_q": {"hidden_q": (9, 8)}, **COPIES}, exempt=MODEL | STEPS),
@@ -244,6 +245,9 @@ CASES = {
         inapplicable={"terminal_rows_ignore_the_next_state": "its model learns every s2"},
     ),
     "td3": Case(td3, vary=COPIES, exempt=STEPS | {"explore": "acts only; see test_td3"}),
+    "td3-pixels": Case(
+        td3, image=(2, 10, 10), vary=COPIES, exempt=STEPS | {"explore": "acts only; see test_td3"}
+    ),
     "td3-ggd": Case(
         td3,
         config={"head": "ggd", "copies": 3},
@@ -315,6 +319,14 @@ CASES = {
         discrete=True,
         config={"target_period": 2, "epsilon_updates": 8},
         vary={**COPIES, "clip": {"clip": 0.02}},
+        exempt=DRAWN,
+    ),
+    "dqn-pixels": Case(
+        dqn,
+        discrete=True,
+        image=(10, 10, 3),
+        config={"target_period": 2, "epsilon_updates": 8},
+        vary={**COPIES, "clip": {"clip": 0.02}, "double": {"lr": 0.1}},
         exempt=DRAWN,
     ),
     "dqn-rainbow": Case(

@@ -82,11 +82,14 @@ class Meta:
         return int(self.action_space.start) if isinstance(self.action_space, spaces.Discrete) else 0
 
 
-def check_learnable(meta: Meta, view: bool = False) -> None:
-    """Raises UsageError for observations that no net takes: images, unless they are known (`view`,
-    or by the environment) to be MiniGrid's cells."""
-    known = view or (meta.env_spec is not None and spec_is_view(meta.env_spec))
+def check_learnable(meta: Meta, view: bool | None = None) -> bool:
+    """Whether observations are images. Raises UsageError for those that no net takes.
+
+    `view` says whether they are MiniGrid's cells; None: what the environment of the data says.
+    """
+    if view is None:
+        view = meta.env_spec is not None and spec_is_view(meta.env_spec)
     try:
-        check_observations(meta.observation_space, known)
+        return check_observations(meta.observation_space, view)
     except ValueError as error:
         raise UsageError(f"dataset {meta.dataset_id}: {error}") from error

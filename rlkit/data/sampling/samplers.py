@@ -31,10 +31,13 @@ class _Reader:
         self.out = torch.empty(
             spec.lanes * batch, replay.width, dtype=spec.dtype, device=spec.device
         )
-        self.views = replay.split(self.out.view(spec.lanes, batch, replay.width))
+        # discrete actions are converted and images gathered, not viewed
+        self.views: Batch | None = None
+        if not (spec.discrete or spec.image):
+            self.views = replay.split(self.out.view(spec.lanes, batch, replay.width))
 
     def __call__(self, index: Tensor) -> Batch:
-        if self.replay.spec.discrete:  # actions are converted, not viewed
+        if self.views is None:
             return self.replay.gather(index, self.out)
         self.replay.packed(index, self.out)
         return self.views._replace(index=index)

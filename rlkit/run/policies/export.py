@@ -138,6 +138,7 @@ def _policy(restored: Restored, lane: int) -> Policy:
         env_spec=task.env_spec,
         spaces=task.spaces,
         history=getattr(agent, "history", 0),
+        image=task.image,
     )
     memory = Memory(spec, card.history) if card.history else None
 
@@ -159,7 +160,7 @@ def _policy(restored: Restored, lane: int) -> Policy:
 def _programs(restored: Restored, card: Card) -> dict[str, Program]:
     """The policy traced, its most likely action and, if it has noise, its samples."""
     options, task = restored.options, restored.task
-    spec = Spec(task.obs, task.act, restored.seeds, dtype=torch.float64)
+    spec = Spec(task.obs, task.act, restored.seeds, dtype=torch.float64, image=task.image)
     config = core_lanes.resolve(core_lanes.select(options.config, [card.lane]), spec)
     agent = algorithm(options.algo).Agent(spec, config)
     state.load(agent, state.tensors(restored.agent))
@@ -170,9 +171,11 @@ def _programs(restored: Restored, card: Card) -> dict[str, Program]:
 
 
 def _observations(policy: Policy, rng: np.random.Generator) -> Array:
-    """Random observations in environment units: around the normaliser's mean, or small whole
-    numbers for grids, which every embedding table has."""
+    """Random observations in environment units: around the normaliser's mean, pixels for images,
+    or small whole numbers for grids, which every embedding table has."""
     shape, transforms = (_OBSERVATIONS, *policy.card.obs_shape), policy.transforms
+    if policy.card.image:
+        return rng.integers(0, 256, shape).astype(np.float32)
     if len(policy.card.obs_shape) == 3:
         return rng.integers(0, 4, shape).astype(np.float32)
     obs = rng.standard_normal(shape)

@@ -1,7 +1,8 @@
 """Which algorithm is for what: where it learns, and which actions it takes.
 
 An algorithm file says so in `FITS`: "offline" (from a dataset), "online" (in an environment),
-"then-online" (in an environment after, or beside, a dataset), "continuous", "discrete" (actions).
+"then-online" (in an environment after, or beside, a dataset), "continuous", "discrete" (actions),
+"pixels" (images, besides vectors and MiniGrid's views).
 One that says nothing may be given anything.
 """
 
@@ -21,6 +22,7 @@ WHERE = {  # as FITS has it -> in words
     "online": "an environment alone",
     "then-online": "a dataset and then an environment",
 }
+ACTIONS = ("continuous", "discrete")
 SB3 = {  # agents of stable-baselines3 -> FITS
     "sb3:a2c": ("online", "continuous", "discrete"),
     "sb3:ddpg": ("online", "continuous"),
@@ -92,6 +94,18 @@ def check_actions(name: str, fits: tuple[str, ...], where: str, act: Any, task: 
             f"{name} is for {other} actions, those of {task} are {kind}; "
             f"{_others(where, kind, name)}"
         )
+
+
+def check_pixels(options: Any, fits: tuple[str, ...], image: bool, task: str) -> None:
+    """Raises UsageError where an algorithm takes no images, or a shift has none to shift."""
+    if image and fits and "pixels" not in fits:
+        others = ", ".join(name for name in algorithms() if "pixels" in shipped(name))
+        raise UsageError(
+            f"{options.algo} takes no images, which the observations of {task} are; "
+            f"those that do: {others}"
+        )
+    if options.shift and not image:
+        raise UsageError(f"shift moves images; the observations of {task} are none")
 
 
 def _others(where: str, actions: str | None, name: str) -> str:

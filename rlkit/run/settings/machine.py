@@ -33,12 +33,13 @@ def check_memory(options: Options, task: Task) -> None:
     for size in task.obs:
         obs *= size
     row = _FLOAT * (2 * obs + act + 3)
+    stored = obs + _FLOAT * (act + 3) if task.image else row  # images once, as bytes
     wanted = {}
     if options.kind != "offline":
-        wanted[f"capacity {options.capacity:,}"] = lanes * options.capacity * row
+        wanted[f"capacity {options.capacity:,}"] = lanes * options.capacity * stored
     batch = getattr(options.config, "batch_size", 0)
     wanted[f"batch_size {batch:,}"] = lanes * batch * row
-    widths = [obs, *getattr(options.config, "hidden", ())]
+    widths = [1 if task.image else obs, *getattr(options.config, "hidden", ())]
     nets = sum(a * b for a, b in itertools.pairwise(widths))
     wanted[f"hidden {', '.join(map(str, widths[1:]))}"] = lanes * nets * _FLOAT
     for name, size in wanted.items():

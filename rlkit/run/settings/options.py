@@ -80,6 +80,7 @@ class Options:
     reward: RewardScaling = "raw"  # scaling of the rewards an agent sees
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
     weighting_alpha: Positive = 0.1  # α of return and advantage weights, best share of top
+    shift: Natural = 0  # images: pixels by which a minibatch's are shifted at random; 0: none
     from_run: str | None = None  # run folder whose agent is where this one starts
     levels: Natural = 0  # of a pool that episodes are drawn from (rlkit.envs.pools); 0: no pool
     # what explores: see rlkit.exploration.bonus
@@ -208,6 +209,8 @@ def resolve(options: Options) -> Options:
         for name in ("normalise_obs", "reward", "weighting", "weighting_alpha", "pretrain", "mix"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
+    if options.shift and options.algo.startswith("sb3:"):
+        raise UsageError(f"{options.algo} draws minibatches of its own: it has no shift of images")
     if options.levels:
         if options.kind == "offline":
             raise UsageError("levels are drawn where an agent collects; a dataset has its own")

@@ -26,9 +26,9 @@ from rlkit.run.settings.options import Options, resolve
     [
         spaces.Box(0, 1, (7, 7, 3), np.float32),
         spaces.Box(0, 255, (7, 7, 3), np.uint8),
-        spaces.Box(0, 255, (84, 84, 3), np.uint8),
-        spaces.Box(0, 255, (3, 64, 64), np.uint8),
-        spaces.Box(0, 255, (10, 10), np.uint8),
+        spaces.Box(0, 1, (84, 84, 3), np.float32),
+        spaces.Box(0, 255, (3, 64, 9), np.uint8),
+        spaces.Box(0, 255, (9, 10), np.uint8),
     ],
     ids=str,
 )
