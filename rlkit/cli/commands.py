@@ -169,6 +169,9 @@ class Evaluate:
     seed: Annotated[int, arg(help="of the start states; 0 repeats those of the training")] = 1
     levels: Annotated[Split, arg(help="which levels of a run that has a pool")] = "test"
     gap: Annotated[FlagCreatePairsOff[bool], arg(help="and less training levels")] = False
+    frequencies: Annotated[
+        FlagCreatePairsOff[bool], arg(help="and deciding once in 1, 2, 4 .. 30 steps")
+    ] = False
     out: Annotated[str | None, arg(metavar="FILE", help="write every episode to this .csv")] = None
     critic: Annotated[str | None, arg(metavar="DIR", help="run whose critic ranks actions")] = None
     samples: Annotated[int, arg(help="with --critic: actions drawn, of which one is taken")] = 10
@@ -217,6 +220,35 @@ def evaluate(argv: Sequence[str]) -> None:
                 path, form.episodes, form.checkpoint, lanes, form.env, form.seed, guide, "train"
             )
         print(f"gap    {gap(trained, episodes)}")
+    if form.frequencies:
+        with trusting(form.trust):
+            print(_over_frequencies(form, lanes))
+
+
+def _over_frequencies(form: Evaluate, lanes: list[int] | None) -> str:
+    """Returns by the steps between decisions, and their score."""
+    from rlkit.eval.frequency import LENGTHS, by_lane, summarise
+    from rlkit.run.policies.evaluation import evaluate_run
+    from rlkit.run.records import folder as run_folder
+
+    path = Path(form.policy)
+    if not path.is_dir() or form.critic is not None:
+        raise UsageError("rlkit eval: --frequencies is for the folder of a run, without --critic")
+    env = form.env or run_folder.read_config(path)["task"]["env"]
+    played = {
+        every: evaluate_run(
+            path,
+            form.episodes,
+            form.checkpoint,
+            lanes,
+            form.env,
+            form.seed,
+            levels=form.levels,
+            every=every,
+        )[0]
+        for every in LENGTHS
+    }
+    return summarise(by_lane(played), env)
 
 
 def _check_pool(form: Evaluate) -> None:

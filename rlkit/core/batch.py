@@ -27,4 +27,5 @@ class Batch(NamedTuple):
     index: Tensor | None = None  # type: ignore[assignment]  # [S, B] row in the replay
     noise: dict[str, Tensor] | None = None  # what the agent declared in `noise`
     real: Tensor | None = None  # [S, B] 1 where the row was met, 0 where a model imagined it
+    before: Tensor | None = None  # [S, B, A] the episode's action before; 0 where it begins
     other: Batch | None = None  # a second minibatch, of an expert's or a dataset's rows

@@ -1,5 +1,6 @@
 """Networks with a leading lane axis."""
 
+from rlkit.nets.action_sequences import SequenceActor
 from rlkit.nets.action_values import ActionValues
 from rlkit.nets.actors import (
     Categorical,
@@ -45,6 +46,7 @@ __all__ = [
     "Point",
     "Prediction",
     "Scalar",
+    "SequenceActor",
     "TanhGaussianActor",
     "TanhNormal",
     "Transformer",

@@ -17,6 +17,7 @@ from rlkit.eval.rounding import differ
 
 CARD, CONFIG, VERSIONS, EPISODES = "cell.json", "config.json", "versions.json", "episodes.csv"
 TRAINED_LEVELS = "trained_levels.csv"  # as EPISODES, on the levels of a pool
+FREQUENCIES = "frequencies.csv"  # mean returns by steps between decisions (eval.frequency)
 FILES = (CARD, CONFIG, VERSIONS, EPISODES)
 FORMAT = 1
 # Evaluations kept of a cell, so that memory does not grow with their number; more are thinned out

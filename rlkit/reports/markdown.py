@@ -28,8 +28,9 @@ def markdown(parts: Parts, pictures: Mapping[tuple[str, str], str]) -> str:
         out += [_picture(p, pictures) for p in parts.task_pictures if p.task == of_task.task]
     if parts.differences.rows:
         out += [f"## {plain(parts.differences.title)}", table(parts.differences)]
-    if parts.gaps.rows:
-        out += [f"## {parts.gaps.title}", table(parts.gaps)]
+    for sheet in (parts.gaps, parts.frequencies):
+        if sheet.rows:
+            out += [f"## {sheet.title}", table(sheet)]
     out.append("## Configurations")
     for system, (common, by_task) in parts.configurations.items():
         lines = [f"{name} = {value}" for name, value in common.items()]

@@ -39,6 +39,7 @@ class Parts(NamedTuple):
     improvement: Sheet
     differences: Sheet
     gaps: Sheet
+    frequencies: Sheet
     total_pictures: list[Picture]
     task_pictures: list[Picture]
     configurations: dict[System, Configuration]
@@ -64,8 +65,9 @@ def page(parts: Parts) -> str:
             f"{len(parts.differences.rows)} differences", body, len(parts.differences.rows)
         )
         sections.append(("differences", parts.differences.title, body))
-    if parts.gaps.rows:
-        sections.append(("gaps", parts.gaps.title, table(parts.gaps)))
+    for name, sheet in (("gaps", parts.gaps), ("frequencies", parts.frequencies)):
+        if sheet.rows:
+            sections.append((name, sheet.title, table(sheet)))
     sections.append(("configurations", "Configurations", _configurations(parts)))
     sections.append(("versions", "Versions and hardware", _versions(parts)))
     sections.append(("runs", "Runs", _runs(parts)))

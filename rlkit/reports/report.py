@@ -14,6 +14,7 @@ from rlkit.reports import charts
 from rlkit.reports.cells import System
 from rlkit.reports.curves import profile_picture, task_pictures, total_picture
 from rlkit.reports.findings import Findings, findings
+from rlkit.reports.frequencies import frequency_sheet
 from rlkit.reports.gaps import gap_sheet
 from rlkit.reports.markdown import markdown
 from rlkit.reports.notices import counted, notices
@@ -93,6 +94,7 @@ def assemble(results: Results, out: Path, baseline: System | None = None) -> Par
         improvement=improvement_sheet(found, links),
         differences=difference_sheet(found, links),
         gaps=gap_sheet(found, links),
+        frequencies=frequency_sheet(found, links),
         total_pictures=[picture for picture in over_all if picture is not None],
         task_pictures=task_pictures(results, found.drawn),
         configurations={s: configuration(results, s) for s in results.systems},

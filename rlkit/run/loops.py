@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rlkit.core import state
 from rlkit.core.engine import Engine
+from rlkit.core.history import Past
 from rlkit.run.records.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.session import Session, fetch
 from rlkit.run.settings.algorithms import algorithm
@@ -76,8 +77,8 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
     taken = start - offset  # environment steps of a lane
     while taken < options.steps:
         turn = taken // options.envs
-        choice = _random if taken < policy_from else _policy
-        actions = choice(session, turn)
+        past = None if session.memory is None else session.memory.recall(collector)
+        actions = _random(session, turn) if taken < policy_from else _policy(session, turn, past)
         if not np.isfinite(actions).all():
             lost = ~np.isfinite(actions).reshape(len(actions), -1).all(1)
             found = {int(k): "an action of its policy" for k in np.flatnonzero(lost)}
@@ -85,6 +86,8 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
             actions[lost] = 0  # its environment goes on, to no end
         extra: dict[str, np.ndarray] = {}
         step = collector.step(actions)
+        if session.memory is not None:
+            session.memory.keep(step)
         if session.bonus is not None:
             step, extra = session.bonus.rewarded(step)
         replay.add(*step, **extra)
@@ -141,8 +144,8 @@ def _random(session: Session, turn: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def _policy(session: Session, turn: int) -> np.ndarray:
-    """Actions `[S, E, A]` or `[S, E]` that the policies draw."""
+def _policy(session: Session, turn: int, past: Past | None) -> np.ndarray:
+    """Actions `[S, E, A]` or `[S, E]` that the policies draw, those that look back after `past`."""
     spec, agent, collector = session.spec, session.agent, session.collector
     assert collector is not None
     noise, draw = None, getattr(agent, "act_noise", None)
@@ -152,7 +155,7 @@ def _policy(session: Session, turn: int) -> np.ndarray:
         noise = torch.from_numpy(numbers).to(spec.device, spec.dtype)
     obs = session.task.transforms.obs(collector.obs)
     s = torch.as_tensor(obs, dtype=spec.dtype, device=spec.device)
-    return agent.act(s, noise).cpu().numpy()
+    return (agent.act(s, noise) if past is None else agent.act(s, noise, past)).cpu().numpy()
 
 
 def _milestones(
@@ -180,7 +183,8 @@ def _milestones(
         yield from _noticed(session, values)
         yield Metrics(step, updates, values, engine.mode)
     if evaluate and session.evaluator is not None:
-        yield Evaluated(step, session.evaluate(step), session.evaluate_trained(step))
+        held = session.evaluate_held(step) if last else {}
+        yield Evaluated(step, session.evaluate(step), session.evaluate_trained(step), held)
     if save:
         yield _save(session, step)
 

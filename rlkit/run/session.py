@@ -16,11 +16,14 @@ from rlkit.core.files import checkpoint
 from rlkit.core.streams import Streams
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.pools import Split, level
+from rlkit.eval.frequency import LENGTHS
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.run.collector import Collector
 from rlkit.run.feeding import feeding
 from rlkit.run.halt import Halt
+from rlkit.run.policies.holding import holding
+from rlkit.run.remembering import Remembering
 from rlkit.run.replay_ratio import ReplayRatio
 from rlkit.run.rewarding import Rewarding
 from rlkit.run.settings.options import Options
@@ -63,9 +66,12 @@ class Session:
         self.collector: Collector | None = None
         self.pretrain: Engine | None = None
         self.bonus: Rewarding | None = None
+        self.memory: Remembering | None = None  # of an agent that looks back, while it collects
         if self.replay is not None:
             pooled = options.envs_backend == "envpool"
             self.collector = Collector(task, self.spec, options.envs, options.levels, pooled)
+            if hasattr(self.agent, "history"):
+                self.memory = Remembering(self.agent, self.spec, options.envs)
             if options.bonus:
                 self.bonus = Rewarding(options, self.spec)
         if fed.pretrain is not None:
@@ -121,6 +127,17 @@ class Session:
         """As `evaluate` on the levels of the training; nothing where there is no pool."""
         return self._evaluated(self.on_trained, step)
 
+    def evaluate_held(self, step: int) -> dict[int, list[Episode]]:
+        """As `evaluate` of policies that decide once in so many steps, by these; nothing where
+        frequencies were not asked for."""
+        evaluator, found = self.evaluator, {}
+        if self.options.frequencies and evaluator is not None:
+            for every in LENGTHS:
+                act = holding(self.agent, self.spec, self.task, every)
+                played = evaluator(act, self.options.eval_episodes, step)
+                found[every] = [e._replace(lane=self.lanes[e.lane]) for e in played]
+        return found
+
     def _evaluated(self, evaluator: Evaluator | None, step: int) -> list[Episode]:
         if evaluator is None:
             return []
@@ -155,6 +172,8 @@ class Session:
             parts["envs"], meta["envs"] = self.collector.state()
             if self.bonus is not None:
                 parts["bonus"] = self.bonus.bonus.state_dict()
+            if self.memory is not None and (kept := self.memory.state()):
+                parts["memory"] = kept
         checkpoint.save(folder, parts, meta)
 
     def load(self, folder: Path) -> tuple[int, str]:
@@ -182,6 +201,8 @@ class Session:
                 note = self.collector.load(parts["envs"], meta["envs"])
                 if self.bonus is not None:
                     self.bonus.bonus.load_state_dict(parts["bonus"])
+                if self.memory is not None and "memory" in parts:
+                    self.memory.load(parts["memory"])
                 if note:
                     self.replay.cut()
                     if self.bonus is not None:

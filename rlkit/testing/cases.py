@@ -154,6 +154,7 @@ def _lane(spec: Spec, rng: np.random.Generator) -> dict[str, np.ndarray]:
         "w": rng.uniform(0.5, 1.5, BATCH),
         "s0": seen(),
         "a2": actions(),
+        "before": actions(),
         "mc": rng.standard_normal(BATCH),
         "index": rng.integers(1000, size=BATCH),
         "real": (np.arange(BATCH) < rng.integers(1, BATCH)).astype(float),

@@ -38,9 +38,11 @@ def evaluate_run(
     seed: int = 1,
     guide: Guide | None = None,
     levels: Split = "test",
+    every: int | None = None,
 ) -> tuple[list[Episode], dict[str, Any] | None]:
     """Episodes of the lanes (all by default) of a run, and what its task says of its dataset.
-    With a `guide` actions are drawn and chosen by a critic.
+    With a `guide` actions are drawn and chosen by a critic; with `every` policies decide once in so
+    many steps (`rlkit.run.policies.holding`).
 
     Start states depend on the lane's seed and on `seed`; with 0 they are those the training
     itself was evaluated on, among which the best checkpoint was chosen. Where the training had a
@@ -48,6 +50,7 @@ def evaluate_run(
     an environment whose spaces do not fit.
     """
     from rlkit.run.policies.export import from_run
+    from rlkit.run.policies.holding import holding
     from rlkit.run.records import folder as run_folder
     from rlkit.run.task import actor
 
@@ -67,6 +70,8 @@ def evaluate_run(
     )
     seeds = [lane_seed + SPACING * seed for lane_seed in restored.seeds]
     act = actor(restored.agent, restored.spec, task)
+    if every is not None:
+        act = holding(restored.agent, restored.spec, task, every)
     if guide is not None:
         policies = [from_run(folder, lane=lane, checkpoint=checkpoint) for lane in numbers]
         act = guide.act(policies, numbers, seeds)

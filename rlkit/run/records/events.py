@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +28,13 @@ class Metrics(NamedTuple):
 
 class Evaluated(NamedTuple):
     """Every episode of an evaluation; with a pool of levels on validation levels, and apart those
-    on the levels of the training."""
+    on the levels of the training; at the end those of each frequency (`eval.frequency`), if asked.
+    """
 
     step: int
     episodes: Sequence[Episode]
     trained: Sequence[Episode] = ()
+    held: Mapping[int, Sequence[Episode]] = {}  # by the steps between decisions
 
 
 class Save(NamedTuple):
@@ -82,5 +84,6 @@ def merge(events: Sequence[Event]) -> Event:
             sorted((x for e in played for x in getattr(e, side)), key=lambda x: (x.lane, x.episode))
             for side in ("episodes", "trained")
         )
-        return first._replace(episodes=episodes, trained=trained)
+        held = {every: [x for e in played for x in e.held[every]] for every in first.held}
+        return first._replace(episodes=episodes, trained=trained, held=held)
     return first

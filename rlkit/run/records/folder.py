@@ -5,6 +5,7 @@
     progress.jsonl  losses and training returns        episodes.csv   every evaluation episode
     checkpoints/step_000010000/group_0/{agent,replay,envs}.safetensors + checkpoint.json
     trained_levels.csv                  as episodes.csv, on the training levels of a pool
+    frequencies.csv                     mean returns by the steps between decisions
     plots/  video/  report.html         made on demand
 
 A step's folder holds one checkpoint for each group of lanes and appears when all are written.
@@ -45,11 +46,12 @@ from rlkit.run.task import Task, make_agent
 CONFIG, VERSIONS = "config.json", "versions.json"
 EPISODES, PROGRESS = "episodes.csv", "progress.jsonl"
 TRAINED_LEVELS = "trained_levels.csv"  # as episodes.csv, on the levels of a pool
+FREQUENCIES = "frequencies.csv"  # returns by the steps between decisions (eval.frequency)
 CELL, STEP = "cell.json", ".step"  # of a sweep: which of its cells these are, how far they are
 LOCK = ".lock"
 # what we write into, and remove from
 FOLDERS = ("checkpoints", "plots", "tensorboard", "wandb", "mlflow", "video")
-FILES = (CONFIG, VERSIONS, EPISODES, TRAINED_LEVELS, PROGRESS, CELL, STEP, LOCK)
+FILES = (CONFIG, VERSIONS, EPISODES, TRAINED_LEVELS, FREQUENCIES, PROGRESS, CELL, STEP, LOCK)
 _TEMPORARY = ".*.tmp"  # what is being written, or what a kill left of it
 _FORMAT = 2  # 1 had no sum
 _FIELDS: Mapping[str, type] = {

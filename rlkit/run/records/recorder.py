@@ -10,7 +10,7 @@ import numpy as np
 
 from rlkit.core.errors import DivergedError, RlkitError
 from rlkit.core.files import checkpoint
-from rlkit.eval import records
+from rlkit.eval import frequency, records
 from rlkit.run.clips.training import Clips
 from rlkit.run.groups import share
 from rlkit.run.records import folder as run_folder
@@ -116,6 +116,8 @@ class Recorder:
             path = self.folder / run_folder.TRAINED_LEVELS
             with run_folder.writing(path):
                 records.append_episodes(path, event.trained)
+        if event.held:
+            frequency.write(self.folder / run_folder.FREQUENCIES, event.held)
         self._tell(lambda sink: sink.episodes(event.step, event.episodes))
         lanes = len(self.plan.options.seeds)
         returns = [

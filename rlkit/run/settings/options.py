@@ -69,6 +69,7 @@ class Options:
     engine: Mode = "auto"  # of updates: auto chooses
     eval_every: Natural = 5_000  # steps between evaluations; 0: at the end only
     eval_episodes: Natural = 10  # a lane; 0: never evaluate
+    frequencies: bool = False  # at the end also evaluate deciding once in 1, 2, 4 .. 30 steps
     checkpoint_every: Natural = 0  # steps between checkpoints; 0: at every evaluation
     keep: Count = 2  # newest checkpoints kept whole; of older ones each lane's best policy stays
     log_every: Count = 1_000  # steps between records of the losses
@@ -209,6 +210,10 @@ def resolve(options: Options) -> Options:
         for name in ("normalise_obs", "reward", "weighting", "weighting_alpha", "pretrain", "mix"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
+    if options.frequencies and options.algo.startswith("sb3:"):
+        raise UsageError(
+            f"frequencies of {options.algo} are evaluated afterwards: rlkit eval RUN --frequencies"
+        )
     if options.shift and options.algo.startswith("sb3:"):
         raise UsageError(f"{options.algo} draws minibatches of its own: it has no shift of images")
     if options.levels:
