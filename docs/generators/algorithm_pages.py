@@ -20,7 +20,16 @@ FAMILIES = {  # heading -> algorithms; what is not named here is listed under th
     ),
     "Online": ("sac", "td3", "dqn", "srl", "wsrl"),
     "With a model": ("mbpo", "vagram", "lipschitz_model", "pets", "mopo", "combo", "ravl", "morec"),
-    "From preferences or an expert": ("pebble", "p_iql", "cpl", "heron", "spo", "vpl", "gail"),
+    "From preferences or an expert": (
+        "pebble",
+        "p_iql",
+        "cpl",
+        "heron",
+        "spo",
+        "vpl",
+        "sf_regret",
+        "gail",
+    ),
     "Others": (),
 }
 _GOLDEN = sources.ROOT / "tests/golden/README.md"

@@ -4,7 +4,7 @@ Offline: a2pr, bc, cql, cql_discrete, cal_ql, decision_transformer, history_cql,
 ss_orl, td3_bc; sac as `sac_n` and `edac`.
 Online: dqn, sac, td3; from an offline start wsrl.
 With a model: mbpo, lipschitz_model; offline mopo, ravl.
-From preferences: pebble, p_iql, cpl, heron, spo, vpl.  From an expert: gail.
+From preferences: pebble, p_iql, cpl, heron, spo, vpl, sf_regret.  From an expert: gail.
 Bandits: `bandits`.
 
 `dir(rlkit.algos)` lists them all, `rlkit list` says which take what.

@@ -30,6 +30,7 @@ from rlkit.algos import (
     pets,
     rebrac,
     sac,
+    sf_regret,
     spo,
     srl,
     ss_orl,
@@ -175,6 +176,14 @@ LATENT = dict.fromkeys(
         *("latents", "comparisons", "scaling"),
     ),
     "of the latents and rewards behind the minibatches; see test_vpl",
+)
+REGRET = dict.fromkeys(
+    (
+        *("features", "pairs", "length", "teacher", "advantages", "preferences", "statistic"),
+        *("agent", "given", "policies", "gamma_sf", "hidden_sf", "lr_sf", "batch_sf", "steps_sf"),
+        *("polyak_sf", "temperature", "lr_weights", "steps_weights", "scaling"),
+    ),
+    "of the reward behind the minibatches; see test_sf_regret",
 )
 NO_NEXT_STATE = {"terminal_rows_ignore_the_next_state": "segments have no next states"}
 SELECTED = "chooses episodes before training; see test_bc"
@@ -394,6 +403,7 @@ CASES = {
     "heron": Case(heron, config={"agent": "iql", "given": "hidden=8,8"}, exempt=RANKED),
     "spo": Case(spo, config={"given": "hidden=8,8"}, exempt=PLAYED),
     "vpl": Case(vpl, batch=latent_rows, config={"given": "hidden=8,8", "latent": 3}, exempt=LATENT),
+    "sf_regret": Case(sf_regret, discrete=True, config={"given": "hidden=8,8"}, exempt=REGRET),
     "p_iql": Case(p_iql, vary={"adv_clip": {"beta": 50.0}, **HEADS}, exempt=ASKED | REWARD),
     "pebble": Case(
         pebble,

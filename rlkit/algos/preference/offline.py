@@ -79,7 +79,7 @@ class Feedback:
         if self.c.preferences is not None:
             self.preferences = self._read
             return self._read
-        cut, spec, transforms = self._cut(), self.stock.spec, self.stock.transforms
+        cut, spec, transforms = self.segments(), self.stock.spec, self.stock.transforms
         if self.teacher.regret:
             known = advantages.estimate(self.stock) if self._known is None else self._known
             gain = advantages.at_rows(known, cut.rows) * cut.mask
@@ -101,7 +101,8 @@ class Feedback:
         self.preferences = _labelled(cut, said.y.to(spec.dtype), said.given.to(spec.dtype))
         return self.preferences
 
-    def _cut(self) -> Segments:
+    def segments(self) -> Segments:
+        """The segments that are asked about, `[S, n, 2, H, ...]`."""
         return draw_pairs(self.data, self.stock.streams, self.c.length, self.c.pairs)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -114,7 +115,7 @@ class Feedback:
         """The labelled pairs of an earlier `gather`. Raises ValueError if the file has changed."""
         y, w = (state[name].to(self.stock.spec.device) for name in ("y", "w"))
         if self.c.preferences is None:
-            self.preferences = _labelled(self._cut(), y, w)
+            self.preferences = _labelled(self.segments(), y, w)
             return
         if not (torch.equal(self._read.y, y) and torch.equal(self._read.w, w)):
             raise ValueError(f"{self.c.preferences} has changed since this run began; restore it")
