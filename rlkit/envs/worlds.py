@@ -1,8 +1,8 @@
-"""Several environments of one kind behind one step: separate ones, grids stepped by a kernel, or
-those of envpool.
+"""Several environments of one kind behind one step: separate ones, or grids stepped by a kernel.
 
-`worlds(make, n)` chooses. Grids of `rlkit.envs.grid` take the place of MiniGrid environments that
-they equal bit for bit; which of the two it was shows in no record, only in the time it took.
+`worlds(make, n)` chooses; `rlkit.envs.pooled` has those of envpool. Grids of `rlkit.envs.grid` take
+the place of MiniGrid environments that they equal bit for bit; which of the two it was shows in no
+record, only in the time it took.
 """
 
 from __future__ import annotations
@@ -70,12 +70,8 @@ class Worlds(Protocol):
     def close(self) -> None: ...
 
 
-def worlds(make: Callable[[], gymnasium.Env], n: int, pooled: bool = False) -> Worlds:
-    """`n` environments like the one that `make` makes; `pooled`: envpool's of the same id."""
-    if pooled:
-        from rlkit.envs.pooled import Pooled
-
-        return Pooled(make, n)
+def worlds(make: Callable[[], gymnasium.Env], n: int) -> Worlds:
+    """`n` environments like the one that `make` makes."""
     first = make()
     if is_grid(first) and _bare(first):
         from rlkit.envs.grid.batch import Grids

@@ -13,9 +13,10 @@ from torch import Tensor
 from rlkit.core.boxes import as_declared, into_box
 from rlkit.core.errors import RunError
 from rlkit.core.spec import Spec
+from rlkit.envs.pooled import Pooled
 from rlkit.envs.pools import level
 from rlkit.envs.snapshot import SnapshotUnsupported
-from rlkit.envs.worlds import worlds
+from rlkit.envs.worlds import Worlds, worlds
 from rlkit.eval.rollout import episode_seed
 from rlkit.run.task import Task
 
@@ -49,7 +50,7 @@ class Collector:
         self.task, self.spec, self.levels = task, spec, levels
         lead = (spec.lanes, envs)
         # by lane, then by environment
-        self.worlds = worlds(task.make_env, spec.lanes * envs, pooled)
+        self.worlds: Worlds = (Pooled if pooled else worlds)(task.make_env, spec.lanes * envs)
         self._rows = np.arange(spec.lanes * envs).reshape(lead)
         self.episode = np.zeros(lead, np.int64)  # number of the episode under way
         self.returns, self.lengths = np.zeros(lead), np.zeros(lead, np.int64)  # of it so far
