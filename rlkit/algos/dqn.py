@@ -5,12 +5,15 @@
     (3)  L = E w · loss(Q(s, a), y)                         w: importance weights, else 1
     (4)  ε = ε_0 + (ε_1 - ε_0) min(1, updates / ε_updates)  share of uniformly random actions
     (5)  Q(s, a) = Σ_i w_i Q_i(s, a) / Σ_i w_i              K `copies`; w_i: β_i of ggd, else 1
+    (6)  L + λ L_D, the margin loss over a dataset's rows   cloning (`imitation.margin`)
 
 `head` says what the net puts out and which loss (3) is: a value, a law on atoms or bins, quantiles,
 or a value and the shape of its error (`nets.value_heads`, `nets.gaussian_errors`). Each of several
 `copies` has its own a* and y, and BIEV weighs the rows of their errors. Prioritised replay
 (`data.prioritised`) draws rows by the error that the head reports: |y - Q|, or the distance of two
 laws. Double, n-step, prioritised, dueling and c51 together are Rainbow without noisy nets.
+With `imitation` λ it clones demonstrations too (DQfD, arXiv 1704.03732): while it learns from both
+a dataset and an environment, or in `pretrain` updates first, if `imitation_updates` says so.
 
 Differs from the papers: every head may go with every other part; Adam with its usual ε; dueling
 gradients are not rescaled. Differs from much code: windows of n steps begin at every row and never
@@ -27,6 +30,7 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos.common import copies_loss, target_of
+from rlkit.algos.imitation.margin import copies_margin_loss
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
@@ -35,6 +39,7 @@ from rlkit.core.streams import Draw
 from rlkit.core.target import Target
 from rlkit.core.words.ranges import (
     Count,
+    Natural,
     NonNegative,
     Positive,
     PositiveShare,
@@ -73,6 +78,9 @@ class Config(CopiesConfig):
     epsilon_last: Share = 0.05  # ε_1, share in the end
     epsilon_updates: Count = 10_000  # updates until then
     lr: Positive = 5e-4  # learning rate
+    imitation: NonNegative = 0.0  # λ of (6), weight of cloning the dataset's actions
+    margin: Positive = 0.8  # m, by which they are to lead
+    imitation_updates: Natural = 0  # updates until λ is 0; 0: it stays
     clip: NonNegative = 0.0  # bound of the gradient's norm; 0 is none
     batch_size: Count = 64  # B, transitions an update
     hidden: Widths = (128, 128)  # widths of the net
@@ -97,6 +105,10 @@ def _bound(clip: float | Tensor) -> float | Tensor | None:
     return clip or None
 
 
+def _imitates(c: Config) -> bool:
+    return isinstance(c.imitation, Tensor | tuple | list) or c.imitation > 0
+
+
 class Agent(Learner):
     """Action values `q` behind any of the value heads, with targets `q_bar`."""
 
@@ -109,6 +121,7 @@ class Agent(Learner):
         self.q_bar = Target(self.q)
         self.step_q = Adam(self.q, c.lr, clip=_bound(c.clip))
         self.actions, self.c = spec.act_size, c
+        self.imitates = _imitates(c)
         self.periods = {"target": c.target_period}
 
     def outputs(self, net: nets.ActionValues | Target, s: Tensor) -> Tensor:
@@ -139,18 +152,32 @@ class Agent(Learner):
         from before it, with prioritised replay the new priorities `[S, B]` too."""
         with torch.no_grad():
             y = self.target(b, c)
-        out = of_action(self.outputs(self.q, b.s), b.a.unsqueeze(1).expand(y.shape[:-1]))
+        every = self.outputs(self.q, b.s)
+        out = of_action(every, b.a.unsqueeze(1).expand(y.shape[:-1]))
         w = None if b.w is None else b.w.unsqueeze(1).expand(y.shape[:-1])
         loss = weighted_loss(self.head.loss(out, y), w).sum(-1)
-        loss = self.step_q(loss + copies_loss(self.head, out, y, c.biev))
+        loss = loss + copies_loss(self.head, out, y, c.biev)
+        cloning = None
+        if self.imitates:
+            cloning = copies_margin_loss(self.head.value(every), b, c.margin)
+            loss = loss + self.imitation(c) * cloning
+        loss = self.step_q(loss)
         out = out.detach()
         q = self.head.value(out).mean((-2, -1))
         metrics = {"q_loss": loss, "q": q, "epsilon": self.epsilon(c).squeeze(-1).expand_as(q)}
+        if cloning is not None:
+            metrics["imitation_loss"] = cloning.detach()
         if c.prioritised:
             metrics["priority"] = self.head.error(out, y).mean(1)
         if target:
             self.q_bar.follow(self.q, c.polyak)
         return metrics
+
+    def imitation(self, c: Config) -> float | Tensor:
+        """λ of this update; `[S]` where lanes differ in it."""
+        weight = c.imitation.squeeze(-1) if isinstance(c.imitation, Tensor) else c.imitation
+        left = (c.imitation_updates - self.step_q.steps).clamp(0, 1)
+        return weight * left if c.imitation_updates else weight
 
     def epsilon(self, c: Config) -> Tensor:
         """Share of random actions, eq. (4); `[]`, or `[S, 1]` where lanes differ in it."""
@@ -170,7 +197,7 @@ class Agent(Learner):
 
 def draws(c: Config) -> bool:
     """Whether minibatches are those of `source`; plain single steps are the run's own."""
-    return c.n_step > 1 or c.prioritised
+    return c.n_step > 1 or c.prioritised or _imitates(c)
 
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
@@ -178,9 +205,15 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
     are a dataset and an environment. Raises ValueError for priorities over two sets of rows."""
     from rlkit.data.sampling.multistep import multistep
     from rlkit.data.sampling.prioritised import Prioritised
-    from rlkit.data.sampling.samplers import Mixed
+    from rlkit.data.sampling.samplers import Marked, Mixed
 
     drawn = multistep(stock, c.batch_size, c.n_step, c.gamma)
+    if agent.imitates:
+        if stock.data is None:
+            raise ValueError("imitation is of a dataset's actions: give --dataset too, or 0")
+        if c.prioritised:
+            raise ValueError("imitation goes with minibatches drawn uniformly: prioritised=False")
+        return Marked(drawn)
     if not c.prioritised:
         return drawn
     if isinstance(drawn, Mixed):

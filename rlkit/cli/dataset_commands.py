@@ -56,7 +56,10 @@ class Check:
 class Record:
     policy: Annotated[
         str | None,
-        arg(metavar="DIR|FILE|ZIP", help="run folder, file of rlkit export, or a model of SB3"),
+        arg(
+            metavar="DIR|FILE|ZIP|planner",
+            help="run folder, file of rlkit export, a model of SB3, or MiniGrid's shortest paths",
+        ),
     ] = None
     out: Annotated[str | None, arg(metavar="ID", help="to write, like mine/hopper-v0")] = None
     env: Annotated[str | None, arg(metavar="ID", help="None: what it was trained for")] = None
@@ -65,6 +68,7 @@ class Record:
     seed: Annotated[int, arg(help="of start states and draws")] = 0
     lane: Annotated[int | None, arg(metavar="INT", help="of a run folder; None: the best")] = None
     checkpoint: Annotated[str, arg(metavar="STR", help="best, last or a step")] = "best"
+    levels: Annotated[int, arg(help="training levels of a pool to play; 0: any level")] = 0
     force: Annotated[FlagCreatePairsOff[bool], arg(help="replace a dataset that stands")] = False
     quiet: Annotated[FlagCreatePairsOff[bool], arg(help="show no progress")] = False
     trust: _Trust = False
@@ -249,6 +253,7 @@ def record(argv: Sequence[str]) -> None:
                 seed=form.seed,
                 lane=form.lane,
                 checkpoint=form.checkpoint,
+                levels=form.levels,
                 overwrite=form.force,
                 progress=lambda done, total: progress.update(done),
             )

@@ -28,4 +28,7 @@ class Batch(NamedTuple):
     noise: dict[str, Tensor] | None = None  # what the agent declared in `noise`
     real: Tensor | None = None  # [S, B] 1 where the row was met, 0 where a model imagined it
     before: Tensor | None = None  # [S, B, A] the episode's action before; 0 where it begins
+    expert: Tensor | None = (
+        None  # [S, B] 1 where the row is of the dataset, 0 where it was collected
+    )
     other: Batch | None = None  # a second minibatch, of an expert's or a dataset's rows

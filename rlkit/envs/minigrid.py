@@ -16,12 +16,20 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 
+KINDS = (11, 6, 4)  # numbers of objects, colours and states (carried state included)
 # Wrappers that change the observation and leave its cells what they are: object, colour, state.
 _KEEPING = {"SymbolicView", "ImgObsWrapper", "FullyObsWrapper", "ViewSizeWrapper"}
 _KEEPING |= {"DirectionObsWrapper", "DictObservationSpaceWrapper"}
 # MiniGrid's wrappers that do not touch it at all; gymnasium's that do are ObservationWrappers.
 _APART = {"ReseedWrapper", "ActionBonus", "PositionBonus", "StochasticActionWrapper", "NoDeath"}
 _APART |= {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics"}
+
+
+def one_hot(view: np.ndarray) -> np.ndarray:
+    """Cells `[..., H, W, 3]` as vectors `[..., H * W * 21]` float32 of zeros and ones."""
+    parts = [np.eye(n, dtype=np.float32)[view[..., k]] for k, n in enumerate(KINDS)]
+    joined = np.concatenate(parts, -1)
+    return joined.reshape(*view.shape[:-3], -1)
 
 
 def is_grid(env: gymnasium.Env) -> bool:

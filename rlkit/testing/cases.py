@@ -157,6 +157,7 @@ def _lane(spec: Spec, rng: np.random.Generator) -> dict[str, np.ndarray]:
         "before": actions(),
         "mc": rng.standard_normal(BATCH),
         "index": rng.integers(1000, size=BATCH),
+        "expert": (np.arange(BATCH) < BATCH // 2).astype(float),
         "real": (np.arange(BATCH) < rng.integers(1, BATCH)).astype(float),
     }
 

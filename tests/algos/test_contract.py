@@ -53,6 +53,7 @@ HEADS = {  # what shows the settings of value heads
 COPIES = {**HEADS, "biev": {"copies": 3}}
 GGD = {**COPIES, "subset": {"copies": 1}}
 SINGLE = {**HEADS, "copies": {"subset": 0}, "biev": {"copies": 3, "subset": 0}}
+CLONING = {"margin": {"imitation": 1.0}, "imitation_updates": {"imitation": 1.0}}
 STEPS = {"n_step": "of the draw of minibatches; see test_multistep"}
 DRAWN = dict.fromkeys(
     ("n_step", "alpha", "beta", "beta_updates"), "of the draw of minibatches; see test_dqn"
@@ -334,7 +335,7 @@ CASES = {
         dqn,
         discrete=True,
         config={"target_period": 2, "epsilon_updates": 8},
-        vary={**COPIES, "clip": {"clip": 0.02}},
+        vary={**COPIES, **CLONING, "clip": {"clip": 0.02}},
         exempt=DRAWN,
     ),
     "dqn-pixels": Case(
@@ -342,6 +343,13 @@ CASES = {
         discrete=True,
         image=(10, 10, 3),
         config={"target_period": 2, "epsilon_updates": 8},
+        vary={**COPIES, "clip": {"clip": 0.02}, **CLONING},
+        exempt=DRAWN | {"double": "after a few updates both nets prefer the same; see dqn"},
+    ),
+    "dqn-imitation": Case(
+        dqn,
+        discrete=True,
+        config={"target_period": 2, "epsilon_updates": 8, "imitation": 0.5, "copies": 2},
         vary={**COPIES, "clip": {"clip": 0.02}, "double": {"lr": 0.1}},
         exempt=DRAWN,
     ),
@@ -353,6 +361,7 @@ CASES = {
             **{"head": "c51", "dueling": True, "prioritised": True},
         },
         vary={
+            **CLONING,
             "clip": {"clip": 0.02},
             "double": {"lr": 0.1},
             "sigma": {"head": "hl_gauss"},
@@ -365,7 +374,7 @@ CASES = {
         dqn,
         discrete=True,
         config={**{"target_period": 2, "epsilon_updates": 8}, **{"head": "ggd", "copies": 3}},
-        vary={**COPIES, "clip": {"clip": 0.02}, "huber": {"head": "scalar"}},
+        vary={**COPIES, **CLONING, "clip": {"clip": 0.02}, "huber": {"head": "scalar"}},
         exempt=DRAWN,
     ),
     "cpl": Case(

@@ -151,6 +151,24 @@ class Paired(Mixed):
         return self.first.batch(ours)._replace(other=self.second.batch(other))
 
 
+class Marked:
+    """Minibatches of `source` that say which rows are a dataset's, in `expert`: the first part of a
+    `Mixed` one, all of another."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.batch_size = source, source.batch_size
+        first = source.first.batch_size if isinstance(source, Mixed) else source.batch_size
+        self.shown = torch.arange(source.batch_size) < first
+
+    def indices(self, step: int, count: int = 1) -> Tensor:
+        return self.source.indices(step, count)
+
+    def batch(self, index: Tensor) -> Batch:
+        b = self.source.batch(index)
+        shown = self.shown.to(b.r.device, b.r.dtype)
+        return b._replace(expert=shown.expand_as(b.r))
+
+
 def shares(batch: int, ratio: float) -> tuple[int, int]:
     """Sizes (first, second) of a mixed minibatch of which `ratio` comes from the first source,
     both at least 1. Raises ValueError for a ratio outside (0, 1) or a batch below 2."""

@@ -18,10 +18,13 @@ from rlkit.core.words.ranges import playable
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recorder import Act, Episode, record_episode
 from rlkit.envs.make import make
+from rlkit.envs.pools import check as check_levels
+from rlkit.envs.pools import level
 from rlkit.envs.specs import in_words
 from rlkit.policy.policy import Policy
 from rlkit.run.policies.evaluation import maker
 
+PLANNER = "planner"  # in place of a policy's path
 Begin = Callable[[np.random.Generator], Act]  # an episode's generator -> what acts in it
 # Packages of stable-baselines3 that name their algorithm; those of actor and critic share theirs.
 _SB3 = {"sac": "SAC", "td3": "TD3", "dqn": "DQN"}
@@ -46,6 +49,7 @@ def record(
     seed: int = 0,
     lane: int | None = None,
     checkpoint: str | int = "best",
+    levels: int = 0,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -53,22 +57,30 @@ def record(
     environment it was trained for, whose arguments and time limit the dataset keeps.
 
     Actions are the most likely ones, or drawn with `sample`. An episode depends on `seed` and its
-    number alone. `lane` and `checkpoint` choose within a run folder. Raises UsageError for what is
-    no policy, for an environment that does not fit it, and for a taken id, before the first step.
+    number alone; with `levels` it plays one of that many training levels (`rlkit.envs.pools`).
+    `lane` and `checkpoint` choose within a run folder. The policy "planner" walks shortest paths on
+    a MiniGrid environment's true grid. Raises UsageError for what is no policy, for an environment
+    that does not fit it, and for a taken id, before the first step.
     """
+    if levels:
+        check_levels(levels)
     episodes, seed = playable(episodes, seed)
     minari_local.free_path(dataset_id, overwrite)  # told before the first step
-    acting = load(policy, sample=sample, lane=lane, checkpoint=checkpoint)
+    if str(policy) == PLANNER:
+        acting = _planning(env, sample)
+    else:
+        acting = load(policy, sample=sample, lane=lane, checkpoint=checkpoint)
     made = acting.make(env)
     name = env if made.spec is None else in_words(made.spec)
     try:
         rolled: list[Episode] = []
         for number in range(episodes):
-            level = int(generator(seed, "level", number).integers(2**31))
+            chosen = int(generator(seed, "level", number).integers(2**31))
+            chosen = level("train", chosen, levels) if levels else chosen
             act = acting.begin(generator(seed, "behaviour", number))
             if not number:
                 _check_fit(made, act, policy, str(name))
-            rolled.append(record_episode(made, act, seed=level))
+            rolled.append(record_episode(made, act, seed=chosen))
             if progress is not None:
                 progress(number + 1, episodes)
         return minari_io.write(
@@ -79,11 +91,32 @@ def record(
             env_spec=made.spec,
             algorithm=acting.name,
             description=f"{name}, {'drawn' if sample else 'most likely'} actions of {acting.name}.",
-            details={**acting.details, "seed": seed, "sampled": sample},
+            details={**acting.details, "seed": seed, "sampled": sample, "levels": levels},
             overwrite=overwrite,
         )
     finally:
         made.close()
+
+
+def _planning(env: str | None, sample: bool) -> Acting:
+    """The expert of MiniGrid's goal tasks."""
+    from rlkit.envs.minigrid import is_grid
+    from rlkit.envs.minigrid_planner import Planner
+
+    if env is None or sample:
+        raise UsageError("the planner walks shortest paths: give --env, and no --sample")
+    made = make(env)
+    if not is_grid(made):
+        raise UsageError(f"the planner is for MiniGrid's tasks; {env} is none")
+    planner = Planner()
+
+    def act(obs: Any) -> Any:
+        try:
+            return planner.action(made)
+        except ValueError as error:
+            raise UsageError(f"the planner finds no way in {env}: {error}") from error
+
+    return Acting("shortest paths (planner)", lambda _: made, lambda rng: act, {"policy": PLANNER})
 
 
 def load(

@@ -1,7 +1,8 @@
-"""Actions of stable-baselines3's agents in the type and the numbering of an environment.
+"""Actions and observations of stable-baselines3's agents as an environment has them.
 
 Their policies draw 32-bit floats for every box and count discrete actions from 0, and pass both on
-as they are; what is stepped here is always in the environment's own space.
+as they are; what is stepped here is always in the environment's own space. MiniGrid's cells are
+categories, which their nets would take for sizes (of a picture): they see zeros and ones.
 """
 
 from __future__ import annotations
@@ -14,16 +15,32 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from rlkit.core.boxes import into_box
+from rlkit.envs.minigrid import KINDS, is_view, one_hot
 
 
 def fitted(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """`env` with an action space that their agents act in; itself where it has one."""
+    """`env` with spaces that their agents act in; itself where it has them."""
+    if is_view(env):
+        env = _Cells(env)
     space = env.action_space
     if isinstance(space, spaces.Box) and space.dtype != np.float32:
         return _Box(env)
     if isinstance(space, spaces.Discrete) and space.start != 0:
         return _Numbered(env)
     return env
+
+
+class _Cells(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """MiniGrid's cells as zeros and ones (`rlkit.envs.minigrid.one_hot`)."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ObservationWrapper.__init__(self, env)
+        size = int(np.prod(env.observation_space.shape[:2])) * sum(KINDS)  # type: ignore[index]
+        self.observation_space = spaces.Box(0, 1, (size,), np.float32)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return one_hot(np.asarray(observation))
 
 
 class _Box(gymnasium.ActionWrapper[Any, Any, Any], RecordConstructorArgs):

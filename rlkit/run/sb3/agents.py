@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlkit.core.errors import UsageError
@@ -32,9 +33,11 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
+from rlkit.envs.minigrid import KINDS
 from rlkit.run.settings.fits import SB3
 
 PREFIX = "sb3:"
+IMITATING = ("sb3:a2c", "sb3:ppo")  # whose policies can be told what an expert did
 _OR_ALL = Annotated[int, Range("be at least -1", -1)]
 _TYPES: dict[str, Any] = {  # numbers of their constructors
     "learning_rate": Positive,
@@ -93,6 +96,8 @@ def arguments(name: str, c: Any) -> dict[str, Any]:
     """Keyword arguments of their class that a Config of one lane stands for."""
     given = dataclasses.asdict(c)
     hidden, explore = given.pop("hidden"), given.pop("explore", 0.0)
+    for key in ("cloning", "imitation", "batch_imitation"):  # of `imitation`, not theirs
+        given.pop(key, None)
     given = {key: x[0] if isinstance(x, tuple | list) else x for key, x in given.items()}
     for key in ("ent_coef", "target_entropy"):
         if isinstance(given.get(key), str) and not given[key].startswith("auto"):
@@ -114,6 +119,12 @@ def _config(name: str) -> type:
         if kind is not None:
             fields.append((key, kind, dataclasses.field(default=parameter.default)))
     fields.append(("hidden", Widths, dataclasses.field(default=())))
+    if name in IMITATING:
+        fields += [
+            ("cloning", Natural, dataclasses.field(default=0)),  # updates on a dataset before
+            ("imitation", NonNegative, dataclasses.field(default=0.0)),  # λ, beside all later ones
+            ("batch_imitation", Count, dataclasses.field(default=256)),  # rows of the dataset
+        ]
     if "action_noise" in parameters:  # deviation of Gaussian noise on actions, in their box's units
         fields.append(("explore", NonNegative, dataclasses.field(default=0.0)))
     made = dataclasses.make_dataclass("Config", fields, frozen=True)
@@ -141,14 +152,24 @@ def layers(name: str, policy: Any) -> _Layers:
     return _Layers(nn.Sequential(*policy.actor.mu), "tanh")  # ends in a tanh of its own
 
 
+def _one_hot(s: Tensor) -> Tensor:
+    """As `rlkit.envs.minigrid.one_hot`, by operations that exported policies have."""
+    kind = s.dtype if s.is_floating_point() else torch.float32
+    tables = [torch.eye(n, dtype=kind, device=s.device) for n in KINDS]
+    parts = [F.embedding(s[..., k].long(), table) for k, table in enumerate(tables)]
+    return torch.cat(parts, -1).flatten(2)
+
+
 class Acting:
     """Acts for S lanes: `act(s [S, B, *obs]) -> [S, B, A]` in [-1, 1], or `[S, B]`."""
 
     def __init__(self, name: str, spec: Spec, c: Any) -> None:
         from gymnasium import spaces
 
-        if len(spec.obs) != 1:
-            raise UsageError(f"{name} takes observations that are vectors, not {spec.obs}")
+        self.view = len(spec.obs) == 3 and spec.obs[-1] == len(KINDS) and not spec.image
+        if len(spec.obs) != 1 and not self.view:
+            raise UsageError(f"{name} takes vectors and MiniGrid's views, not {spec.obs}")
+        seen = (spec.obs[0] * spec.obs[1] * sum(KINDS),) if self.view else spec.obs
         actions = (
             spaces.Discrete(spec.act_size)
             if spec.discrete
@@ -157,7 +178,7 @@ class Acting:
         arch = {"net_arch": list(c.hidden)} if c.hidden else {}
         with torch.random.fork_rng(devices=[]):
             policy = agent_class(name).policy_aliases["MlpPolicy"](
-                spaces.Box(-float("inf"), float("inf"), spec.obs), actions, lambda _: 0.0, **arch
+                spaces.Box(-float("inf"), float("inf"), seen), actions, lambda _: 0.0, **arch
             )
         one = layers(name, policy)
         self.end = one.end
@@ -185,7 +206,7 @@ class Acting:
             self.net.low[lane], self.net.high[lane] = torch.as_tensor(low), torch.as_tensor(high)
 
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
-        x, plain = s, iter(self.kinds)
+        x, plain = _one_hot(s) if self.view else s, iter(self.kinds)
         for number in self.order:
             if number:
                 weight = getattr(self.net, f"weight_{number}")

@@ -34,6 +34,7 @@ from rlkit.core.errors import CheckpointError
 from rlkit.core.files import checkpoint
 from rlkit.core.files.reading import FOREIGN
 from rlkit.core.spec import Discrete
+from rlkit.data.store import EpisodeStore
 from rlkit.envs.levels import Levels
 from rlkit.envs.pools import Split, level
 from rlkit.eval.records import Episode
@@ -42,10 +43,12 @@ from rlkit.exploration.bonus import Bonus
 from rlkit.exploration.wrapper import BonusReward, spec_of
 from rlkit.policy.sb3 import actor
 from rlkit.run.halt import Halt
+from rlkit.run.preparing import rows
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.sb3.actions import fitted
 from rlkit.run.sb3.agents import Acting, agent_class, arguments
+from rlkit.run.sb3.imitation import Imitation
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task, make_agent
 
@@ -59,7 +62,8 @@ def events(folder: Path, options: Options, task: Task, start: int, halt: Halt) -
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     acting: Acting = make_agent(options, task, range(len(options.seeds)))[0]
-    running = [_Lane(options, task, k) for k in range(len(options.seeds))]
+    store = rows(options, task)
+    running = [_Lane(options, task, k, store) for k in range(len(options.seeds))]
     if start:
         whole = run_folder.step_folder(folder, start)
         with run_folder.remedied(whole):
@@ -94,6 +98,8 @@ def _loop(
             return step == total or (n > 0 and step // n > before // n)
 
         for lane in running:
+            if not before:
+                lane.clone()
             lane.advance(step)
         yield Progress(step)
         stop = halt.here(step)
@@ -144,12 +150,15 @@ def _save(path: Path, step: int, acting: Acting, running: list[_Lane]) -> None:
 class _Lane:
     """One model and its environments; `advance` trains it to a step."""
 
-    def __init__(self, options: Options, task: Task, number: int) -> None:
+    def __init__(
+        self, options: Options, task: Task, number: int, store: EpisodeStore | None = None
+    ) -> None:
         from stable_baselines3.common.env_util import make_vec_env
 
         self.number, self.seed, self.total = number, options.seeds[number], options.steps
         self.file = f"lane_{number}.zip"
         self.options, self.task = options, task
+        self.viewed = len(task.obs) == 3  # MiniGrid's cells
         self.bonus: Bonus | None = None  # that all training environments share
         self.made = 0  # of them
         self.envs = make_vec_env(self._training_env, options.envs, seed=self.seed)
@@ -164,6 +173,7 @@ class _Lane:
             self.model = agent_class(options.algo)(
                 "MlpPolicy", self.envs, seed=self.seed, device=options.device, **given
             )
+            self.imitation = self._imitation(store)
         self.evaluator = self._evaluator("validation")
         self.on_trained = self._evaluator("train") if options.levels else None
         self.until, self.over = 0, False
@@ -172,13 +182,32 @@ class _Lane:
         self.go, self.there = threading.Semaphore(0), threading.Semaphore(0)
         self.thread: threading.Thread | None = None
 
+    def _imitation(self, store: EpisodeStore | None) -> Imitation | None:
+        """What tells the policy of a dataset's actions, where there is one."""
+        if store is None:
+            return None
+        c = core_lanes.select(self.options.config, [self.number])
+        told = Imitation(store, self.task.transforms, self.model, self.seed, c.batch_imitation)
+        weight = c.imitation[0] if isinstance(c.imitation, tuple) else c.imitation
+        if weight:
+            told.join(weight)
+        return told
+
+    def clone(self) -> None:
+        """The updates on the dataset alone, before the first step."""
+        c = core_lanes.select(self.options.config, [self.number])
+        if self.imitation is not None and c.cloning:
+            rate = c.learning_rate[0] if isinstance(c.learning_rate, tuple) else c.learning_rate
+            with self._drawing():
+                self.imitation.clone(c.cloning, rate)
+
     def _evaluator(self, split: Split) -> Evaluator:
         levels = self.options.levels
         return Evaluator(
             self._env,
             [self.seed],
             batch=min(10, self.options.eval_episodes or 1),
-            encode=self.task.encode,
+            encode=None if self.viewed else self.task.encode,  # one that is fitted is a vector
             level=(lambda seed: level(split, seed, levels)) if levels else None,
         )
 
@@ -264,7 +293,8 @@ class _Lane:
     def losses(self) -> dict[str, float]:
         """What their logger has of the latest update."""
         found = self.model.logger.name_to_value
-        return {
+        told = {} if self.imitation is None else {"imitation_loss": self.imitation.last}
+        return told | {
             name.removeprefix("train/"): float(value)
             for name, value in found.items()
             if name.startswith("train/") and isinstance(value, int | float | np.number)

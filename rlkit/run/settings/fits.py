@@ -24,10 +24,10 @@ WHERE = {  # as FITS has it -> in words
 }
 ACTIONS = ("continuous", "discrete")
 SB3 = {  # agents of stable-baselines3 -> FITS
-    "sb3:a2c": ("online", "continuous", "discrete"),
+    "sb3:a2c": ("online", "then-online", "continuous", "discrete"),
     "sb3:ddpg": ("online", "continuous"),
     "sb3:dqn": ("online", "discrete"),
-    "sb3:ppo": ("online", "continuous", "discrete"),
+    "sb3:ppo": ("online", "then-online", "continuous", "discrete"),
     "sb3:sac": ("online", "continuous"),
     "sb3:td3": ("online", "continuous"),
 }

@@ -250,11 +250,15 @@ def resolve(options: Options) -> Options:
     module = algorithm(options.algo)
     if options.from_run is None:  # what goes on has learnt already
         check_where(options.algo, getattr(module, "FITS", ()), options.where)
+    if options.algo.startswith("sb3:") and options.dataset is not None:
+        _check_imitation(options)
     if options.from_run is not None and options.algo.startswith("sb3:"):
         raise UsageError(f"{options.algo} begins afresh: --from is for agents of rlkit's own")
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)
+    if options.dataset is None and _imitates(config):
+        raise UsageError("cloning and imitation are of a dataset's actions: give --dataset")
     for field in dataclasses.fields(config):
         if module_name := trust.module_of(getattr(config, field.name)):
             trust.name(module_name)  # by a person, or what a file named was allowed
@@ -273,6 +277,23 @@ def resolve(options: Options) -> Options:
     if len(set(zip(seeds, *laned.values(), strict=True))) != len(seeds):
         raise UsageError(f"seeds {seeds} must be distinct, or their lanes differ in the config")
     return dataclasses.replace(options, config=config)
+
+
+def _imitates(config: Any) -> bool:
+    weights = [getattr(config, name, 0) for name in ("cloning", "imitation")]
+    return any(any(w) if isinstance(w, tuple) else bool(w) for w in weights)
+
+
+def _check_imitation(options: Options) -> None:
+    """What stable-baselines3's agents do with a dataset is clone it."""
+    if not _imitates(algorithm_config(options.algo, options.config)):
+        raise UsageError(
+            f"{options.algo} does one thing with a dataset: it clones it; give its config a number "
+            "of updates before the first step, cloning, or a weight beside its own loss, imitation"
+        )
+    for name in ("pretrain", "normalise_obs", "weighting"):
+        if getattr(options, name) != getattr(Options, name):
+            raise UsageError(f"{name} is not for {options.algo}; it has cloning and imitation")
 
 
 def run_defaults(options: Options) -> dict[str, Any]:
