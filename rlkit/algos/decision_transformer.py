@@ -72,6 +72,19 @@ class Config:
     clip: Positive = 0.25  # bound of the gradient's norm
     batch_size: Count = 64  # B, windows an update
 
+    def outset(self, rows: int, longest: int, steps: int) -> str:
+        """What an update reads of a dataset whose longest episode has so many steps; empty for a
+        context that is no longer than the default."""
+        if self.context <= Config.context:
+            return ""
+        more = (self.context / Config.context) ** 2
+        padded = f"; the longest episode has {longest:,}: the rest is padding"
+        return (
+            f"an update reads {self.batch_size} windows of {self.context:,} steps, each "
+            f"{3 * self.context:,} tokens that attend to one another: {more:,.0f} times the work "
+            f"of {Config.context} steps{padded if longest < self.context else ''}"
+        )
+
 
 _NORMALISED = {"normalise_obs": True}
 _GYM = {"relative": False, "unit": 1000.0, "context": 20}

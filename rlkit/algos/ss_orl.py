@@ -68,6 +68,14 @@ class Config(Named):
     batch_idm: Count = 256  # rows an update of its fit
     holdout: ProperShare = 0.1  # share of the known episodes held out, at least one
 
+    def outset(self, rows: int, longest: int, steps: int) -> str:
+        """What is done before the first update, the agent's own preparations included."""
+        after = super().outset(rows, longest, steps)
+        models = "an inverse model" if self.members == 1 else f"{self.members} inverse models"
+        first = f"the dataset is completed by {models}, of {self.steps_idm:,} updates"
+        first += " (--config.steps-idm)"
+        return f"{first}; {after}" if after else first
+
 
 # name -> fields of Config, options of the run
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

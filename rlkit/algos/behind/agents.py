@@ -71,6 +71,11 @@ class Named:
         """The Config of `agent`."""
         return own_config(self.module, self.given)
 
+    def outset(self, rows: int, longest: int, steps: int) -> str:
+        """What `agent` says of its work with a dataset, where it says anything."""
+        say = getattr(self.own, "outset", None)
+        return "" if say is None else say(rows, longest, steps)
+
     @property
     def gamma(self) -> float | None:
         """Discount of `agent`, where it has one."""

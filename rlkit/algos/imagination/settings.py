@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rlkit.core.words.ranges import Count, Natural, NonNegatives, OpenShare, Positive, Share, Widths
@@ -27,3 +28,17 @@ class ModelConfig:
     max_holdout: Count = 1000  # most rows kept for validation
     patience: Natural = 5  # epochs without progress before a fit ends
     max_epochs: Count = 200  # of one fit
+
+    def outset(self, rows: int, longest: int, steps: int) -> str:
+        """What is done before the first update from a dataset of so many rows, in a run of so many
+        updates; empty where it is nothing."""
+        if self.real_ratio == 1:
+            return ""
+        epoch = math.ceil(rows / self.batch_model)
+        least = min(self.patience + 2, self.max_epochs)  # the first has made progress
+        beyond = f"; the run has {steps:,}" if epoch * least > steps else ""
+        return (
+            f"before the first update a model of {self.n_models} members is fitted to the dataset: "
+            f"{least} to {self.max_epochs} epochs (--config.max-epochs) of {epoch:,} updates"
+            f"{beyond}"
+        )

@@ -15,6 +15,7 @@ D4RL stores concatenated episodes as flat arrays. What goes wrong in such files,
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,11 +249,9 @@ def _load(path: Path) -> _Columns:
             present = [name for name in file if isinstance(file[name], h5py.Dataset)]
             hints = [f"{name!r}{suggestion(name, present)}" for name in missing]
             raise FileError(f"{path}: not in D4RL's layout: lacks {'; '.join(hints)}")
-        arrays = {
-            name: hdf5.array(path, file, name)
-            for name in (*_REQUIRED, "timeouts", "next_observations")
-            if name in file
-        }
+        names = [n for n in (*_REQUIRED, "timeouts", "next_observations") if n in file]
+        _check_shapes(path, {name: hdf5.shape(file, name) for name in names})
+        arrays = {name: hdf5.array(file, name) for name in names}
     try:
         for name, column in arrays.items():
             check_numbers(name, column)
@@ -264,14 +263,8 @@ def _load(path: Path) -> _Columns:
     for name, array in arrays.items():
         if array.ndim == 2 and array.shape[1] == 1 and (name in _PLAIN or _discrete(name, array)):
             arrays[name] = array[:, 0]
-    steps = arrays["rewards"].size
-    if steps == 0:
-        raise ValueError(f"{path}: holds no rows")
+    steps = len(arrays["rewards"])
     for name, array in arrays.items():
-        flat = name in _PLAIN
-        if array.shape[:1] != (steps,) or (flat and array.ndim != 1):
-            expected = f"({steps},)" if flat else f"({steps}, ...)"
-            raise ValueError(f"{path}: {name} has shape {array.shape}; {expected} is expected")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = np.flatnonzero(~np.isfinite(array).reshape(steps, -1).all(1))
             raise ValueError(
@@ -290,6 +283,24 @@ def _load(path: Path) -> _Columns:
         timeout=arrays["timeouts"].astype(bool) if "timeouts" in arrays else None,
         next_obs=arrays.get("next_observations"),
     )
+
+
+def _check_shapes(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Columns of one length, before any of them is read. Raises FileError naming the first that is
+    not."""
+    steps = math.prod(shapes["rewards"])
+    if steps == 0:
+        raise FileError(f"{path}: holds no rows")
+    for name, shape in shapes.items():
+        flat = name in _PLAIN
+        if shape[:1] != (steps,) or (flat and shape not in ((steps,), (steps, 1))):
+            expected = f"({steps},)" if flat else f"({steps}, ...)"
+            raise FileError(f"{path}: {name} has shape {shape}; {expected} is expected")
+        if 0 in shape:
+            raise FileError(f"{path}: {name} has shape {shape}: there is nothing in a row")
+    obs, following = shapes["observations"], shapes.get("next_observations")
+    if following is not None and following != obs:
+        raise FileError(f"{path}: next_observations has shape {following}, observations has {obs}")
 
 
 def _discrete(name: str, array: np.ndarray) -> bool:

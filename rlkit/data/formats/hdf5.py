@@ -26,14 +26,25 @@ def opened(path: str | Path, what: str) -> Iterator[h5py.File]:
         yield file
 
 
-def array(path: str | Path, file: h5py.File, name: str) -> np.ndarray:
+def array(file: h5py.File, name: str) -> np.ndarray:
     """Numbers of one dataset, in their own type. Raises ValueError for what is no such dataset."""
+    return np.asarray(_dataset(file, name))
+
+
+def shape(file: h5py.File, name: str) -> tuple[int, ...]:
+    """The shape of one dataset, of which nothing is read. Raises ValueError as `array` does."""
+    return _dataset(file, name).shape
+
+
+def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     found = file[name]
     if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"{path}: {name} is a group, not an array")
+        raise ValueError(f"{name} is a group, not an array")
+    if found.shape is None:
+        raise ValueError(f"{name} is empty: it has no shape")
     if found.dtype.kind not in "biuf":
-        raise ValueError(f"{path}: {name} holds {found.dtype}; real numbers are expected")
-    return np.asarray(found)
+        raise ValueError(f"{name} holds {found.dtype}; real numbers are expected")
+    return found
 
 
 def _look_over(path: str | Path, file: h5py.File) -> None:
@@ -45,7 +56,8 @@ def _look_over(path: str | Path, file: h5py.File) -> None:
             place = f"{where}/{name}"
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.SoftLink):
-                continue  # within the file: what it leads to is looked at where it stands
+                _check_link(place, group, name)
+                continue
             if not isinstance(link, h5py.HardLink):
                 raise ValueError(f"{place} is a link to another file")
             found = group[name]
@@ -60,12 +72,20 @@ def _look_over(path: str | Path, file: h5py.File) -> None:
     check_size(path, total, os.path.getsize(path))
 
 
+def _check_link(place: str, group: h5py.Group, name: str) -> None:
+    """A link within the file: what it leads to is looked at where it stands, if it is there."""
+    try:
+        group[name]
+    except (KeyError, RuntimeError) as error:  # nothing there; round and round
+        raise ValueError(f"{place} is a link that leads nowhere") from error
+
+
 def _check_dataset(path: str | Path, place: str, found: h5py.Dataset) -> int:
     """Bytes that a dataset becomes in memory."""
     layout = found.id.get_create_plist()
     if layout.get_external_count() or found.is_virtual:
         raise ValueError(f"{place} takes its numbers from another file")
-    declared = int(found.nbytes)
+    declared = int(found.nbytes or 0)  # None of an empty one
     packed = layout.get_nfilters() > 0
     check_size(f"{path}: {place}", declared, found.id.get_storage_size(), packed)
     return declared

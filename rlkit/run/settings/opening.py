@@ -10,12 +10,13 @@ from rlkit.run.settings.plan import Plan
 
 def lines(plan: Plan) -> list[str]:
     """Algorithm, task and spaces; settings by name; lanes, device and engine; warm-up and updates;
-    run folder."""
+    what the algorithm does before or with them that takes time; run folder."""
     return [
         f"{plan.options.algo} on {_task(plan)}",
         *presets.told(plan.options),
         f"lanes   {_lanes(plan)}",
         f"course  {_course(plan)}",
+        *_outset(plan),
         f"folder  {plan.folder}",
     ]
 
@@ -54,3 +55,13 @@ def _course(plan: Plan) -> str:
         f"{before}{options.steps:,} environment steps a lane: {options.warmup:,} of warm-up "
         f"({own}), {options.utd:g} updates a step from there on, {count:,} in all"
     )
+
+
+def _outset(plan: Plan) -> list[str]:
+    """What the algorithm has to say of its work with a dataset; nothing of a run that goes on."""
+    say = getattr(plan.options.config, "outset", None)
+    if say is None or plan.begun or plan.store is None:
+        return []
+    updates = plan.options.pretrain if plan.options.kind == "finetune" else plan.options.steps
+    text = say(len(plan.store), int(plan.store.lengths.max()), updates)
+    return [f"work    {text}"] if text else []

@@ -112,7 +112,7 @@ def test_an_honest_compressed_file_is_read(file: Path) -> None:
             out.create_dataset(name, data=np.zeros(steps, "u1"), compression="gzip", shuffle=True)
     with hdf5.opened(file, "a file") as opened:
         stored = opened["timeouts"].id.get_storage_size()
-        timeouts = hdf5.array(file, opened, "timeouts")
+        timeouts = hdf5.array(opened, "timeouts")
     assert stored * 400 < steps
     assert not timeouts.any()
 
@@ -137,6 +137,69 @@ def test_what_no_agent_can_learn_from_is_refused(file: Path, name: str, values, 
         out.create_dataset(name, data=values)
     with pytest.raises(FileError, match=rf"x\.hdf5.*{words}"):
         d4rl.read(file)
+
+
+def soft(target: str):
+    return lambda out: out.__setitem__("rewards", h5py.SoftLink(target))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("rewards", soft("/rewards"), "/rewards is a link that leads nowhere"),
+        ("rewards", soft("/nothing"), "/rewards is a link that leads nowhere"),
+        ("rewards", lambda out: out.__setitem__("rewards", h5py.Empty("f4")), "rewards is empty"),
+        (
+            "rewards",
+            lambda out: out.create_dataset("rewards", (N,), h5py.vlen_dtype("f4")),
+            "rewards holds object; real numbers",
+        ),
+        (
+            "rewards",
+            lambda out: out.__setitem__("rewards", np.zeros(N, [("a", "f4"), ("b", "i4")])),
+            "rewards holds .*'b'.*; real numbers",
+        ),
+        (
+            "infos",
+            lambda out: out.__setitem__("next_observations", np.zeros((N, 3))),
+            r"next_observations has shape \(6, 3\), observations has \(6, 2\)",
+        ),
+        (
+            "observations",
+            lambda out: out.__setitem__("observations", np.zeros((N, 0))),
+            r"observations has shape \(6, 0\): there is nothing in a row",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_and_field(
+    file: Path, name: str, change, words: str
+) -> None:
+    with replaced(file, name) as out:
+        change(out)
+    with pytest.raises(FileError, match=rf"x\.hdf5.*{words}") as told:
+        d4rl.read(file)
+    assert str(told.value).count("x.hdf5") == 1
+
+
+def test_a_column_of_another_length_is_not_read(file: Path) -> None:
+    """64 MB of zeros in 64 kB: honest, but of no use beside six rewards."""
+    with replaced(file, "observations") as out:
+        made = out.create_dataset(
+            "observations", (1 << 20, 8), "f8", chunks=(1 << 17, 8), compression="gzip"
+        )
+        for start in range(0, 1 << 20, 1 << 17):  # the whole would raise the peak by itself
+            made[start : start + (1 << 17)] = 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FileError, match=r"observations has shape \(1048576, 8\)"):
+        d4rl.read(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # kB
+
+
+def test_a_link_within_the_file_is_followed(file: Path) -> None:
+    with h5py.File(file, "a") as out:
+        out.move("rewards", "elsewhere/rewards")
+        out["rewards"] = h5py.SoftLink("/elsewhere/rewards")
+    assert d4rl.read(file)[0].reward.tolist()[:2] == [0.0, 1.0]
 
 
 def test_a_group_in_the_place_of_an_array_is_named(file: Path) -> None:

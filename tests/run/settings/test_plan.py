@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,46 @@ def test_a_training_begins_with_what_it_is(online: Build, offline: Build) -> Non
     told = Told()
     train(offline(steps=10), told)
     assert told.notes[0].startswith("iql on tests/pendulum/random-v0")
+
+
+@pytest.mark.parametrize(
+    ("algo", "config", "words"),
+    [
+        (
+            "mopo",
+            {"termination": "never"},
+            r"work    before the first update a model of 7 members is fitted to the dataset: 7 to "
+            r"200 epochs \(--config.max-epochs\) of \d updates",
+        ),
+        ("mopo", {"batch_model": 1, "termination": "never"}, r"of \d\d\d updates; the run has 40$"),
+        (
+            "ss_orl",
+            {"agent": "mopo", "given": "termination=never", "steps_idm": 300},
+            "work    the dataset is completed by an inverse model, of 300 updates .*; before the "
+            "first update a model of 7",
+        ),
+        (
+            "decision_transformer",
+            {"context": 5000},
+            r"windows of 5,000 steps, each 15,000 tokens .*: 62,500 times the work of 20 steps; "
+            r"the longest episode has \d+: the rest is padding",
+        ),
+    ],
+)
+def test_what_takes_time_is_said_before_it(
+    algo: str, config: dict[str, object], words: str, offline: Build
+) -> None:
+    lines = opening.lines(settle(offline(algo=algo, config=config)))
+    assert any(re.search(words, line) for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("algo", "config"),
+    [("mopo", {"real_ratio": 1.0, "termination": "never"}), ("decision_transformer", {})],
+)
+def test_nothing_is_said_of_nothing(algo: str, config: dict[str, object], offline: Build) -> None:
+    lines = opening.lines(settle(offline(algo=algo, config=config)))
+    assert not [line for line in lines if line.startswith("work")]
 
 
 def test_an_environment_beside_a_dataset_is_where_it_is_evaluated(offline: Build) -> None:
