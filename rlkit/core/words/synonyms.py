@@ -74,6 +74,8 @@ _OURS = {  # ours -> theirs
     # policies of a bandit, and solvers
     "ts_beta": "thompson thompson_sampling ts beta_thompson",
     "ts_gauss": "gaussian_thompson",
+    "gradient": "gradient_bandit reinforce_bandit",
+    "constant_step": "optimistic optimistic_greedy optimistic_initial_values",
     "eps_greedy": "epsilon_greedy e_greedy",
     "armed": "bernoulli gaussian stochastic multi_armed arms",
     "vi": "value_iteration",

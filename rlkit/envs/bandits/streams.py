@@ -164,28 +164,3 @@ def gamma(stream, d, c):
             return d * v
         if math.log(u) < 0.5 * square + d * (1.0 - v + math.log(v)):
             return d * v
-
-
-@inlined()
-def gammas(streams, d, c, out, kept):
-    """One draw of each of the streams [2, W], as `gamma` draws it with d and c [W].
-
-    First what most draws come to, a word for the normal number and one for the squeeze, side by
-    side in vector instructions; a stream whose draw is not kept draws again by itself.
-    """
-    for w in range(out.size):
-        first = streams[0, w] + streams[1, w]
-        second = first + streams[1, w]
-        word = mix(first)
-        layer = word & _LAYER_MASK
-        x = np.float64(np.int64(word) >> 11) * _UNIT53 * 2.0 * _EDGE[layer]
-        v = 1.0 + c[w] * x
-        u = np.float64(mix(second) >> _S11) * _UNIT53
-        square = x * x
-        keep = (abs(x) < _EDGE[layer + _ODD]) & (v > 0.0) & (u < 1.0 - 0.0331 * square * square)
-        out[w] = d[w] * (v * v * v)
-        kept[w] = 1.0 if keep else 0.0
-        streams[0, w] = second if keep else streams[0, w]
-    for w in range(out.size):
-        if kept[w] == 0.0:
-            out[w] = gamma(streams[:, w], d[w], c[w])

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlkit.algos.bandits.simulation.index_policies import bernoulli_kl
+from rlkit.algos.bandits.simulation.kl_ucb import bernoulli_kl
 from rlkit.envs.bandits.armed import checked
 from rlkit.envs.bandits.jit import kernel
 

@@ -3,7 +3,7 @@
 import math
 
 from rlkit.algos.bandits.identification.allocation import pair_cost, solve_weights
-from rlkit.algos.bandits.simulation.index_policies import argmax_random_tie
+from rlkit.algos.bandits.simulation.state import argmax_random_tie
 from rlkit.envs.bandits.jit import kernel
 from rlkit.envs.bandits.streams import ENVIRONMENT, POLICY, gamma, normal, open_stream, uniform
 

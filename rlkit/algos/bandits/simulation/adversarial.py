@@ -15,7 +15,7 @@ The update uses the probability at selection time, which the state block keeps.
 
 import math
 
-from rlkit.algos.bandits.simulation.index_policies import CACHE, CACHE_2
+from rlkit.algos.bandits.simulation.state import CACHE, CACHE_2
 from rlkit.envs.bandits.jit import kernel
 from rlkit.envs.bandits.streams import uniform
 

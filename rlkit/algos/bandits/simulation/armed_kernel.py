@@ -7,13 +7,20 @@ an array over runs would turn every step into several passes over memory.
 import numpy as np
 
 from rlkit.algos.bandits.simulation.adversarial import EXP3, select_adversarial, update_adversarial
+from rlkit.algos.bandits.simulation.constant_steps import (
+    CONSTANT_STEP,
+    begin_constant,
+    select_constant,
+    update_constant,
+)
 from rlkit.algos.bandits.simulation.elimination import (
     SUCCESSIVE_ELIMINATION,
     select_elimination,
     update_elimination,
 )
-from rlkit.algos.bandits.simulation.index_policies import ROWS, SCALARS, select_index, update_index
+from rlkit.algos.bandits.simulation.index_policies import select_index, update_index
 from rlkit.algos.bandits.simulation.rotting import RAW_UCB, history, select_rotting, update_rotting
+from rlkit.algos.bandits.simulation.state import ROWS, SCALARS
 from rlkit.envs.bandits.dynamics import (
     BLOCKING,
     IDLE,
@@ -59,6 +66,7 @@ def run_armed(
         open_stream(pull_stream, seed, run, ENVIRONMENT)
         st[:] = 0.0
         sc[:] = 0.0
+        begin_constant(policy, par, st)
         reset_memory(env, means, memory, env_stream)
         best, total, c = best_mean(env, 1, means), 0.0, 0
         count = pulls[r]
@@ -76,6 +84,8 @@ def run_armed(
                 arm = select_adversarial(policy, par, t, st, sc, own_stream)
             elif policy < RAW_UCB:
                 arm = select_elimination(sc)
+            elif policy >= CONSTANT_STEP:
+                arm = select_constant(policy, par, st, score, own_stream)
             else:
                 arm = select_rotting(policy, par, t, count, sums, inverse, score, own_stream)
             mean = means[arm] if env.kind <= SEGMENTS else memory_reward(env, arm, t, means, memory)
@@ -91,6 +101,8 @@ def run_armed(
                     update_adversarial(policy, par, arm, reward, st, sc)
                 elif policy < RAW_UCB:
                     update_elimination(policy, par, horizon, arm, reward, st, sc)
+                elif policy >= CONSTANT_STEP:
+                    update_constant(policy, par, arm, reward, st, sc)
                 else:
                     update_rotting(arm, count[arm], reward, sums)
             if t == checkpoints[c]:
@@ -102,7 +114,7 @@ def run_armed(
 
 def workspace(policy, env, horizon):
     """The work arrays of one `run_armed` call: state, scalars, scores, means, memory, streams."""
-    windows = history(env.arms, horizon) if policy >= RAW_UCB else history(1, 1)
+    windows = history(env.arms, horizon) if RAW_UCB <= policy < CONSTANT_STEP else history(1, 1)
     return (
         np.empty((ROWS, env.arms)),
         np.empty(SCALARS),

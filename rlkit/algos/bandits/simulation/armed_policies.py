@@ -9,6 +9,7 @@ import numpy as np
 
 from rlkit.algos.bandits.simulation import (
     adversarial,
+    constant_steps,
     elimination,
     index_policies,
     rotting,
@@ -16,7 +17,7 @@ from rlkit.algos.bandits.simulation import (
 from rlkit.envs.bandits.counts import whole
 
 FINITE_POSITIVE = (1e-300, 1e300)
-WHOLE = ("samples", "batch", "burn_in")  # parameters that count something
+WHOLE = ("samples", "batch", "burn_in", "baseline")  # parameters that count something
 
 
 def check_parameters(
@@ -64,7 +65,7 @@ def _tuned_exp3(arms: int, horizon: int) -> tuple[float, ...]:
     return (math.sqrt(2.0 * math.log(max(arms, 2)) / (arms * horizon)),)
 
 
-_ip, _adv, _el = index_policies, adversarial, elimination
+_ip, _adv, _el, _steps = index_policies, adversarial, elimination, constant_steps
 _WINDOWS = {"alpha": (0.0, 1e300), "grid": (1.0, 1e6)}
 ARMED_POLICIES = {
     "random": ArmedPolicy(_ip.RANDOM),
@@ -108,6 +109,16 @@ ARMED_POLICIES = {
     ),
     "tallying_elimination": ArmedPolicy(
         _el.TALLYING_ELIMINATION, {"burn_in": 0.0}, {"burn_in": (0.0, 1e15)}, masked=False
+    ),
+    # a step of 0 averages; an optimistic greedy policy is eps = 0 with a large initial value
+    "constant_step": ArmedPolicy(
+        _steps.CONSTANT_STEP,
+        {"eps": 0.1, "step": 0.1, "initial": 0.0},
+        {"eps": (0.0, 1.0), "step": (0.0, 1.0), "initial": (-1e300, 1e300)},
+        masked=False,
+    ),
+    "gradient": ArmedPolicy(
+        _steps.GRADIENT, {"step": 0.1, "baseline": 1.0}, {"baseline": (0.0, 1.0)}, masked=False
     ),
     "raw_ucb": ArmedPolicy(
         rotting.RAW_UCB, {"alpha": 1.4, "sigma": 0.5, "grid": 1.0}, _WINDOWS, masked=False

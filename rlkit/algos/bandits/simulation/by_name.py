@@ -46,7 +46,7 @@ class Named(NamedTuple):
 
 
 _CLASSIC = "ucb1, kl_ucb, moss, imed, ts_beta, eps_greedy(eps=0.05)"
-_ADVERSARIAL = "tsallis_inf, exp3_ix, ts_beta, ucb1"
+_ADVERSARIAL = "tsallis_inf, exp3_ix, ts_beta, ucb1, constant_step"
 _FALL = np.linspace(0.9, 0.2, 50).round(4).tolist()
 _FLAT = np.linspace(0.55, 0.5, 50).round(4).tolist()
 _TALLIES = np.linspace(1.0, 0.2, 20).round(4).tolist()

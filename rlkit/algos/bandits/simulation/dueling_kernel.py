@@ -12,7 +12,7 @@ duel was fought, u_ii = 1/2.
 import math
 
 from rlkit.algos.bandits.simulation.adversarial import draw, exponential_weights
-from rlkit.algos.bandits.simulation.index_policies import argmax_random_tie
+from rlkit.algos.bandits.simulation.state import argmax_random_tie
 from rlkit.envs.bandits.jit import kernel
 from rlkit.envs.bandits.streams import (
     ENVIRONMENT,

@@ -12,7 +12,7 @@ M K log2 T plays; epochs of constant length would pay M plays for every sample.
 
 import math
 
-from rlkit.algos.bandits.simulation.index_policies import CACHE, CACHE_2, CACHE_3
+from rlkit.algos.bandits.simulation.state import CACHE, CACHE_2, CACHE_3
 from rlkit.envs.bandits.jit import kernel
 
 SUCCESSIVE_ELIMINATION, TALLYING_ELIMINATION = 30, 31

@@ -12,7 +12,7 @@ theta += u (r - x' theta) / (1 + q). Every 1000 plays of a model it is solved an
 
 import math
 
-from rlkit.algos.bandits.simulation.index_policies import argmax_random_tie
+from rlkit.algos.bandits.simulation.state import argmax_random_tie
 from rlkit.envs.bandits.dynamics import GAUSSIAN
 from rlkit.envs.bandits.jit import dense, kernel
 from rlkit.envs.bandits.linear import FIXED, PER_ROUND

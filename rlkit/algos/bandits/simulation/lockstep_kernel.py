@@ -14,7 +14,6 @@ import numpy as np
 from rlkit.algos.bandits.simulation.index_policies import (
     EPS_GREEDY,
     MOSS,
-    TS_BETA,
     TS_GAUSS,
     UCB,
     moss_width,
@@ -32,10 +31,8 @@ from rlkit.envs.bandits.streams import (
     ENVIRONMENT,
     POLICY,
     below,
-    gammas,
     normals,
     open_stream,
-    uniform,
     uniforms,
 )
 
@@ -43,14 +40,14 @@ RUNS = 32  # in step
 _CACHE = 1 << 19  # bytes of L2 for their state
 
 # Rows of the state: pulls, reward sum, empirical mean, and what the policy's score is made of.
-_PULLS, _TOTAL, _MEAN, _INDEX, _SCALE, _SCORE, _WINS, _LOSSES = range(8)
-_ROWS = 8
+_PULLS, _TOTAL, _MEAN, _INDEX, _SCALE, _SCORE = range(6)
+_ROWS = 6
 _REWARDS, _CHOICES = range(2)  # streams of a run
 
 
 def fits(policy, env, paired):
     """Whether `run_in_step` can simulate this."""
-    known = policy in (UCB, MOSS, EPS_GREEDY, TS_GAUSS, TS_BETA)
+    known = policy in (UCB, MOSS, EPS_GREEDY, TS_GAUSS)
     constant = env.kind in (STATIONARY, RANDOM_MEANS)
     return known and constant and not paired and 8 * RUNS * _ROWS * env.arms <= _CACHE
 
@@ -82,16 +79,6 @@ def _one_of_the_tied(score, best, skip):
 
 
 @inlined()
-def _draw_betas(st, choices, x, y, kept):
-    """Draws of Beta(1 + S, 1 + N - S) of every arm and run, each the share of one gamma in two."""
-    for a in range(st.shape[1]):
-        gammas(choices, st[_WINS, a], st[_INDEX, a], x, kept)
-        gammas(choices, st[_LOSSES, a], st[_SCALE, a], y, kept)
-        for w in range(x.size):
-            st[_SCORE, a, w] = x[w] / (x[w] + y[w])
-
-
-@inlined()
 def _choose(policy, par, t, st, streams, best, lead, ties, u, arm):
     """The arm of every run in round t, after K initial pulls."""
     arms, choices = st.shape[1], streams[_CHOICES]
@@ -107,9 +94,6 @@ def _choose(policy, par, t, st, streams, best, lead, ties, u, arm):
         row = _SCORE
         for w in range(arm.size):
             normals(choices[:, w], st[_INDEX, :, w], st[_SCALE, :, w], st[_SCORE, :, w])
-    elif policy == TS_BETA:
-        row = _SCORE
-        _draw_betas(st, choices, best, lead, ties)
     else:
         eps = par[0]
         if par[1] > 0.0:
@@ -154,10 +138,6 @@ def _pay(env, means, streams, arm, best, u, reward, regret):
 @inlined()
 def _learn(policy, par, horizon, st, streams, arm, reward, pulls, total, mean, index):
     """Statistics of every run's arm: gathered, computed side by side, put back."""
-    if policy == TS_BETA:
-        for w in range(arm.size):
-            if reward[w] != 0.0 and reward[w] != 1.0:
-                reward[w] = 1.0 if uniform(streams[_CHOICES, :, w]) < reward[w] else 0.0
     for w in range(arm.size):
         a = arm[w]
         pulls[w] = st[_PULLS, a, w] + 1.0
@@ -169,15 +149,6 @@ def _learn(policy, par, horizon, st, streams, arm, reward, pulls, total, mean, i
             index[w] = par[0] / math.sqrt(pulls[w] + 1.0)
         for w in range(arm.size):
             st[_INDEX, arm[w], w], st[_SCALE, arm[w], w] = mean[w], index[w]
-        return
-    if policy == TS_BETA:
-        for w in range(arm.size):
-            total[w], pulls[w] = 1.0 + total[w] - 1.0 / 3.0, 1.0 + pulls[w] - total[w] - 1.0 / 3.0
-            mean[w], index[w] = 1.0 / math.sqrt(9.0 * total[w]), 1.0 / math.sqrt(9.0 * pulls[w])
-        for w in range(arm.size):
-            a = arm[w]
-            st[_WINS, a, w], st[_LOSSES, a, w] = total[w], pulls[w]
-            st[_INDEX, a, w], st[_SCALE, a, w] = mean[w], index[w]
         return
     for w in range(arm.size):
         mean[w] = total[w] / pulls[w]

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from rlkit.algos.bandits.simulation.index_policies import argmax_random_tie
+from rlkit.algos.bandits.simulation.state import argmax_random_tie
 from rlkit.envs.bandits.jit import dense, kernel
 
 RAW_UCB, FEWA = 40, 41

@@ -17,7 +17,7 @@ from rlkit.algos.bandits.simulation.adversarial import (
     tsallis_weights,
     update_adversarial,
 )
-from rlkit.algos.bandits.simulation.index_policies import ROWS, SCALARS
+from rlkit.algos.bandits.simulation.state import ROWS, SCALARS
 from rlkit.envs.bandits.armed import Switching
 from rlkit.envs.bandits.streams import POLICY, open_stream
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 
 from rlkit.algos.bandits import simulate
-from rlkit.algos.bandits.simulation.index_policies import bernoulli_kl, kl_upper_bound
+from rlkit.algos.bandits.simulation.kl_ucb import bernoulli_kl, kl_upper_bound
 from rlkit.envs.bandits.armed import Armed
 from rlkit.envs.bandits.dynamics import noisy
 from rlkit.envs.bandits.streams import ENVIRONMENT, open_stream, open_substream

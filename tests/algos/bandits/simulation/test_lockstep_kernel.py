@@ -5,7 +5,7 @@ import pytest
 
 from rlkit.algos.bandits import simulate
 from rlkit.algos.bandits.simulation import lockstep_kernel as lockstep
-from rlkit.algos.bandits.simulation.index_policies import KL_UCB, UCB
+from rlkit.algos.bandits.simulation.index_policies import KL_UCB, TS_BETA, UCB
 from rlkit.envs.bandits.armed import Armed, RandomMeans, Switching
 
 MEANS = [0.5, 0.4, 0.45, 0.5]
@@ -23,7 +23,6 @@ POLICIES = {
     "eps_greedy": {"eps": 0.3},
     "eps_decay": {},
     "ts_gauss": {},
-    "ts_beta": {},
 }
 
 
@@ -35,7 +34,7 @@ def records(policy: str, env: str, runs: int = 2 * lockstep.RUNS + 3, threads: i
     return found.regret, found.pulls, found.mean_pulls
 
 
-PAIRS = [(p, e) for p in POLICIES for e in ENVIRONMENTS if (p, e) != ("ts_beta", "gaussian")]
+PAIRS = [(p, e) for p in POLICIES for e in ENVIRONMENTS]
 
 
 @pytest.mark.parametrize(("policy", "env"), PAIRS)
@@ -59,5 +58,6 @@ def test_what_it_cannot_do_is_left_to_the_other_kernel():
     assert lockstep.fits(UCB, flat, False)
     assert not lockstep.fits(UCB, flat, True)  # paired rewards
     assert not lockstep.fits(KL_UCB, flat, False)
+    assert not lockstep.fits(TS_BETA, flat, False)
     assert not lockstep.fits(UCB, Switching([MEANS, MEANS[::-1]], [1, 5]).tables(10), False)
     assert not lockstep.fits(UCB, Armed(np.full(10_000, 0.5)).tables(10), False)  # beyond the cache

@@ -8,7 +8,7 @@ import pytest
 
 from rlkit.algos.bandits import simulate
 from rlkit.algos.bandits.simulation.armed_policies import ARMED_POLICIES
-from rlkit.algos.bandits.simulation.index_policies import bernoulli_kl
+from rlkit.algos.bandits.simulation.kl_ucb import bernoulli_kl
 from rlkit.algos.bandits.simulation.records import log_checkpoints
 from rlkit.envs.bandits.armed import Armed, RandomMeans, Switching
 from rlkit.envs.bandits.dueling import Dueling
