@@ -241,6 +241,7 @@ LIGHT = [
     "odice",
     "rebrac",
     "sac",
+    "stock_dqn",
     "td3",
     "td3_bc",
     "wsrl",

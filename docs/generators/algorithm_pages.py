@@ -18,7 +18,7 @@ FAMILIES = {  # heading -> algorithms; what is not named here is listed under th
         *("bc", "iql", "td3_bc", "rebrac", "a2pr", "cql", "cql_discrete", "cal_ql", "odice"),
         *("decision_transformer", "ss_orl", "history_cql"),
     ),
-    "Online": ("sac", "td3", "dqn", "srl", "wsrl"),
+    "Online": ("sac", "td3", "dqn", "srl", "stock_dqn", "wsrl"),
     "With a model": ("mbpo", "vagram", "lipschitz_model", "pets", "mopo", "combo", "ravl", "morec"),
     "From preferences or an expert": (
         "pebble",

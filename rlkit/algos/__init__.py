@@ -2,7 +2,7 @@
 
 Offline: a2pr, bc, cql, cql_discrete, cal_ql, decision_transformer, history_cql, iql, odice, rebrac,
 ss_orl, td3_bc; sac as `sac_n` and `edac`.
-Online: dqn, sac, td3; from an offline start wsrl.
+Online: dqn, sac, stock_dqn, td3; from an offline start wsrl.
 With a model: mbpo, lipschitz_model; offline mopo, ravl.
 From preferences: pebble, p_iql, cpl, heron, spo, vpl, sf_regret.  From an expert: gail.
 Bandits: `bandits`.

@@ -14,6 +14,18 @@ def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
     return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
 
 
+def either_action(
+    greedy: Tensor, noise: Tensor | None, epsilon: Tensor, actions: int
+) -> Tensor:  # [S, B], [S, B, 2] -> [S, B]
+    """The greedy discrete actions, or, where there is uniform noise, a share ε of random ones."""
+    if noise is None:
+        return greedy
+    anything = (noise[..., 1] * actions).long().clamp(max=actions - 1)
+    # noise < ε, in operations that exported policies have
+    explore = (epsilon - noise[..., 0]).clamp(min=0).bool().long()
+    return greedy + explore * (anything - greedy)
+
+
 # --- critics behind a value head: outputs [S, n, K, B, size] of n critics of K copies -------------
 def least(head: ValueHead, out: Tensor) -> Tensor:
     """Outputs `[S, K, B, size]` of the critic whose value is least, copy by copy."""

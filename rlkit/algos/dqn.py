@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import copies_loss, target_of
+from rlkit.algos.common import copies_loss, either_action, target_of
 from rlkit.algos.imitation.margin import copies_margin_loss
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
@@ -187,12 +187,7 @@ class Agent(Learner):
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """The action of highest value; with uniform `noise` `[S, B, 2]` a share ε at random."""
         greedy = self.values(self.q, s).argmax(-1)
-        if noise is None:
-            return greedy
-        anything = (noise[..., 1] * self.actions).long().clamp(max=self.actions - 1)
-        # noise < ε, in operations that exported policies have
-        explore = (self.epsilon(self.c) - noise[..., 0]).clamp(min=0).bool().long()
-        return greedy + explore * (anything - greedy)
+        return either_action(greedy, noise, self.epsilon(self.c), self.actions)
 
 
 def draws(c: Config) -> bool:

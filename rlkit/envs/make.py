@@ -19,7 +19,7 @@ from rlkit.core.files import trust
 from rlkit.core.files.reading import described
 from rlkit.core.words.extras import how_to_add
 from rlkit.core.words.nearest import suggestion
-from rlkit.envs import catch, distracted, maze, partial
+from rlkit.envs import catch, distracted, maze, partial, stocked
 from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import from_text, plain, vouch
 
@@ -127,6 +127,7 @@ def find(name: str) -> None:
         partial.register()
         distracted.register()
         catch.register()
+        stocked.register()
     where = f"; {module} registers no such id" if module else ""
     raise UsageError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
 
@@ -140,6 +141,7 @@ def _register(name: str) -> None:
         partial.register()
         distracted.register()
         catch.register()
+        stocked.register()
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ from rlkit.algos import (
     spo,
     srl,
     ss_orl,
+    stock_dqn,
     td3,
     td3_bc,
     vagram,
@@ -376,6 +377,18 @@ CASES = {
         config={**{"target_period": 2, "epsilon_updates": 8}, **{"head": "ggd", "copies": 3}},
         vary={**COPIES, **CLONING, "clip": {"clip": 0.02}, "huber": {"head": "scalar"}},
         exempt=DRAWN,
+    ),
+    "stock_dqn": Case(
+        stock_dqn,
+        discrete=True,
+        config={"target_period": 2, "epsilon_updates": 8, "bins": 7, "stock_bins": 5},
+        vary={
+            "risk": {"utility": "exponential", "gamma": 1.0},
+            "stock_low": {"relabel": 0.5},
+            "utility": {"lr": 0.1},
+            "double": {"lr": 0.1},
+        },
+        exempt=STEPS,
     ),
     "cpl": Case(
         cpl,

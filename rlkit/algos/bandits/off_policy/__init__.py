@@ -4,8 +4,9 @@
     print(log)                                    # how well it covers
     print(evaluate(log, target, "dr", q=make_model))
 
-`evaluation` has the estimators by name; `slates` those for slates; `learning` trains policies;
-`importance` is adaptive importance sampling with control variates.
+`evaluation` has the estimators by name; `slates` those for slates, `continuous` those for actions
+in R^d; `propensities` estimates what a log lacks, `loggers` joins logs of several policies;
+`learning` trains policies; `importance` is adaptive importance sampling with control variates.
 """
 
 from rlkit.algos.bandits.off_policy.decision_log import DecisionLog

@@ -7,6 +7,7 @@ import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, first_row
+from rlkit.algos.bandits.off_policy.propensities import Classifier, estimate_propensities
 from rlkit.core.words.nearest import suggestion
 
 
@@ -15,7 +16,7 @@ def from_table(
     *,
     action: str = "action",
     reward: str = "reward",
-    prob: str = "prob",
+    prob: str | Classifier = "prob",
     context: Sequence[str] = (),
     categories: Sequence[str] | Mapping[str, Sequence[Any]] = (),
     mask: Sequence[str] = (),
@@ -28,17 +29,19 @@ def from_table(
     `table` is a pandas, polars or arrow table, a numpy structured array, or a dict of arrays. The
     arguments name its columns. `context` are numbers (a column may itself be an array [n, d]);
     `categories` are encoded one-hot, with the levels found, or with those given by a mapping (the
-    `levels` of another log). `mask` names K columns of true and false, or one array [n, K].
-    `arms` is K for actions 0 to K - 1, or the K labels of the action column; by default the mask's
-    width, else one more than the largest of whole-number actions, else the labels found. Arms that
-    were never taken need one of the former. Raises ValueError naming column and row.
+    `levels` of another log). `mask` names K columns of true and false, or one array [n, K]. `prob`
+    is a column, or, where the log has none, a function that makes a classifier to estimate the
+    propensities with (`propensities`). `arms` is K for actions 0 to K - 1, or the K labels of the
+    action column; by default the mask's width, else one more than the largest of whole-number
+    actions, else the labels found. Arms that were never taken need one of the former. Raises
+    ValueError naming column and row.
     """
     columns = _names(table)
     for what, name in (("action", action), ("reward", reward), ("prob", prob)):
-        if name not in columns:
+        if isinstance(name, str) and name not in columns:
             hint = (
                 "; a log without propensities cannot be reweighted: record the probability of "
-                "every action when it is taken"
+                "every action when it is taken, or give prob a classifier that estimates it"
             )
             raise ValueError(
                 f"the table has no column {name!r} ({what}){suggestion(name, columns)}"
@@ -62,12 +65,18 @@ def from_table(
         levels[name] = tuple(_levels(values, name)) if known is None else tuple(known)
         parts.append(one_hot(values, levels[name], name))
         features += [f"{name}={level}" for level in levels[name]]
+    context_of_rows = np.column_stack(parts) if parts else None
+    if isinstance(prob, str):
+        taken = _numbers(table, prob, columns)
+    else:
+        law = estimate_propensities(context_of_rows, chosen, len(labels), prob, mask=masks)
+        taken = law[np.arange(len(chosen)), chosen]
     feedback = Feedback(
         action=chosen,
         reward=_numbers(table, reward, columns),
-        context=np.column_stack(parts) if parts else None,
+        context=context_of_rows,
         mask=masks,
-        prob=_numbers(table, prob, columns),
+        prob=taken,
         t=None if t is None else _column(table, t, columns),
         position=None if position is None else _whole(table, position, columns),
     )

@@ -1,0 +1,60 @@
+"""Propensities that a log lacks: the probability of every action, estimated by a classifier.
+
+A classifier of the action given the context is fitted on all folds but the row's own. Even where
+the true propensities are known, estimated ones may give the better weights: they take out chance
+that the log happens to show (Hirano, Imbens & Ridder 2003). They are as good as the classifier is
+calibrated, and blind to what was decided by more than the context has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rlkit.algos.bandits.off_policy.reward_models import folds_of
+from rlkit.envs.bandits.counts import whole
+
+Classifier = Callable[[], Any]
+
+
+def estimate_propensities(
+    context: np.ndarray | None,
+    action: np.ndarray,
+    arms: int,
+    make_classifier: Classifier | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    folds: int = 3,
+    seed: int = 0,
+    floor: float = 1e-3,
+) -> np.ndarray:
+    """Probabilities [n, K] of every arm in every row, none of an available arm below `floor`.
+
+    `make_classifier` makes a fresh one with `fit(x, y)`, `predict_proba(x)` and `classes_`, as
+    scikit-learn's; without it, or without `context` [n, d], shares of the other folds are taken.
+    What `mask` [n, K] rules out has probability 0. ValueError for a floor that leaves no room.
+    """
+    arms, n = whole("arms", arms), len(action)
+    allowed = np.ones((n, arms), bool) if mask is None else np.asarray(mask, bool)
+    if allowed.shape != (n, arms):
+        raise ValueError(f"mask has shape {allowed.shape}; needed is {(n, arms)}")
+    if not 0.0 <= floor * arms < 1.0:
+        raise ValueError(f"floor is {floor}; {arms} arms leave room for less than {1 / arms:.4g}")
+    fold = folds_of(n, folds, seed)
+    p = np.zeros((n, arms))
+    for k in range(folds):
+        fit, held = fold != k, fold == k
+        if make_classifier is None or context is None or len(np.unique(action[fit])) == 1:
+            p[held] = np.bincount(action[fit], minlength=arms) / fit.sum()
+            continue
+        model = make_classifier()
+        model.fit(np.asarray(context)[fit], action[fit])
+        found = model.predict_proba(np.asarray(context)[held])
+        p[np.ix_(held, np.asarray(model.classes_, int))] = found
+    p = np.where(allowed, p, 0.0)
+    total, choices = p.sum(1, keepdims=True), allowed.sum(1, keepdims=True)
+    p = np.where(total > 0, p / np.where(total > 0, total, 1.0), allowed / choices)
+    # A mixture with the uniform choice keeps the sum at one and every available arm at the floor.
+    return (1.0 - floor * choices) * p + floor * allowed

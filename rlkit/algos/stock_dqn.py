@@ -1,0 +1,202 @@
+"""Stock-augmented QR-DQN, of "Optimizing return distributions with distributional dynamic
+programming", Pires, Rowland, Borsa, Guo, Khetarpal, Barreto, Abel, Munos & Dabney 2025 (arXiv
+2501.13028).
+
+    (1)  c' = (c + r) / γ                                   the stock: c + G = γ (c' + G')
+    (2)  U(s, c, a) = (1/m) Σ_i f(c + θ_i(s, c, a))         E f of m quantiles of c + G
+    (3)  a* = argmax_a U(s', c', a)                         of the online net, else of θ̄
+    (4)  y_j = r + γ θ̄_j(s', c', a*)
+    (5)  L = E Σ_i mean_j |τ_i - 1{u_ij < 0}| huber(u_ij),  u_ij = y_j - θ_i(s, c, a)
+
+The stock c is the last number of an observation (`envs.stocked` appends it to those of any
+environment). As (1) tells c' of any c, rows learn about other stocks than theirs: a share `relabel`
+has one drawn from `stock_low`..`stock_high`. What f is:
+
+    mean         x                  risk-neutral, whatever the stock
+    shortfall    min(x, 0)          CVaR: max_c -c + E f(c + G) / τ over first stocks (`best_cvar`)
+    homeostasis  -|x|               a return of -c, no more and no less
+    quadratic    -x²                likewise
+    exponential  -exp(-risk x)      entropic risk; γ = 1 only
+
+Where γ < 1 the objective must look alike one step later, f(γ x) = γ^k f(x), which all but the last
+have. Differs from the paper's agent: observations are vectors, and the net reads the stock as its
+shares of the two nearest of `stock_bins` points, cut off beyond them (the utility has it whole): as
+one number it is learnt about ten times as slowly. Adam and ε of DQN.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from rlkit import nets
+from rlkit.algos.common import either_action
+from rlkit.core.batch import Batch
+from rlkit.core.lanes import against
+from rlkit.core.learner import Learner
+from rlkit.core.optim import Adam
+from rlkit.core.spec import Spec
+from rlkit.core.streams import Draw
+from rlkit.core.target import Target
+from rlkit.core.words.ranges import Count, Positive, PositiveShare, Real, Share, Widths, checked
+from rlkit.nets.action_values import of_action
+from rlkit.nets.value_heads import QuantileHead
+
+if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
+    from rlkit.core.engine import Source
+    from rlkit.data.stock import Stock
+
+RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
+
+FITS = ("online", "then-online", "offline", "discrete")
+
+Utility = Literal["mean", "shortfall", "homeostasis", "quadratic", "exponential"]
+
+
+@checked("stock_low < stock_high")
+@dataclass(frozen=True)
+class Config:
+    gamma: PositiveShare = 0.99  # γ, discount
+    utility: Utility = "shortfall"  # f of (2)
+    risk: Positive = 1.0  # of the exponential utility
+    stock_low: Real = -10.0  # least stock that the net tells from others
+    stock_high: Real = 10.0  # largest
+    stock_bins: Count = 41  # points from one to the other that it is read by; 1: unseen
+    relabel: Share = 1.0  # share of rows that learn about another stock than their own
+    bins: Count = 51  # m, quantiles
+    double: bool = True  # a* of (3) by the online net
+    n_step: Count = 1  # rewards in (4) before θ̄; the later ones are those of the row's own stock
+    huber: Positive = 1.0  # where the loss turns linear
+    target_period: Count = 100  # updates between moves of the target
+    polyak: PositiveShare = 1.0  # size of such a move; 1 is a copy
+    epsilon: Share = 1.0  # share of random actions at first
+    epsilon_last: Share = 0.05  # in the end
+    epsilon_updates: Count = 10_000  # updates until then
+    lr: Positive = 5e-4  # learning rate
+    batch_size: Count = 64  # B, transitions an update
+    hidden: Widths = (128, 128)  # widths of the net
+    norm: nets.Norm = "none"  # LayerNorm in the net
+
+
+# name -> fields of Config, options of the run
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "cvar": ({"utility": "shortfall"}, {}),
+    "homeostasis": ({"utility": "homeostasis", "gamma": 1.0}, {}),
+}
+
+
+def utility_of(name: Utility, x: Tensor, risk: float | Tensor) -> Tensor:  # [S, ...] -> [S, ...]
+    """f of what c + G is."""
+    if name == "shortfall":
+        return x.clamp(max=0)
+    if name == "homeostasis":
+        return -x.abs()
+    if name == "quadratic":
+        return -x.square()
+    return -(-against(risk, x) * x).exp() if name == "exponential" else x
+
+
+class Agent(Learner):
+    """Quantiles `theta` of the return of every action from observation and stock."""
+
+    noise = {"stock": Draw("uniform", "B", 2)}  # another stock, and whether to learn about it
+    act_noise = Draw("uniform", "B", 2)  # whether to act at random, and how
+
+    def __init__(self, spec: Spec, c: Config) -> None:
+        if len(spec.obs) != 1:
+            raise ValueError(f"observations must be vectors, the stock last, not {spec.obs}")
+        if c.utility == "exponential" and torch.as_tensor(c.gamma).ne(1).any():
+            raise ValueError("a step later the exponential utility is another: give gamma=1")
+        self.head = QuantileHead(c.bins, c.huber)
+        seen = dataclasses.replace(spec, obs=(spec.obs[0] - 1 + c.stock_bins,))
+        self.bins = torch.arange(c.stock_bins, dtype=spec.dtype, device=spec.device)
+        self.theta = nets.ActionValues(nets.Init(seen), c.hidden, c.bins, c.norm)
+        self.theta_bar = Target(self.theta)
+        self.step_theta = Adam(self.theta, c.lr)
+        self.actions, self.lanes, self.c = spec.act_size, spec.lanes, c
+        self.periods = {"target": c.target_period}
+
+    def read(self, s: Tensor, stock: Tensor) -> Tensor:
+        """What the net sees `[S, B, obs - 1 + stock_bins]` of observations `[S, B, obs]` with
+        stocks `[S, B]` in place of their own."""
+        low, high = (against(x, stock) for x in (self.c.stock_low, self.c.stock_high))
+        place = ((stock - low) / (high - low)).clamp(0, 1).unsqueeze(-1)
+        place = (self.c.stock_bins - 1) * torch.cat([place] * self.c.stock_bins, -1)
+        hats = (1 - (place - self.bins.to(place)).abs()).clamp(min=0)
+        return torch.cat([s[..., :-1], hats], -1)
+
+    def outputs(self, net: nets.ActionValues | Target, s: Tensor, stock: Tensor) -> Tensor:
+        """Quantiles `[S, B, A, m]` of G from observations with these stocks."""
+        out: Tensor = net(self.read(s, stock))
+        return out
+
+    def utilities(self, out: Tensor, stock: Tensor) -> Tensor:
+        """U of every action `[S, B, A]`, eq. (2), of quantiles `[S, B, A, m]`."""
+        total = out + stock.unsqueeze(-1).unsqueeze(-1)
+        return utility_of(self.c.utility, total, self.c.risk).mean(-1)
+
+    def target(self, b: Batch, stock: Tensor, c: Config) -> Tensor:
+        """What the quantiles of (s, stock, a) are to say `[S, B, m]`, eqs. (1), (3), (4)."""
+        discount = c.gamma * b.cont
+        ended = (b.cont == 0).to(b.cont)
+        later = (stock + b.r) / (
+            discount + ended
+        )  # (1) over all n steps; of an end nothing follows
+        out = self.outputs(self.theta_bar, b.s2, later)
+        judge = self.outputs(self.theta, b.s2, later) if c.double else out
+        best = self.utilities(judge, later).argmax(-1)
+        return self.head.target(b.r, discount, of_action(out, best))
+
+    def update(self, b: Batch, c: Config, target: bool = False) -> dict[str, Tensor]:
+        """One step on `b`, `[S, B, ...]`, and a copy to the targets when `target`; metrics `[S]`
+        from before it."""
+        own, drawn = b.s[..., -1], b.noise["stock"]  # type: ignore[index]
+        low, high = (against(x, own) for x in (c.stock_low, c.stock_high))
+        other = (drawn[..., 1] < against(c.relabel, own)).to(own)
+        stock = own + other * (low + (high - low) * drawn[..., 0] - own)
+        with torch.no_grad():
+            y = self.target(b, stock, c)
+        out = of_action(self.outputs(self.theta, b.s, stock), b.a)
+        loss = self.step_theta(self.head.loss(out, y).mean(-1))
+        out = out.detach()
+        utility = utility_of(c.utility, out + stock.unsqueeze(-1), c.risk)
+        if target:
+            self.theta_bar.follow(self.theta, c.polyak)
+        return {
+            "q_loss": loss,
+            "q": out.mean((-2, -1)),
+            "utility": utility.mean((-2, -1)),
+            "epsilon": self.epsilon(c).squeeze(-1).expand_as(loss),
+        }
+
+    def epsilon(self, c: Config) -> Tensor:
+        """Share of random actions; `[]`, or `[S, 1]` where lanes differ in it."""
+        done = (self.step_theta.steps / c.epsilon_updates).clamp(max=1)
+        return c.epsilon + (c.epsilon_last - c.epsilon) * done
+
+    def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The action of largest U; with uniform `noise` `[S, B, 2]` a share ε at random."""
+        stock = s[..., -1]
+        greedy = self.utilities(self.outputs(self.theta, s, stock), stock).argmax(-1)
+        return either_action(greedy, noise, self.epsilon(self.c), self.actions)
+
+
+def best_cvar(agent: Agent, s: Tensor, tau: float, stocks: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest CVaR_τ `[S]` that a shortfall agent sees from one observation `[obs]`, and the
+    first stock `[S]` among `stocks` `[C]` to begin with so as to have it."""
+    rows, stock = s.expand(agent.lanes, len(stocks), -1), stocks.expand(agent.lanes, -1)
+    with torch.no_grad():
+        value = agent.utilities(agent.outputs(agent.theta, rows, stock), stock).amax(-1)
+    levels, best = (value / tau - stock).max(-1)
+    return levels, stocks[best]
+
+
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Minibatches of n-step transitions."""
+    from rlkit.data.sampling.multistep import multistep
+
+    return multistep(stock, c.batch_size, c.n_step, c.gamma)
