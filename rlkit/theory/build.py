@@ -31,7 +31,7 @@ def _pointer(counts: Array) -> Array:
 
 
 def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -> Fields:
-    """Fields of P [S, A, S] and R [S, A] or [S, A, S].
+    """Fields of P [S, A, S] and R [S], the same for every action, [S, A] or [S, A, S].
 
     R[s, a] = -inf marks an infeasible action.
     `stop` is a table [S, A] of termination probabilities, "deficit" or None. Three-index
@@ -44,8 +44,11 @@ def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -
         hint = "; it looks like (A, S, S): pass P.transpose(1, 0, 2)" if (
             P.ndim == 3 and P.shape[1] == P.shape[2]) else ""  # fmt: skip
         raise ValueError(f"P must have shape (S, A, S), got {P.shape}{hint}")
+    if R.shape == P.shape[:1]:
+        R = np.broadcast_to(R[:, None], P.shape[:2])
     if R.shape not in (P.shape[:2], P.shape):
-        raise ValueError(f"R must have shape {P.shape[:2]} or {P.shape}, got {R.shape}")
+        known = f"{P.shape[:1]}, {P.shape[:2]} or {P.shape}"
+        raise ValueError(f"R must have shape {known}, got {R.shape}")
     if R.ndim == 3:
         absent = np.isneginf(R).all(2)
         with np.errstate(invalid="ignore"):
@@ -68,8 +71,10 @@ def from_sparse(
 ) -> Fields:
     """Fields of scipy sparse transitions.
 
-    Either P is a sequence of A matrices [S, S] with R [S, A] (-inf: infeasible), or P is one
-    matrix [L, S] with R [L] and the state and action of each row in `s` and `a`.
+    Either P is a sequence of A matrices [S, S] with R [S, A] (-inf: infeasible), dense or sparse,
+    by state [S], or a sequence of A sparse matrices [S, S] of rewards that depend on the successor,
+    which is contracted with P once; what a sparse R does not store is 0. Or P is one matrix [L, S]
+    with R [L] and the state and action of each row in `s` and `a`.
     """
     if sp.issparse(P):
         if s is None or a is None:
@@ -84,7 +89,7 @@ def from_sparse(
         n = blocks[0].shape[0]
         if any(p.shape != (n, n) for p in blocks):
             raise ValueError(f"every P[a] must be ({n}, {n}), got {[p.shape for p in blocks]}")
-        table = as_reals("R", R, (n, len(blocks)), finite=False)
+        table = as_reals("R", _reward_table(blocks, R), (n, len(blocks)), finite=False)
         rows, rewards = sp.vstack(blocks, format="csr"), table.T.ravel()
         s, a = np.tile(np.arange(n), len(blocks)), np.repeat(np.arange(len(blocks)), n)
         keep = ~np.isneginf(rewards)
@@ -114,6 +119,24 @@ def from_sparse(
         sa_ptr=_pointer(np.bincount(s, minlength=rows.shape[1])), row_ptr=rows.indptr,
         col=rows.indices, val=rows.data, r=rewards, a_id=a, stop=stop, mu0=mu0,
     )  # fmt: skip
+
+
+def _reward_table(blocks: list[sp.csr_array], R: Any) -> Any:
+    """Rewards [S, A] of transitions [S, S] by action, from any form that `from_sparse` takes."""
+    n = blocks[0].shape[0]
+    if sp.issparse(R):
+        return R.toarray()
+    if not isinstance(R, np.ndarray) and len(R) and all(sp.issparse(x) for x in R):
+        if len(R) != len(blocks) or any(x.shape != (n, n) for x in R):
+            raise ValueError(
+                f"R has {len(R)} matrices of shapes {[x.shape for x in R]}; needed are "
+                f"{len(blocks)} of {(n, n)}"
+            )
+        return np.column_stack([p.multiply(x).sum(1) for p, x in zip(blocks, R, strict=True)])
+    rewards = np.asarray(R)
+    if rewards.shape == (n,) and rewards.dtype.kind in "biuf":
+        return np.repeat(rewards[:, None], len(blocks), 1)
+    return R
 
 
 def from_coo(

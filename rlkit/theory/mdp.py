@@ -26,6 +26,7 @@ from rlkit.theory.validate import (
 
 Array = np.ndarray
 MAX_STATES = INT32_MAX  # of successors
+MOST_UNUSED = 1024  # columns of a table of actions without any feasible one
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,10 +116,9 @@ class FiniteMDP:
                 f"{self._where(int(np.argmin(rising)) + 1)}: actions of a state must be "
                 "listed once each, in increasing order"
             )
-        used = np.zeros(self.num_actions, bool)
-        used[self.a_id] = True
-        if not used.all():
-            raise ValueError(f"action {int(np.argmin(used))} is feasible in no state")
+        high = int(self.a_id.max())  # ids may have gaps, but tables have a column for each
+        if high > MOST_UNUSED and high >= (used := np.unique(self.a_id).size) + MOST_UNUSED:
+            raise ValueError(f"action ids reach {high}, but only {used} of them occur: renumber")
 
     def _settle_stop(self) -> None:
         if isinstance(self.stop, str):
@@ -357,7 +357,7 @@ class FiniteMDP:
     # ---- constructors (see rlkit.theory.build) -----------------------------------------------
     @staticmethod
     def from_dense(P: Array, R: Array, mu0: Array | None = None, stop: Any = None) -> FiniteMDP:
-        """From P [S, A, S] and R [S, A] or [S, A, S]; R = -inf marks an infeasible action."""
+        """From P [S, A, S] and R [S], [S, A] or [S, A, S]; R = -inf marks an infeasible action."""
         return FiniteMDP(**build.from_dense(P, R, mu0, stop))
 
     @staticmethod

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP, solve
+from rlkit.theory.learning.q_learning import learn_control
 
 
 def test_dense_round_trip_is_exact():
@@ -209,3 +210,43 @@ def test_a_sparse_matrix_given_in_order_is_copied_all_the_same():
     mdp = FiniteMDP.from_sparse(unsorted, np.zeros(2), s=[0, 1], a=[0, 0])
     np.testing.assert_array_equal(mdp.val, [0.75, 0.25, 1.0])
     np.testing.assert_array_equal(unsorted.indices, [1, 0, 1])
+
+
+def test_rewards_by_state_are_those_of_every_action():
+    rng = np.random.default_rng(0)
+    P, by_state = rng.dirichlet(np.ones(4), (4, 3)), rng.normal(size=4)
+    expected = FiniteMDP.from_dense(P, np.repeat(by_state[:, None], 3, 1))
+    np.testing.assert_array_equal(FiniteMDP.from_dense(P, by_state).r, expected.r)
+    blocks = [sp.csr_array(P[:, a]) for a in range(3)]
+    np.testing.assert_array_equal(FiniteMDP.from_sparse(blocks, by_state).r, expected.r)
+
+
+def test_sparse_rewards_by_pair_and_by_successor():
+    rng = np.random.default_rng(1)
+    P = rng.dirichlet(np.ones(5), (5, 2)) * (rng.random((5, 2, 5)) < 0.6)
+    P[..., 0] += 1 - P.sum(2)
+    R = rng.normal(size=(5, 2, 5)) * (rng.random((5, 2, 5)) < 0.3)
+    blocks = [sp.csr_array(P[:, a]) for a in range(2)]
+    found = FiniteMDP.from_sparse(blocks, [sp.csr_array(R[:, a]) for a in range(2)])
+    np.testing.assert_allclose(found.r, FiniteMDP.from_dense(P, R).r, atol=1e-15)
+    table = (P * R).sum(2)
+    found = FiniteMDP.from_sparse(blocks, sp.csr_array(table))
+    np.testing.assert_allclose(found.r, table.ravel(), atol=1e-15)
+    with pytest.raises(ValueError, match="R has 1 matrices"):
+        FiniteMDP.from_sparse(blocks, [sp.csr_array(R[:, 0])])
+
+
+def test_action_ids_may_have_gaps():
+    """Solved as with ids from 0 on; the policy speaks the given ids."""
+    s, s2, r = [0, 0, 1], [1, 0, 0], [1.0, 2.0, 3.0]
+    gaps = FiniteMDP.from_coo(s, [2, 7, 5], s2, np.ones(3), r)
+    plain = FiniteMDP.from_coo(s, [0, 1, 0], s2, np.ones(3), r)
+    for method in ("vi", "pi", "mpi", "lp"):
+        found, expected = (solve(m, 0.9, method=method, eps=1e-9) for m in (gaps, plain))
+        np.testing.assert_allclose(found.value, expected.value, atol=1e-7)
+        ids = np.array([[2, 7], [5, -1]])[np.arange(2), expected.policy]
+        np.testing.assert_array_equal(found.policy, ids)
+    assert gaps.num_actions == 8
+    np.testing.assert_array_equal(np.isneginf(gaps.q_table(np.zeros(2), 0.9)[0]).sum(), 6)
+    run = learn_control(gaps, 2000, gamma=0.9)
+    assert run.table(gaps).argmax(1).tolist() == solve(gaps, 0.9).policy.tolist()

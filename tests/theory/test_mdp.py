@@ -33,7 +33,7 @@ def two_states(**changes):
         ({"col": [0, 0, 1, 1]}, r"state 0, action 0 .*repeated"),
         ({"sa_ptr": [0, 3, 3]}, r"state 1 has no feasible action"),
         ({"a_id": [1, 0, 0]}, r"state 0, action 0 \(row 1\): actions of a state"),
-        ({"a_id": [0, 2, 0]}, r"action 1 is feasible in no state"),
+        ({"a_id": [0, 2000, 0]}, "action ids reach 2000, but only 2 of them occur"),
         ({"row_ptr": [0, 2, -3, 4]}, r"decreases at index 1 .*overflow"),
         ({"row_ptr": [0, 2, 3, 5]}, r"row_ptr must run from 0 to 4"),
         ({"stop": [0.0, 2.0, 0.0]}, r"termination probability 2.0"),

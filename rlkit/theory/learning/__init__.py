@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from rlkit.theory.learning.optimistic_q import learn_optimistic_q as learn_optimistic_q
     from rlkit.theory.learning.q_learning import learn_control as learn_control
     from rlkit.theory.learning.q_learning import speedy_q as speedy_q
+    from rlkit.theory.learning.shared_lsvi import learn_shared as learn_shared
     from rlkit.theory.learning.td_learning import td_learn as td_learn
     from rlkit.theory.learning.td_matrices import emphatic_system as emphatic_system
+    from rlkit.theory.learning.td_matrices import nstep_system as nstep_system
     from rlkit.theory.learning.td_matrices import td_system as td_system
 
 __getattr__, __dir__ = lazily(__name__, __file__)

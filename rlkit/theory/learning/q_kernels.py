@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from rlkit.core.jit import njit
+from rlkit.theory.learning.sampling import draw
 from rlkit.theory.planning.heap import sift_down, sift_up
-from rlkit.theory.streams import categorical, integer, normal, stream, uniform
+from rlkit.theory.streams import integer, normal, stream, uniform
 from rlkit.theory.trajectories import first_above
 
 Q, DOUBLE, SARSA, EXPECTED, NSTEP, DYNA, PRIORITISED = range(7)
@@ -160,12 +161,13 @@ def _n_step_target(rows, rewards, first, count, size, gamma, ahead):
 
 @njit(cache=True, nogil=True)
 def run_control(
-    method, sa_ptr, row_ptr, col, val, r, mu0, owner, gamma, epsilon, alpha, omega, n, planning,
-    kappa, threshold, q0, max_length, noise, seed, replicate, marks, out, first_rows,
+    method, world, sa_ptr, mu0, owner, gamma, epsilon, alpha, omega, n, planning, kappa, threshold,
+    q0, max_length, noise, seed, replicate, marks, out, first_rows,
 ):  # fmt: skip
     """One replicate; Q at the marks into `out` (the mean of both tables for double Q)."""
-    world, mind = stream(seed, replicate, 0), stream(seed, replicate, 1)
-    rows, states = r.size, sa_ptr.size - 1
+    luck, mind = stream(seed, replicate, 0), stream(seed, replicate, 1)
+    row_ptr, col = world.row_ptr, world.col
+    rows, states = world.r.size, sa_ptr.size - 1
     q, twin, zero = np.full(rows, q0), np.full(rows, q0), np.zeros(rows)
     count, twin_count = np.zeros(rows), np.zeros(rows)
     model = method in (DYNA, PRIORITISED)
@@ -180,7 +182,7 @@ def run_control(
     other = twin if method == DOUBLE else zero
     for t in range(1, marks[-1] + 1):
         if s < 0:
-            s, length = first_above(mu0, 0, mu0.size, uniform(world)), 0
+            s, length = first_above(mu0, 0, mu0.size, uniform(luck)), 0
             i = np.int64(-1)
         if i < 0:
             i = choose(q, other, sa_ptr[s], sa_ptr[s + 1], epsilon, mind)
@@ -188,10 +190,9 @@ def run_control(
             if episode < first_rows.size:
                 first_rows[episode] = i
             episode += 1
-        target = categorical(world, col, val, row_ptr[i], row_ptr[i + 1])
-        reward = r[i]
+        target, reward = draw(luck, world, i)
         if noise[i] > 0.0:
-            reward += noise[i] * normal(world)
+            reward += noise[i] * normal(luck)
         length += 1
         over = target < 0 or length == max_length
         count[i] += 1.0

@@ -16,7 +16,9 @@ from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.q_kernels import METHODS, run_control
 from rlkit.theory.learning.replicates import each
+from rlkit.theory.learning.sampling import world_of
 from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.returns.laws import Outcomes
 from rlkit.theory.streams import categorical, stream
 from rlkit.theory.validate import (
     check_between,
@@ -48,7 +50,7 @@ class ControlRun:
 
 @named
 def learn_control(
-    mdp: FiniteMDP, steps: int, *, gamma: float, method: str = "q", epsilon: float = 0.1,
+    mdp: FiniteMDP | Outcomes, steps: int, *, gamma: float, method: str = "q", epsilon: float = 0.1,
     alpha: float | None = None, omega: float = 0.8, n: int = 3, planning: int = 5,
     kappa: float = 0.0, threshold: float = 1e-4, q0: float = 0.0, max_length: int = 0,
     noise: float | Array = 0.0, episodes: int = 0, replicates: int = 1, seed: int = 0,
@@ -61,7 +63,8 @@ def learn_control(
     prioritised (queue above `threshold`). Step size `alpha`, or, when None, N(s, a)**-omega with
     omega in (.5, 1]: omega = 1 is exponentially slow in 1 / (1 - gamma). `noise` (a number, or
     one per row) is the standard deviation of Gaussian noise on rewards. Bootstraps through
-    truncation (`max_length`), not termination.
+    truncation (`max_length`), not termination. Of an `Outcomes` every step pays the reward of its
+    outcome, of a FiniteMDP the mean of its row.
     `episodes` sets how many first actions are recorded.
     """
     steps, replicates, checkpoints, threads, n = check_counts(
@@ -78,7 +81,7 @@ def learn_control(
     if alpha is not None:
         alpha = check_positive("alpha", alpha)
     omega, q0 = check_between("omega", omega, 0.5, 1.0), check_number("q0", q0)
-    m = mdp.expanded()
+    m, world = world_of(mdp)
     marks = np.unique(np.linspace(1, steps, checkpoints + 1).astype(np.int64)[1:])
     q = np.zeros((replicates, marks.size, m.num_rows))
     first = np.full((replicates, max(episodes, 1)), -1)
@@ -88,9 +91,9 @@ def learn_control(
 
     def one(k: int) -> None:
         kernel(
-            METHODS[method], m.sa_ptr, m.row_ptr, m.col, m.val, m.r, m.initial_law(), owner,
-            gamma, epsilon, -1.0 if alpha is None else alpha, omega, n, planning, kappa,
-            threshold, q0, max_length, spread, seed, k, marks, q[k], first[k],
+            METHODS[method], world, m.sa_ptr, m.initial_law(), owner, gamma, epsilon,
+            -1.0 if alpha is None else alpha, omega, n, planning, kappa, threshold, q0, max_length,
+            spread, seed, k, marks, q[k], first[k],
         )  # fmt: skip
 
     each(one, replicates, threads)

@@ -1,4 +1,4 @@
-"""Linear TD learning from a simulated stream: TD(lam), true-online, GTD2, TDC, emphatic.
+"""Linear TD learning from a simulated stream: TD(lam), n-step, true-online, GTD2, TDC, emphatic.
 
 Sutton & Barto (2018), Maei (2011), van Seijen et al. (2016), Sutton, Mahmood & White (2016).
 Whole replicates inside numba; off-policy by importance ratios of target over behaviour.
@@ -15,9 +15,12 @@ from rlkit.core.jit import njit
 from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.evaluation import policy_law
+from rlkit.theory.learning.nstep_td import run_nstep
 from rlkit.theory.learning.replicates import each
+from rlkit.theory.learning.sampling import draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP
-from rlkit.theory.streams import categorical, stream, uniform
+from rlkit.theory.returns.laws import Outcomes
+from rlkit.theory.streams import stream, uniform
 from rlkit.theory.trajectories import first_above
 from rlkit.theory.validate import (
     as_reals,
@@ -29,9 +32,10 @@ from rlkit.theory.validate import (
     check_positive,
 )
 
-TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC = range(5)
+TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC, NSTEP = range(6)
 METHODS = {
     "td": TD, "true-online": TRUE_ONLINE, "gtd2": GTD2, "tdc": TDC, "emphatic": EMPHATIC,
+    "nstep": NSTEP,
 }  # fmt: skip
 
 
@@ -48,9 +52,9 @@ class TDRun:
 
 @named
 def td_learn(
-    mdp: FiniteMDP, features: Array, target: Array, steps: int, *, gamma: float,
-    method: str = "td", alpha: float = 0.05, beta: float | None = None, lam: float = 0.0,
-    power: float = 0.0, offset: float = 1.0, behaviour: Array | None = None,
+    mdp: FiniteMDP | Outcomes, features: Array, target: Array, steps: int, *, gamma: float,
+    method: str = "td", n: int = 4, alpha: float = 0.05, beta: float | None = None,
+    lam: float = 0.0, power: float = 0.0, offset: float = 1.0, behaviour: Array | None = None,
     theta0: Array | None = None, max_length: int = 0, replicates: int = 1, seed: int = 0,
     checkpoints: int = 20, threads: int = 1,
 ) -> TDRun:  # fmt: skip
@@ -58,11 +62,13 @@ def td_learn(
 
     Step sizes are alpha / (1 + t / offset)**power; `beta` is that of the auxiliary weights
     (default alpha). Bootstraps through truncation (after `max_length` steps, 0: never), not
-    through termination; traces and follow-on weights restart with the episode. gtd2 and tdc are
-    for lam = 0 (ValueError otherwise). A diverging run returns what it had: check for finiteness.
+    through termination; traces and follow-on weights restart with the episode. gtd2, tdc and
+    nstep, whose targets have `n` rewards, are for lam = 0 (ValueError otherwise). Of an `Outcomes`
+    every step pays the reward of its outcome, of a FiniteMDP the mean of its row. A diverging run
+    returns what it had: check for finiteness.
     """
-    steps, replicates, checkpoints, threads = check_counts(
-        steps=steps, replicates=replicates, checkpoints=checkpoints, threads=threads
+    steps, replicates, checkpoints, threads, n = check_counts(
+        steps=steps, replicates=replicates, checkpoints=checkpoints, threads=threads, n=n
     )
     max_length = check_count("max_length", max_length, 0)
     lam = check_fraction("lam", lam)
@@ -72,11 +78,11 @@ def td_learn(
     if beta is not None:
         beta = check_positive("beta", beta)
     check_choice("method", method, METHODS)
-    if method in ("gtd2", "tdc") and lam != 0.0:
+    if method in ("gtd2", "tdc", "nstep") and lam != 0.0:
         raise ValueError(f"{method} is implemented for lam = 0, got {lam}")
     if method == "true-online" and behaviour is not None:
         raise ValueError("true-online TD is on-policy: leave behaviour out")
-    m, gamma = mdp.expanded(), check_gamma(gamma)
+    (m, world), gamma = world_of(mdp), check_gamma(gamma)
     phi = np.ascontiguousarray(as_reals("features", features, (m.num_states, None)))
     goal = policy_law(m, target)
     law = goal if behaviour is None else policy_law(m, behaviour)
@@ -89,12 +95,19 @@ def td_learn(
     if theta0 is not None:
         start = np.ascontiguousarray(as_reals("theta0", theta0, start.shape))
     kernel: Any = _run
+    nstep: Any = run_nstep
 
     def one(k: int) -> None:
+        if method == "nstep":
+            nstep(
+                world, m.sa_ptr, m.initial_law(), law, ratio, phi, gamma, n, alpha, power, offset,
+                max_length, seed, k, start, marks, theta[k],
+            )  # fmt: skip
+            return
         kernel(
-            METHODS[method], m.sa_ptr, m.row_ptr, m.col, m.val, m.r, m.initial_law(), law, ratio,
-            phi, gamma, lam, alpha, alpha if beta is None else beta, power, offset, max_length,
-            seed, k, start, marks, theta[k],
+            METHODS[method], world, m.sa_ptr, m.initial_law(), law, ratio, phi, gamma, lam, alpha,
+            alpha if beta is None else beta, power, offset, max_length, seed, k, start, marks,
+            theta[k],
         )  # fmt: skip
 
     each(one, replicates, threads)
@@ -111,8 +124,8 @@ def _dot(x, y):
 
 @njit(cache=True, nogil=True)
 def _run(
-    method, sa_ptr, row_ptr, col, val, r, mu0, law, ratio, phi, gamma, lam, alpha0, beta0, power,
-    offset, max_length, seed, replicate, start, marks, out,
+    method, world, sa_ptr, mu0, law, ratio, phi, gamma, lam, alpha0, beta0, power, offset,
+    max_length, seed, replicate, start, marks, out,
 ):  # fmt: skip
     rng = stream(seed, replicate, 0)
     d = phi.shape[1]
@@ -126,13 +139,13 @@ def _run(
             z[:] = 0.0
             follow, rho_before, v_old = 0.0, 1.0, 0.0
         i = first_above(law, sa_ptr[s], sa_ptr[s + 1], uniform(rng))
-        target = categorical(rng, col, val, row_ptr[i], row_ptr[i + 1])
+        target, reward = draw(rng, world, i)
         x, ahead = phi[s], phi[target] if target >= 0 else zero
         rho = ratio[i]
         decay = (1.0 + t / offset) ** -power
         alpha, beta = alpha0 * decay, beta0 * decay
         v, v_next = _dot(theta, x), _dot(theta, ahead)
-        delta = r[i] + gamma * v_next - v
+        delta = reward + gamma * v_next - v
         if method == TD:
             for k in range(d):
                 z[k] = rho * (gamma * lam * z[k] + x[k])

@@ -74,6 +74,23 @@ def td_system(
 
 
 @named
+def nstep_system(
+    mdp: FiniteMDP, features: Array, target: Array, gamma: float, n: int,
+    behaviour: Array | None = None,
+) -> TDSystem:  # fmt: skip
+    """The system of n-step TD: A = Phi' D (I - (gamma P)^n) Phi, b with n discounted rewards."""
+    gamma, n = check_gamma(gamma), check_count("n", n)
+    p, r = policy_model(mdp, target)
+    features = as_reals("features", features, (mdp.num_states, None))
+    law = stationary_law(policy_chain(mdp, target if behaviour is None else behaviour)[0])
+    ahead, paid = features, np.zeros(mdp.num_states)
+    for _ in range(n):
+        ahead, paid = gamma * (p @ ahead), r + gamma * (p @ paid)
+    weighted = features.T * law
+    return TDSystem(weighted @ (features - ahead), weighted @ paid, weighted @ features, law)
+
+
+@named
 def emphatic_system(
     mdp: FiniteMDP, features: Array, target: Array, behaviour: Array, gamma: float
 ) -> TDSystem:

@@ -7,6 +7,7 @@ from rlkit.theory import FiniteMDP, solve
 from rlkit.theory.evaluation import evaluate_policy
 from rlkit.theory.learning.q_kernels import METHODS
 from rlkit.theory.learning.q_learning import learn_control, speedy_q
+from rlkit.theory.returns.laws import outcomes_from_coo
 
 MODEL = garnet(6, 2, 3, seed=1)
 OPTIMAL = MODEL.q(solve(MODEL, 0.8, eps=1e-10).value, 0.8)
@@ -126,3 +127,17 @@ def test_bad_requests():
         learn_control(MODEL, 10, gamma=0.9, method="dqn")
     with pytest.raises(ValueError, match="omega must lie in"):
         learn_control(MODEL, 10, gamma=0.9, omega=0.4)
+
+
+@pytest.mark.parametrize("method", ["q", "double", "sarsa", "expected-sarsa", "dyna"])
+def test_rewards_of_outcomes_are_paid_as_they_fall_and_q_is_that_of_their_means(method):
+    s, a = [0, 0, 0, 1, 1], [0, 1, 1, 0, 0]
+    model = outcomes_from_coo(s, a, [1, 1, -1, 0, -1], [1, 0.8, 0.2, 0.5, 0.5], [1, 3, -2, 0, 4.0])
+    last = learn_control(model, 3000, gamma=0.0, method="q", alpha=1.0, epsilon=1.0).q[0]
+    assert set(np.round(last[:, 1], 9)) <= {3.0, -2.0, 0.0}
+    assert len(set(np.round(last[:, 1], 9))) > 1
+    run = learn_control(model, 200_000, gamma=0.8, method=method, epsilon=0.2)
+    exact = model.mdp.q(solve(model.mdp, 0.8, eps=1e-10).value, 0.8)
+    if method in ("q", "double", "dyna"):
+        np.testing.assert_allclose(run.q[0, -1], exact, atol=0.12)
+    assert run.q[0, -1, :2].argmax() == exact[:2].argmax()

@@ -4,15 +4,18 @@ import pytest
 from rlkit.envs.tabular.classics import baird, boyan_chain
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
-from rlkit.theory.evaluation import policy_model
+from rlkit.theory.evaluation import evaluate_policy, policy_model
 from rlkit.theory.learning.td_learning import METHODS, td_learn
 from rlkit.theory.learning.td_matrices import (
     emphatic_system,
     expected_iterates,
     gradient_direction,
+    nstep_system,
     td_system,
 )
 from rlkit.theory.planning.structure import stationary_law
+from rlkit.theory.returns.laws import outcomes_from_coo
+from rlkit.theory.trajectories import simulate
 
 STAR = baird()
 START = np.array([1, 1, 1, 1, 1, 1, 10, 1.0])
@@ -124,6 +127,73 @@ def test_threads_and_company_change_nothing(method):
     one = td_learn(MODEL, FEATURES, UNIFORM, 500, replicates=1, **options).theta
     np.testing.assert_array_equal(two[0], one[0])
     assert not np.array_equal(two[0], two[1])
+
+
+@pytest.mark.parametrize(("n", "behaviour"), [(1, UNIFORM), (3, UNIFORM), (3, None), (12, None)])
+def test_n_step_learning_reaches_its_fixed_point(n, behaviour):
+    run = td_learn(
+        MODEL, FEATURES, SKEWED, 300_000, gamma=0.7, method="nstep", n=n, behaviour=behaviour,
+        alpha=0.02, power=0.6, offset=4000, replicates=2,
+    )  # fmt: skip
+    exact = nstep_system(MODEL, FEATURES, SKEWED, 0.7, n, behaviour).fixed_point()
+    np.testing.assert_allclose(run.theta[:, -1], np.tile(exact, (2, 1)), atol=0.12)
+
+
+def test_the_n_step_system_begins_with_td_and_ends_with_the_values():
+    one, td = nstep_system(MODEL, FEATURES, SKEWED, 0.7, 1), td_system(MODEL, FEATURES, SKEWED, 0.7)
+    np.testing.assert_allclose(one.A, td.A, atol=1e-14)
+    np.testing.assert_allclose(one.b, td.b, atol=1e-14)
+    whole = nstep_system(MODEL, FEATURES, SKEWED, 0.7, 200)
+    values = evaluate_policy(MODEL, SKEWED, 0.7)
+    projected = np.linalg.solve(whole.C, FEATURES.T @ (whole.law * values))
+    np.testing.assert_allclose(whole.fixed_point(), projected, atol=1e-10)
+
+
+def test_one_step_is_td():
+    case = boyan_chain()
+    options = dict(gamma=1.0, alpha=0.1, replicates=2)
+    one, two = (
+        td_learn(case.mdp, case.features, case.target, 3000, method=m, n=1, **options).theta
+        for m in ("td", "nstep")
+    )
+    np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "max_length"), [(3, 0), (50, 0), (4, 6), (50, 6)])
+def test_n_step_updates_equal_a_loop_over_the_same_transitions(n, max_length):
+    """Monte Carlo where n exceeds all episodes; truncated returns are bootstrapped."""
+    case, steps, gamma, alpha = boyan_chain(), 400, 0.9, 0.05
+    run = td_learn(
+        case.mdp, case.features, case.target, steps, gamma=gamma, method="nstep", n=n, alpha=alpha,
+        max_length=max_length, checkpoints=1,
+    )  # fmt: skip
+    data = simulate(case.mdp, case.target, steps, max_length=max_length)
+    theta, begin = np.zeros(case.features.shape[1]), 0
+    for t in range(steps):
+        over, s2 = bool(data.last[t]), int(data.s2[t])
+        ahead = 0.0 if s2 < 0 else float(theta @ case.features[s2])
+        due = range(max(begin, t + 1 - n), t + 1) if over else [t + 1 - n]
+        for j in due:
+            if j >= begin:
+                powers = gamma ** np.arange(t + 1 - j)
+                goal = powers @ data.r[j : t + 1] + gamma ** (t + 1 - j) * ahead
+                x = case.features[data.s[j]]
+                theta = theta + alpha * (goal - theta @ x) * x
+        begin = t + 1 if over else begin
+    np.testing.assert_allclose(run.theta[0, -1], theta, rtol=1e-9, atol=1e-12)
+
+
+def test_rewards_of_outcomes_are_paid_as_they_fall():
+    """+3 with probability .8, else -2: with a step of 1 the value is the last reward."""
+    bet = outcomes_from_coo([0, 0], [0, 0], [-1, -1], [0.8, 0.2], [3.0, -2.0])
+    options = dict(gamma=0.9, alpha=1.0, checkpoints=200)
+    for method in ("td", "nstep"):
+        run = td_learn(bet, np.ones((1, 1)), [0], 4000, method=method, **options)
+        seen = run.theta[0, :, 0]
+        assert set(np.round(seen, 9)) == {3.0, -2.0}
+        assert (seen > 0).mean() == pytest.approx(0.8, abs=0.12)
+    mean = td_learn(bet.mdp, np.ones((1, 1)), [0], 4000, **options)
+    np.testing.assert_allclose(mean.theta[0, :, 0], 2.0)
 
 
 def test_bad_requests():
