@@ -10,9 +10,12 @@ from typing import Any, NamedTuple, TypedDict
 
 from rlkit.core.errors import RunError
 from rlkit.core.files.reading import fit, inside
+from rlkit.core.files.replacing import remove
 from rlkit.sweeps.kinds.by_name import KINDS
 
 FILE, RUNS = "sweep.sqlite", "runs"
+# `rlkit.run.records.folder` has the names too, and torch with them.
+_CARD, _CONFIG, _EPISODES = "cell.json", "config.json", "episodes.csv"
 _FORMAT = 2  # 1 had neither runs.source nor cells.error
 _SCHEMA = """
 create table if not exists runs (
@@ -132,6 +135,35 @@ def run_folder(sweep: Path, name: Any) -> Path:
     if root != RUNS:
         raise RunError(f"{sweep / FILE}: folder {name!r} does not lie under {RUNS}/")
     return inside(sweep / RUNS, inner, RunError)
+
+
+def wake_deleted(base: sqlite3.Connection, sweep: Path) -> int:
+    """Have runs that have ended and of which a file is gone wait again; how many.
+
+    What is left of a finished one without its records is removed: nothing could go on from it.
+    """
+    rows = base.execute(
+        "select id, folder, status, kind from runs where status in ('done', 'failed')"
+    )
+    gone = []
+    for id, name, status, kind in rows.fetchall():
+        try:
+            folder = run_folder(sweep, name)
+        except RunError:  # told where the run is read
+            continue
+        # a training may have had nothing to be evaluated in
+        needed = [_CONFIG] if kind == "training" else [_CONFIG, _EPISODES]
+        lost = status == "done" and not all((folder / file).exists() for file in needed)
+        if lost or not (folder / _CARD).exists():
+            gone.append((id,))
+        if lost:
+            remove(folder)
+    base.executemany(
+        "update runs set status = 'waiting', attempts = 0, reached = 0, error = '' where id = ?",
+        gone,
+    )
+    base.executemany("update cells set error = '' where run = ?", gone)
+    return len(gone)
 
 
 class _Row(TypedDict):

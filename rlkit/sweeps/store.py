@@ -20,8 +20,6 @@ from rlkit.sweeps.database import FILE, RUNS, Run
 from rlkit.sweeps.kinds.by_name import kind_of
 from rlkit.sweeps.plan import Sweep, Variant
 
-_CARD = "cell.json"  # `rlkit.run.records.folder` has the name too, and torch with it
-
 
 class Planned(NamedTuple):
     """What `Store.plan` found: runs by what has to be done with them."""
@@ -78,11 +76,11 @@ class Store:
         """Register the cells of `sweep` that are new, in runs of at most `lanes` cells (the kind's
         own choice by default); wake what was extended or has failed.
 
-        A run that has ended and whose folder was deleted since is made again. Raises UsageError,
-        and changes nothing, where a cell stands there with other options.
+        A run that has ended and was deleted since, in part or as a whole, is made again. Raises
+        UsageError, and changes nothing, where a cell stands there with other options.
         """
         with self._writing():
-            made_again = self._deleted()
+            made_again = database.wake_deleted(self.base, self.folder)
             known = {
                 (system, task, configuration, seed): (hash_, run)
                 for system, task, configuration, seed, hash_, run in self.base.execute(
@@ -124,22 +122,6 @@ class Store:
             new = sum(1 for _ in self._register(missing, lanes))
             done = self.base.execute("select count(*) from runs where status = 'done'").fetchone()
         return Planned(new, extended, again, done[0], len(known))
-
-    def _deleted(self) -> int:
-        """Runs that have ended and whose folder is gone wait again; how many."""
-        rows = self.base.execute("select id, folder from runs where status in ('done', 'failed')")
-        gone = [
-            (id,)
-            for id, folder in rows.fetchall()
-            if isinstance(folder, str) and not (self.folder / folder / _CARD).exists()
-        ]
-        self.base.executemany(
-            "update runs set status = 'waiting', attempts = 0, reached = 0, error = '' "
-            "where id = ?",
-            gone,
-        )
-        self.base.executemany("update cells set error = '' where run = ?", gone)
-        return len(gone)
 
     def _register(self, missing: Sequence[tuple[Variant, int]], lanes: int | None) -> Iterator[int]:
         """Runs of the missing cells, those that others start from first."""

@@ -112,6 +112,8 @@ def tree(folder: Path) -> dict[str, str]:
         name = str(path.relative_to(folder))
         if path.is_dir():
             found[name + "/"] = ""
+        elif path.name == ".report-cache":  # which knows files by when they were changed
+            found[name] = ""
         elif name.endswith(".hdf5"):  # which notes times
             found[name] = rows(path)
         else:

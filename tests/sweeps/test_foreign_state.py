@@ -207,6 +207,17 @@ def test_a_run_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     assert records(folder) == before
 
 
+@pytest.mark.parametrize("name", ["cell.json", "config.json", "episodes.csv"])
+def test_a_run_of_which_a_file_was_deleted_is_made_again(tmp_path: Path, name: str) -> None:
+    path, folder = write(tmp_path, BANDITS), tmp_path / "out"
+    run(path, folder)
+    before = records(folder)
+    (folder / "runs" / sorted(before)[0] / name).unlink()
+    finished = run(path, folder)
+    assert (finished.done, finished.planned.again) == (1, 1)
+    assert records(folder) == before
+
+
 def test_a_run_folder_with_what_a_start_writes_begins_again(tmp_path: Path) -> None:
     path, folder = write(tmp_path, BANDITS), tmp_path / "out"
     run(path, folder)

@@ -40,7 +40,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def worked(store: Store, run: Run) -> None:
     """What is left of a run's work when it has ended."""
     (store.folder / run.folder).mkdir(parents=True)
-    (store.folder / run.folder / "cell.json").write_text("{}")
+    for name in ("cell.json", "config.json", "episodes.csv"):
+        (store.folder / run.folder / name).write_text("{}")
 
 
 def test_cells_that_differ_in_the_seed_alone_share_a_run(store: Store) -> None:
