@@ -115,6 +115,8 @@ def _actions(
                 f"{file}: actions have {size} dimensions; give one bound, or one for each"
             )
         bounds = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
+        if np.abs(bounds).max() > np.finfo(np.float32).max:
+            raise UsageError("--action-low and --action-high must be numbers that float32 holds")
         if (bounds[0] >= bounds[1]).any():
             raise UsageError("--action-low must lie below --action-high")
         below, above = (bound.astype(np.float32) for bound in bounds)

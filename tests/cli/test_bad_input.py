@@ -178,6 +178,9 @@ bandit --policies ucb1 --runs 1e15
 bandit --policies ucb1 --threads 1e9
 solve forest:states=0
 solve forest:nope=1
+solve forest:
+solve FrozenLake-v1:map_name=9x9
+solve CartPole-v1:nope=1
 plot empty --out .png
 plot ""
 compare "" empty

@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 import minari
 from minari.dataset.minari_dataset import parse_dataset_id
 from minari.namespace import list_local_namespaces, namespace_hierarchy
-from minari.storage.datasets_root_dir import get_dataset_path
 from minari.storage.remotes import DEFAULT_REMOTE, get_cloud_storage
 
 from rlkit.core.errors import RlkitError, UsageError
@@ -17,7 +16,7 @@ from rlkit.core.files.reading import read_json
 from rlkit.core.files.replacing import remove, replacing, temporary_name
 from rlkit.core.words.extras import missing
 from rlkit.core.words.nearest import suggestion
-from rlkit.data.formats.minari_local import free_path
+from rlkit.data.formats.minari_local import free_path, root
 
 
 def remote_of(given: str | None) -> str:
@@ -78,11 +77,11 @@ def _metadata(storage: Any, dataset_id: str, where: str) -> dict[str, Any]:
 
 def _namespaces(storage: Any, dataset_id: str) -> None:
     """Descriptions of the namespaces that a dataset is in, where they are not here yet."""
-    namespace, root = parse_dataset_id(dataset_id)[0], Path(get_dataset_path())
+    namespace, top = parse_dataset_id(dataset_id)[0], root()
     for parent in namespace_hierarchy(namespace):
         if parent not in list_local_namespaces():
-            (root / parent).mkdir(parents=True, exist_ok=True)
-            storage.download_namespace_metadata(parent, root)
+            (top / parent).mkdir(parents=True, exist_ok=True)
+            storage.download_namespace_metadata(parent, top)
 
 
 class _Sent(TypedDict):

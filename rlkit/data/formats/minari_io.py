@@ -24,22 +24,35 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.namespace import create_namespace, list_local_namespaces
-from minari.storage.datasets_root_dir import get_dataset_path
 
 from rlkit.core.errors import FileError, RlkitError, UsageError
 from rlkit.core.files.reading import reading
-from rlkit.core.files.replacing import clear, refusal, remove, replacing, temporary_name
+from rlkit.core.files.replacing import (
+    clear,
+    make_folder,
+    refusal,
+    remove,
+    replacing,
+    temporary_name,
+)
 from rlkit.core.words.nearest import suggestion
 from rlkit.data.formats import hdf5
 from rlkit.data.formats.meta import Meta, Reference
-from rlkit.data.formats.minari_local import building, data_path, free_path, local_ids, read_raw
+from rlkit.data.formats.minari_local import (
+    ROOT_VARIABLE,
+    building,
+    data_path,
+    free_path,
+    local_ids,
+    read_raw,
+    root,
+)
 from rlkit.data.spaces import action_bounds, flatten, flatten_action
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.specs import from_text, to_text, vouch
 
 _ROWS = "main_data.hdf5"
 _OVERHEAD = 24_000  # bytes that HDF5 takes for an episode besides its numbers
-_ROOT_VARIABLE = "MINARI_DATASETS_PATH"
 _STEPWISE = ("action", "reward", "terminated", "truncated")
 _root_lock = threading.Lock()  # Minari takes its root from the environment of the process
 
@@ -72,8 +85,7 @@ def _open(dataset: str | Path) -> minari.MinariDataset:
     path = data_path(dataset)
     if path is None:
         raise UsageError(
-            f"no dataset {str(dataset)!r} under {get_dataset_path()}"
-            + suggestion(str(dataset), local_ids())
+            f"no dataset {str(dataset)!r} under {root()}" + suggestion(str(dataset), local_ids())
         )
     raw = read_raw(path)
     meta = path / METADATA_FILE_NAME
@@ -329,6 +341,7 @@ def _check_room(folder: Path, size: int) -> None:
 @contextlib.contextmanager
 def _building() -> Iterator[Path]:
     """A hidden directory on the same disk as the final place."""
+    make_folder(root())
     clear(building())
     workplace = temporary_name(building())
     workplace.mkdir()
@@ -341,15 +354,15 @@ def _building() -> Iterator[Path]:
 @contextlib.contextmanager
 def _minari_root(path: Path) -> Iterator[None]:
     with _root_lock:
-        before = os.environ.get(_ROOT_VARIABLE)
-        os.environ[_ROOT_VARIABLE] = str(path.absolute())  # Minari loses files of a relative one
+        before = os.environ.get(ROOT_VARIABLE)
+        os.environ[ROOT_VARIABLE] = str(path.absolute())  # Minari loses files of a relative one
         try:
             yield
         finally:
             if before is None:
-                del os.environ[_ROOT_VARIABLE]
+                del os.environ[ROOT_VARIABLE]
             else:
-                os.environ[_ROOT_VARIABLE] = before
+                os.environ[ROOT_VARIABLE] = before
 
 
 def _make_namespace(dataset_id: str) -> None:

@@ -6,16 +6,18 @@ Datasets live under MINARI_DATASETS_PATH, or where Minari keeps them by default.
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import METADATA_FILE_NAME
-from minari.storage.datasets_root_dir import get_dataset_path
 
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.files.reading import read_json
 from rlkit.core.files.replacing import clear
+
+ROOT_VARIABLE = "MINARI_DATASETS_PATH"
 
 
 class _Ours(TypedDict):
@@ -53,7 +55,22 @@ class Raw(TypedDict):
 def dataset_path(dataset_id: str) -> Path:
     """The directory of a dataset id, existing or not. Raises ValueError for a malformed id."""
     check_id(dataset_id)
-    return Path(get_dataset_path(dataset_id))
+    return root() / dataset_id
+
+
+def root() -> Path:
+    """The folder of all datasets, which need not be there: Minari's own function would make it.
+
+    Raises UsageError where $MINARI_DATASETS_PATH is empty or no folder.
+    """
+    named = os.environ.get(ROOT_VARIABLE)
+    if named is None:
+        return Path("~/.minari/datasets").expanduser()
+    if not named or (os.path.lexists(named) and not Path(named).is_dir()):
+        raise UsageError(
+            f"${ROOT_VARIABLE} is {named!r}, which is no folder; name one that datasets lie in"
+        )
+    return Path(named)
 
 
 def free_path(dataset_id: str, overwrite: bool) -> Path:
@@ -81,7 +98,7 @@ def cleared(dataset_id: str) -> Path:
 
 def building() -> Path:
     """What datasets are built beside, under hidden names which Minari skips."""
-    return Path(get_dataset_path()) / "building"
+    return root() / "building"
 
 
 def local_ids() -> dict[str, dict[str, Any]]:
@@ -91,19 +108,19 @@ def local_ids() -> dict[str, dict[str, Any]]:
 
 def look() -> dict[str, dict[str, Any] | FileError]:
     """Minari's metadata of every local dataset by id, or what is wrong with it."""
-    root = Path(get_dataset_path())
+    top = root()
     found: dict[str, dict[str, Any] | FileError] = {}
-    waiting, known = [root] if root.is_dir() else [], set()
+    waiting, known = [top] if top.is_dir() else [], set()
     while waiting:
         folder = waiting.pop()
         if folder.resolve() in known:  # links may go round
             continue
         known.add(folder.resolve())
-        if folder == root or not (folder / "data").is_dir():
+        if folder == top or not (folder / "data").is_dir():
             inner = [path for path in folder.iterdir() if not path.name.startswith(".")]
             waiting += [path for path in inner if path.is_dir()]
             continue
-        name = folder.relative_to(root).as_posix()
+        name = folder.relative_to(top).as_posix()
         if not _is_id(name):  # a folder of something else
             continue
         try:

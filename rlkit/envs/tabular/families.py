@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import UsageError
+from rlkit.core.files.reading import described
 from rlkit.core.words.nearest import suggestion
 from rlkit.theory.mdp import FiniteMDP
 
@@ -95,7 +96,10 @@ def _environment_model(name: str, options: dict[str, Any]) -> FiniteMDP:
     if not module and plain not in gymnasium.registry:
         near = suggestion(plain, [*FAMILIES, *gymnasium.registry])
         raise UsageError(f"{name!r} is no file, no family and no environment{near}")
-    env = gymnasium.make(name, disable_env_checker=True, **options)
+    try:
+        env = gymnasium.make(name, disable_env_checker=True, **options)
+    except Exception as error:  # whatever its arguments make an environment stumble over
+        raise UsageError(f"{name!r} cannot be made: {described(error)}") from error
     try:
         if grid:
             from rlkit.envs.tabular.minigrid import enumerate_minigrid

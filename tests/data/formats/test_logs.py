@@ -182,6 +182,7 @@ def test_columns_and_bounds_that_are_wrong_are_told() -> None:
         ({"low": (1.0,), "high": (1.0,)}, "must lie below"),
         ({"low": (0.0, 0.0), "high": (1.0, 1.0)}, "have 1 dimensions"),
         ({"low": (0.0,), "high": (2.0,)}, "outside the bounds"),
+        ({"low": (-1e300,), "high": (1e300,)}, "numbers that float32 holds"),
         ({"actions": 2, "low": (0.0,), "high": (2.0,)}, "have no bounds"),
         ({"env_id": "Pendulum-v1", "actions": 2}, "leave yours out"),
     ]:

@@ -318,3 +318,28 @@ def test_a_killed_process_s_workplace_is_cleared_although_the_id_is_taken(root: 
         minari_io.write(episodes((2,)), "a-v0", observation_space=OBS, action_space=ACT)
     assert not dead.exists()
     assert left.exists()
+
+
+def test_a_root_that_is_not_there_is_not_made_by_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (tmp_path / "none", Path("/proc/none")):  # the second cannot be made
+        monkeypatch.setenv("MINARI_DATASETS_PATH", str(place))
+        assert minari_local.local_ids() == {}
+        with pytest.raises(UsageError, match="no dataset 'a-v0'"):
+            minari_io.read("a-v0")
+        assert not place.exists()
+    with pytest.raises(OSError, match="the folder /proc/none cannot be made"):
+        minari_io.write(episodes((2,)), "a-v0", observation_space=OBS, action_space=ACT)
+
+
+def test_a_root_that_is_no_folder_is_told_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for place in (str(tmp_path / "file"), ""):
+        monkeypatch.setenv("MINARI_DATASETS_PATH", place)
+        with pytest.raises(UsageError, match=r"MINARI_DATASETS_PATH is '.*', which is no folder"):
+            minari_local.local_ids()
+        with pytest.raises(UsageError, match="which is no folder"):
+            minari_io.write(episodes((2,)), "a-v0", observation_space=OBS, action_space=ACT)
