@@ -24,12 +24,20 @@ from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
+from rlkit.testing.preference_toys import (
+    CELLS,
+    CORRIDOR_GAMMA,
+    CORRIDOR_REWARD,
+    corridor,
+    corridor_advantages,
+    corridor_model,
+    corridor_walks,
+    rightly_ordered,
+)
 from rlkit.theory.evaluation import evaluate_policy
-from rlkit.theory.mdp import FiniteMDP
 from rlkit.theory.planning.solvers import solve
 
-N, GAMMA = 6, 0.9
-TRUE = np.array([-1.0, 0.7, 10.0])  # of a step, of the coin, of the goal
+N, GAMMA, TRUE = CELLS, CORRIDOR_GAMMA, CORRIDOR_REWARD
 EYE = torch.eye(N).expand(2, -1, -1)
 LEARNT: dict[str, Any] = {
     **{"features": "columns:step,coin,goal", "pairs": 300, "length": 3, "gamma_sf": GAMMA},
@@ -40,66 +48,15 @@ LEARNT: dict[str, Any] = {
 SMALL = {"steps_sf": 5, "steps_weights": 5, "policies": 3, "pairs": 20, "hidden_sf": (4,)}
 
 
-def corridor() -> tuple[np.ndarray, np.ndarray]:
-    """Cells 0..5, left and right; right of the last is the goal, an end. A coin lies in cell 1 and
-    is there again after it was taken. Moves `[N, 2, N]` and features `[N, 2, 3]`."""
-    P, phi = np.zeros((N, 2, N)), np.zeros((N, 2, 3))
-    for s in range(N):
-        for a, to in enumerate((max(s - 1, 0), s + 1)):
-            phi[s, a] = 1, to == 1, to == N
-            if to < N:
-                P[s, a, to] = 1
-    return P, phi
-
-
-def model(phi: np.ndarray) -> FiniteMDP:
-    """The corridor with reward `phi [N, 2]`."""
-    return FiniteMDP.from_dense(corridor()[0], phi, stop="deficit")
-
-
-def regrets() -> np.ndarray:
-    """A* `[N, 2]` of the true reward."""
-    mdp = model(corridor()[1] @ TRUE)
-    q = mdp.q_table(solve(mdp, GAMMA).value, GAMMA)
-    return q - q.max(1, keepdims=True)
-
-
 @pytest.fixture(scope="module")
 def walked() -> EpisodeStore:
-    """1500 steps of walks by chance, of at most 25."""
-    rng, P = np.random.default_rng(0), corridor()[0]
-    episodes, steps = [], 0
-    while steps < 1500:
-        s, states, actions = int(rng.integers(N)), [], []
-        while len(actions) < 25:
-            a = int(rng.integers(2))
-            states.append(s)
-            actions.append(a)
-            if not P[s, a].any():
-                break
-            s = int(P[s, a].argmax())
-        n, ended = len(actions), not P[states[-1], actions[-1]].any()
-        last = np.arange(n) == n - 1
-        episodes.append(
-            {
-                "obs": np.eye(N, dtype=np.float32)[[*states, s]],
-                "action": np.array(actions),
-                "reward": np.full(n, np.float32(777.0)),
-                "terminated": last & ended,
-                "truncated": last & (not ended),
-            }
-        )
-        steps += n
-    store = EpisodeStore.from_episodes(episodes)
-    phi = corridor()[1][store.obs.argmax(-1), store.action].astype(np.float32)
-    return store.with_columns(step=phi[:, 0], coin=phi[:, 1], goal=phi[:, 2])
+    return corridor_walks()
 
 
 def prepared(
     store: EpisodeStore, folder: Path, seeds: tuple[int, ...] = (0, 1), **given: Any
 ) -> tuple[Completed, Any, sf_regret.Config]:
-    known = regrets()[store.obs.argmax(-1), store.action].astype(np.float32)
-    np.save(folder / "known.npy", known)
+    np.save(folder / "known.npy", store.extra["known"])
     c = sf_regret.Config(**{**LEARNT, "advantages": str(folder / "known.npy"), **given})
     spec = Spec(N, Discrete(2), seeds)
     agent = sf_regret.Agent(spec, c)
@@ -143,7 +100,7 @@ def test_successor_features_are_those_of_a_solver(learnt: dict[str, Any]) -> Non
     phi = corridor()[1]
     for k in range(4):
         for j in range(3):
-            mdp = model(phi[..., j])
+            mdp = corridor_model(phi[..., j])
             q = mdp.q_table(evaluate_policy(mdp, policies[0, k], GAMMA), GAMMA)
             found = psi[0, :, k, :, j] * library.scale[0, 0, j]
             np.testing.assert_allclose(found.numpy(), q, atol=5e-3)
@@ -154,13 +111,13 @@ def test_no_policy_is_better_than_the_best_and_the_best_is_met(learnt: dict[str,
     library = learnt["regret"][0].maker.library
     w = torch.from_numpy(TRUE).float() * library.scale[0, 0].float()
     q = torch.einsum("snkad,d->snka", library.at(EYE), w)
-    mdp = model(corridor()[1] @ TRUE)
+    mdp = corridor_model(corridor()[1] @ TRUE)
     best = torch.from_numpy(mdp.q_table(solve(mdp, GAMMA).value, GAMMA)).float()
     assert (q.amax(2) <= best + 0.05).all()
     torch.testing.assert_close(q.amax(2)[0], best, atol=0.05, rtol=0)
     a = torch.tensor([[0, 1, 0, 1, 0, 1]] * 2)
     found = regret_model.advantages(library.at(EYE), a, w.expand(2, -1), 0.001)
-    exact = torch.from_numpy(regrets()).float()[torch.arange(N), a[0]]
+    exact = torch.from_numpy(corridor_advantages()).float()[torch.arange(N), a[0]]
     torch.testing.assert_close(found[0], exact, atol=0.05, rtol=0)
 
 
@@ -176,31 +133,11 @@ def test_maxima_are_weighted_means() -> None:
 def test_regret_orders_segments_rightly_and_sums_of_rewards_do_not(
     learnt: dict[str, Any],
 ) -> None:
-    """All pairs of walks of three moves between cells, by their true regret; those that end too."""
-    P, phi = corridor()
-    walks = []
-    for start in range(N):
-        for moves in range(8):
-            s, cells, actions = start, [], [(moves >> t) & 1 for t in range(3)]
-            for a in actions:
-                if s < N:
-                    cells.append((s, a))
-                    s = N if not P[s, a].any() else int(P[s, a].argmax())
-            walks.append(cells)
-    true = np.array([sum(regrets()[c] for c in cells) for cells in walks])
-    apart = np.abs(true[:, None] - true) > 0.2
+    """All pairs of walks of three moves between cells, by their true regret."""
     by_regret, w = table(learnt["regret"][0]), weights(learnt["return"][0])
-    share: dict[str, list[float]] = {"regret": [], "return": []}
     for k in range(2):
-        scores = {
-            "regret": np.array([sum(float(by_regret[k][c]) for c in cells) for cells in walks]),
-            "return": np.array([sum(float(phi[c] @ w[k]) for c in cells) for cells in walks]),
-        }
-        for name, score in scores.items():
-            right = (score[:, None] > score) == (true[:, None] > true)
-            share[name].append(right[apart].mean())
-    assert min(share["regret"]) > 0.95
-    assert max(share["return"]) < 0.75
+        assert rightly_ordered(by_regret[k].numpy()) > 0.95
+        assert rightly_ordered(corridor()[1] @ w[k]) < 0.75
     for name, (source, _, _) in learnt.items():
         told = source.maker.metrics["regret_accuracy"]
         assert (told > 0.95).all() if name == "regret" else (told < 0.75).all()
@@ -211,7 +148,7 @@ def test_the_policy_of_the_reward_by_regret_is_the_best(learnt: dict[str, Any]) 
     source, _, c = learnt["regret"]
     phi = corridor()[1]
     for w in weights(source):
-        mdp = model(phi @ w)
+        mdp = corridor_model(phi @ w)
         assert (mdp.q_table(solve(mdp, GAMMA).value, GAMMA).argmax(1) == 1).all()
     given = "hidden=() lr=0.02 batch_size=64 gamma=0.9 alpha=0.0 target_period=10"
     behind = dataclasses.replace(c, agent="cql_discrete", given=given)

@@ -18,7 +18,6 @@ from rlkit.algos import sac, spo
 from rlkit.algos.preference.feedback import Preferences
 from rlkit.algos.preference.relabelling import REWARD
 from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit
-from rlkit.algos.preference.self_play import SelfPlay
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
@@ -29,6 +28,14 @@ from rlkit.data.replay import Replay
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
+from rlkit.testing.preference_toys import (
+    CIRCLE,
+    CONDORCET,
+    Circle,
+    Condorcet,
+    beaten_by,
+    play,
+)
 from rlkit.theory.preferences.games import solve_zero_sum
 
 TINY = "hidden=8, batch_size=8"
@@ -56,23 +63,11 @@ class Odd:
         return torch.full((len(first),), 2.0)
 
 
-class Game:
-    """Arms of one-step episodes, compared by a matrix."""
-
-    matrix: Tensor  # [A, A], P(row preferred to column)
-
-    def summary(self, obs: Tensor, action: Tensor, reward: Tensor, next_obs: Tensor) -> Tensor:
-        a = action[0]
-        return a if a.dim() == 0 else ((a + 1) / 2 * len(self.matrix)).floor().clamp(max=2)
-
-    def prefer(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.matrix[second[:, 0].long(), first[:, 0].long()]
-
-
 @pytest.fixture(autouse=True)
 def _judges(monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = types.ModuleType("my_judges")
-    module.Halves, module.Odd, module.Game, module.bare = Halves, Odd, Game, object()
+    module.Halves, module.Odd, module.bare = Halves, Odd, object()
+    module.Circle, module.Condorcet = Circle, Condorcet
     monkeypatch.setitem(sys.modules, "my_judges", module)
     monkeypatch.setattr(trust, "_named", dict(trust._named))
 
@@ -265,7 +260,7 @@ def test_lanes_are_judged_as_they_are_alone() -> None:
         ({"teacher": "myopic:0.9"}, "not whole episodes"),
         ({"teacher": "my_judges:None_such"}, "no attribute"),
         ({"teacher": "my_judges:bare"}, "no function 'summary'"),
-        ({"teacher": "my_judges:Game+noisy:2"}, "there can be mistaken and poll"),
+        ({"teacher": "my_judges:Circle+noisy:2"}, "there can be mistaken and poll"),
         ({"agent": "pebble"}, "draws minibatches of its own"),
         ({"agent": "bc", "given": ""}, "does not learn continuous actions online"),
     ],
@@ -323,42 +318,6 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 # --- games ------------------------------------------------------------------------------------
 
-CIRCLE = np.array([[0.5, 0.9, 0.2], [0.1, 0.5, 0.8], [0.8, 0.2, 0.5]])  # winner (.3, .3, .4)
-CONDORCET = np.array([[0.5, 0.6, 0.6], [0.4, 0.5, 1.0], [0.4, 0.0, 0.5]])  # arm 0 beats all
-
-
-def play(matrix: np.ndarray, spec: Spec, c: spo.Config, steps: int, capacity: int) -> np.ndarray:
-    """Arms `[steps, S]` that the agent chose, one an episode, 30 random ones before."""
-    Game.matrix = torch.from_numpy(matrix)
-    agent, streams = spo.Agent(spec, c), Streams(spec.seeds)
-    replay = Replay(spec, capacity, columns=agent.columns)
-    source = spo.source(Stock(spec, streams, Transforms(), replay=replay), agent, c)
-    engine = Engine(agent, c, spec, source)
-    assert isinstance(source, SelfPlay)
-    lanes, one, no = spec.lanes, np.ones((spec.lanes, 1, 1)), np.zeros((spec.lanes, 1), bool)
-    arms = []
-    for t in range(steps):
-        noise = torch.from_numpy(
-            streams.draw("act", agent.act_noise.kind, t, agent.act_noise.shape(spec, 1))[0]
-        )
-        with torch.no_grad():
-            a = agent.act(torch.ones(lanes, 1, 1), noise.float()).numpy()
-        if t < 30:
-            u = streams.draw("random", "uniform", t, a.shape[1:])[0]
-            a = (3 * u).astype(int) if spec.discrete else (2 * u - 1).astype(np.float32)
-        arms.append((a if spec.discrete else np.digitize(a, [-1 / 3, 1 / 3])).reshape(lanes))
-        replay.add(one, a, np.zeros((lanes, 1)), ~no, no, one)
-        if t >= 29:
-            source.advance(t + 1)
-            engine.run(t - 29, 1)
-    return np.stack(arms)
-
-
-def loss(matrix: np.ndarray, arms: np.ndarray) -> float:
-    """How much more often than half the best answer wins against the mixture of `arms`."""
-    mixture = np.bincount(arms, minlength=len(matrix)) / len(arms)
-    return float((matrix @ mixture).max() - 0.5)
-
 
 def rewarded(matrix: np.ndarray) -> int:
     """The arm that a Bradley-Terry reward puts first, fitted to pairs of evenly drawn arms."""
@@ -383,20 +342,20 @@ def test_in_a_circle_play_approaches_the_minimax_winner_and_a_reward_is_beaten()
     spec = Spec(1, Discrete(3), (0, 1, 2))
     given = "n_step=1 hidden=() lr=0.02 batch_size=64 epsilon_updates=300 epsilon_last=0.2"
     c = spo.Config(
-        teacher="my_judges:Game", queue=50, agent="dqn", given=f"{given} target_period=1"
+        teacher="my_judges:Circle", queue=50, agent="dqn", given=f"{given} target_period=1"
     )
-    arms = play(CIRCLE, spec, c, 700, 700)
+    arms = play(spo, c, spec, 700, 700)
     winner = solve_zero_sum(CIRCLE - 0.5)
     np.testing.assert_allclose(winner.row, [0.3, 0.3, 0.4], atol=1e-6)
-    assert max(loss(CIRCLE, arms[:, k]) for k in range(3)) < 0.12
-    assert loss(CIRCLE, np.array([rewarded(CIRCLE)])) == pytest.approx(0.3)
+    assert max(beaten_by(CIRCLE, arms[:, k]) for k in range(3)) < 0.12
+    assert beaten_by(CIRCLE, np.array([rewarded(CIRCLE)])) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
     "teacher",
     [
-        "my_judges:Game+poll:0",
-        pytest.param("my_judges:Game+mistaken:0.1", marks=pytest.mark.slow),
+        "my_judges:Condorcet+poll:0",
+        pytest.param("my_judges:Condorcet+mistaken:0.1", marks=pytest.mark.slow),
     ],
 )
 def test_who_beats_all_others_is_found_and_a_reward_prefers_another(teacher: str) -> None:
@@ -404,6 +363,6 @@ def test_who_beats_all_others_is_found_and_a_reward_prefers_another(teacher: str
     spec = Spec(1, 1, (0, 1))
     given = "hidden=32,32 lr=3e-3 lr_q=3e-3 batch_size=64 learn_alpha=False alpha=0.02"
     c = spo.Config(teacher=teacher, queue=30, given=given)
-    arms = play(CONDORCET, spec, c, 900, 400)[-200:]
+    arms = play(spo, c, spec, 900, 400)[-200:]
     assert (np.stack([(arms[:, k] == 0).mean() for k in range(2)]) > 0.8).all()
     assert rewarded(CONDORCET) == 1

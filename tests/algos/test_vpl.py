@@ -26,38 +26,13 @@ from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.policy.trace import trace
+from rlkit.testing.preference_toys import LINE_BEST, line, travelled
 
 SMALL: dict[str, Any] = {
     **{"users": "columns:right,-right", "given": "hidden=16,16 batch_size=32", "pairs": 200},
     **{"latent": 3, "hidden_vae": (16,), "steps_vae": 20, "batch_vae": 8, "set_size": 4},
     **{"latents": 11, "comparisons": 7, "length": 3},
 }
-LONG = 20  # steps of an episode
-
-
-def line(episodes: int = 60) -> EpisodeStore:
-    """Walks on [-1, 1] by random pushes a: s' = clip(s + 0.3 a). Column "right" is s': who likes
-    it goes right, one who does not goes left. Rewards say nothing."""
-    rng = np.random.default_rng(0)
-    found = []
-    for _ in range(episodes):
-        s, states = np.float32(rng.uniform(-1, 1)), []
-        a = rng.uniform(-1, 1, (LONG, 1)).astype(np.float32)
-        for push in a[:, 0]:
-            states.append(s)
-            s = np.clip(s + np.float32(0.3) * push, -1, 1)
-        obs = np.array([*states, s], np.float32)[:, None]
-        found.append(
-            {
-                "obs": obs,
-                "action": a,
-                "reward": np.full(LONG, np.float32(777.0)),
-                "terminated": np.zeros(LONG, bool),
-                "truncated": np.arange(LONG) == LONG - 1,
-            }
-        )
-    store = EpisodeStore.from_episodes(found)
-    return store.with_columns(right=store.next_obs[:, 0])
 
 
 def stock_of(store: EpisodeStore, spec: Spec, columns: tuple[str, ...]) -> Stock:
@@ -253,19 +228,6 @@ def test_grids_are_refused() -> None:
 # --- two users of opposed minds ---------------------------------------------------------------
 
 
-def travelled(act: Any, lanes: int) -> Tensor:
-    """Sum of s' over an episode from 0 `[S]`; going right (left) all the time gives ±17.9."""
-    s, total = torch.zeros(lanes, 1, 1), torch.zeros(lanes)
-    for _ in range(LONG):
-        with torch.no_grad():
-            s = (s + 0.3 * act(s).clamp(-1, 1)).clamp(-1, 1)
-        total = total + s.flatten()
-    return total
-
-
-BEST = 0.3 + 0.6 + 0.9 + 17
-
-
 def test_each_user_gets_a_policy_of_their_own_where_one_reward_serves_neither(
     tmp_path: Path,
 ) -> None:
@@ -284,8 +246,8 @@ def test_each_user_gets_a_policy_of_their_own_where_one_reward_serves_neither(
     for latent in z:
         agent.serve(latent)
         returns.append(travelled(agent.act, 2))
-    assert (returns[0] > 0.85 * BEST).all()
-    assert (returns[1] < -0.85 * BEST).all()
+    assert (returns[0] > 0.85 * LINE_BEST).all()
+    assert (returns[1] < -0.85 * LINE_BEST).all()
     # between the two the reward turns over
     x = source.net.steps(torch.tensor([[[-0.5], [0.5]]] * 2), torch.zeros(2, 2, 1))
     slopes = []
@@ -311,5 +273,5 @@ def test_each_user_gets_a_policy_of_their_own_where_one_reward_serves_neither(
     feed.begin()
     Engine(pooled, own, spec, feed).run(0, 600)
     one = travelled(pooled.act, 2)
-    assert (torch.minimum(one, -one) < 0.3 * BEST).all()  # nobody can be served by both
-    assert (one.abs() < 0.85 * BEST).all()
+    assert (torch.minimum(one, -one) < 0.3 * LINE_BEST).all()  # nobody can be served by both
+    assert (one.abs() < 0.85 * LINE_BEST).all()
