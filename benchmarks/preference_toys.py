@@ -114,17 +114,11 @@ def learn_vpl() -> dict[str, dict[str, np.ndarray]]:
     others = Users(source.net, new, spec, c)
     known = others.draw("known", 0, 200)
     asked = others.draw("asked", 0, 2_000)
-    same = [
-        asked[k][np.flatnonzero(new.user[asked[k, :, 0]] == u)]
-        for k in range(len(SEEDS))
-        for u in (0, 1)
-    ]
-    share = min(map(len, same))
-    pools = np.stack(
-        [np.stack([same[2 * k + u][:share] for u in (0, 1)]) for k in range(len(SEEDS))]
-    )
-    which = new.user[known[:, :, 0]]  # [S, 200]
-    query = pools[np.arange(len(SEEDS))[:, None], which, np.arange(200) % share]
+    lanes, query = np.arange(spec.lanes)[:, None], np.zeros_like(known)
+    for user in (0, 1):  # other pairs of the same user as each set is of
+        pool = np.stack([x[new.user[x[:, 0]] == user][:200] for x in asked])
+        of = (new.user[known[:, :, 0]] == user)[..., None]
+        query = np.where(of, pool[lanes, np.arange(200)], query)
     x, _, y, w = others.sets(known)
     z = source.net.posterior(x, y, w).mean
     x, mask, y, _ = others.sets(query)
@@ -202,17 +196,13 @@ def main() -> None:
         for what, found in ARMS[arm]().items():
             results[f"{arm}, {what}"] = {
                 name: {
-                    "mean": (text := str(mean_interval(x))),
+                    "mean": str(mean_interval(x)),
                     "by_seed": [round(float(v), 4) for v in x],
                 }
                 for name, x in found.items()
             }
-            print(
-                arm,
-                what,
-                {name: x["mean"] for name, x in results[f"{arm}, {what}"].items()},
-                text and "",
-            )
+            told = {name: x["mean"] for name, x in results[f"{arm}, {what}"].items()}
+            print(arm, what, told, flush=True)
     if args.out is not None:
         record = {
             "claim": "what SPO, VPL and regret with successor features make of preferences where a "

@@ -154,7 +154,8 @@ def corridor_walks(steps: int = 1500) -> EpisodeStore:
     rng, (P, phi) = np.random.default_rng(0), corridor()
     episodes, done = [], 0
     while done < steps:
-        s, states, actions = int(rng.integers(CELLS)), [], []
+        s = int(rng.integers(CELLS))
+        states, actions = list[int](), list[int]()
         while len(actions) < 25:
             a = int(rng.integers(2))
             states.append(s)
