@@ -40,7 +40,6 @@ MANY = {
     "curves": "plot run --out new.png",
     "of the zoo": "zoo get sac-hopper-v5",
     "of the zoo anew": "zoo get sac-hopper-v5 --out stands.safetensors --force",
-    "bandit": "bandit --runs 2 --horizon 9 --policies ucb1,moss --out new",
 }
 
 

@@ -98,7 +98,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise WrongPathError(f"{folder} is not a run folder: it has no {CONFIG}") from None
+        raise WrongPathError(f"{path.parent} is not a run folder: it has no {CONFIG}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
