@@ -27,10 +27,11 @@ import numpy as np
 import torch
 
 from rlkit.algos import p_iql, sf_regret, spo, vpl
-from rlkit.algos.preference import regret_model, users
 from rlkit.algos.preference.feedback import Preferences
-from rlkit.algos.preference.latent_users import Users
-from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit
+from rlkit.algos.preference.models import regret_model
+from rlkit.algos.preference.models.latent_users import Users
+from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, fit
+from rlkit.algos.preference.teachers import users
 from rlkit.core.engine import Engine
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams

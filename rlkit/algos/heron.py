@@ -2,7 +2,7 @@
 Design" (arXiv 2309.02632): a reward from an order of importance instead of from weights.
 
     (1)  pairs of segments are labelled by a decision tree over ranked factors of the reward, see
-         `preference.ranking`; a pair that no level decides is dropped
+         `preference.teachers.ranking`; a pair that no level decides is dropped
     (2)  L_r = E -[y log σ(d) + (1 - y) log σ(-d)],   d = Σ_t r̂(second) - Σ_t r̂(first)
     (3)  the updates of `agent`, any other algorithm, with r̂ in the place of every reward
 
@@ -27,10 +27,10 @@ from torch import Tensor
 
 from rlkit.algos.behind.agents import Behind, Named
 from rlkit.algos.behind.rows import Completed, apart, part
-from rlkit.algos.preference import ranking
-from rlkit.algos.preference.decision_tree import Tree
+from rlkit.algos.preference.models.decision_tree import Tree
+from rlkit.algos.preference.models.reward_model import Scaling
 from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
-from rlkit.algos.preference.reward_model import Scaling
+from rlkit.algos.preference.teachers import ranking
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
@@ -49,7 +49,7 @@ FITS = ("offline", "online", "continuous", "discrete")
 @checked()
 @dataclass(frozen=True)
 class Config(Named):
-    factors: str = "pendulum"  # the most important first, see `preference.ranking`
+    factors: str = "pendulum"  # the most important first, see `preference.teachers.ranking`
     margin: NonNegatives = (0.5,)  # σ of (2) there in standard deviations: one, or one a factor
     agent: str = "sac"  # algorithm that learns from the reward
     given: str = ""  # fields of its Config, as "alpha=1.0 hidden=256,256"; the rest by default

@@ -1,7 +1,7 @@
 """P-IQL: IQL on a reward learnt from preferences, the baseline of Hejna et al. 2024 (2310.13639).
 
-Before the first update a Bradley-Terry ensemble r̂ (`preference/reward_model.py`) is fitted to
-labelled pairs of segments of the dataset:
+Before the first update a Bradley-Terry ensemble r̂ (`preference.models.reward_model`) is fitted
+to labelled pairs of segments of the dataset:
 
     (1)  L_r = E -[y log σ(d) + (1 - y) log σ(-d)],   d = Σ_t r̂(second) - Σ_t r̂(first)
 
@@ -22,8 +22,7 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos.iql import Agent
-from rlkit.algos.preference.offline import Feedback
-from rlkit.algos.preference.reward_model import (
+from rlkit.algos.preference.models.reward_model import (
     Fit,
     OwnInit,
     RewardNet,
@@ -32,6 +31,7 @@ from rlkit.algos.preference.reward_model import (
     mean_reward,
     normalised,
 )
+from rlkit.algos.preference.offline import Feedback
 from rlkit.core.batch import Batch
 from rlkit.core.words.ranges import (
     Count,

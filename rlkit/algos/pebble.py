@@ -13,7 +13,7 @@ Rewards of the replay stay true. The agent reads its column `learned_reward`, in
 `reward_version` counts the relabellings; a new row is labelled before the next update. The teacher
 alone reads the true rewards. One by regret (`teacher` "regret") compares sums of optimal advantages
 instead: of the function `advantages`, or by its own critics on what has been collected so far, see
-`preference.advantages`. Agent and losses are SAC's (`sac.py`).
+`preference.teachers.advantages`. Agent and losses are SAC's (`sac.py`).
 
 Differs from the paper: (1) is the plain distance, as in the authors' code; the paper's logarithm is
 `novelty="log"`. Differs from the authors' code (rll-research/BPref): neighbours are looked for
@@ -33,9 +33,9 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos import sac
 from rlkit.algos.preference.interview import Interview
+from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, fit, mean_reward
 from rlkit.algos.preference.novelty import Novelty
 from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
-from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit, mean_reward
 from rlkit.algos.preference.selectors import Selector
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine

@@ -3,14 +3,15 @@ Stone & Allievi 2022, "Models of human preference for learning reward functions"
 
     (1)  people prefer the segment of less regret:  P(second) = σ(Σ_t A*(second) - Σ_t A*(first))
     (2)  the reward is w · φ, and A* under w is told by successor features of random policies, which
-         are learnt from the dataset: see `preference.successor` and `preference.regret_model`
+         are learnt from the dataset: see `successor` and `regret_model` in `preference.models`
     (3)  the updates of `agent`, any other algorithm, with w · φ in the place of every reward
 
-`features` are φ, named as HERON's factors are (`preference.ranking`). What (1) tells that sums of
-rewards do not is what steps cost: segments of one length have as many, so a model of partial return
-(`statistic` "return", which is eq. (3) of `regret_model`) may well pay for walking in circles.
+`features` are φ, named as HERON's factors are (`preference.teachers.ranking`). What (1) tells that
+sums of rewards do not is what steps cost: segments of one length have as many, so a model of
+partial return (`statistic` "return", which is eq. (3) of `regret_model`) may well pay for walking
+in circles.
 
-Differs from the authors' code: see `preference.regret_model`.
+Differs from the authors' code: see `preference.models.regret_model`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos.behind.agents import Behind, Named
 from rlkit.algos.behind.rows import Completed, apart
-from rlkit.algos.preference import ranking, regret_model
+from rlkit.algos.preference.models import regret_model
+from rlkit.algos.preference.models.reward_model import Scaling, normalised
+from rlkit.algos.preference.models.successor import Library
 from rlkit.algos.preference.offline import Feedback
-from rlkit.algos.preference.reward_model import Scaling, normalised
 from rlkit.algos.preference.statistics import total
-from rlkit.algos.preference.successor import Library
+from rlkit.algos.preference.teachers import ranking
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.words.ranges import Count, Positive, PositiveShare, Share, Widths, checked

@@ -13,10 +13,10 @@ Where they go in circles no reward explains them; the policies over the training
 are then what approaches the winner, as (2) is learning without regret, and the last one only where
 the winner is a single policy or the agent keeps its entropy.
 
-A comparison is asked once, when an episode ends, of the `teacher` (`preference.judges`): win rates
-in the replay are those of their time, so that an agent that learns from all of it answers the mean
-of its past, as regret asks for; a smaller --capacity forgets sooner. In an environment without
-terminations win rates are discounted on as any reward is.
+A comparison is asked once, when an episode ends, of the `teacher` (`preference.teachers.judges`):
+win rates in the replay are those of their time, so that an agent that learns from all of it answers
+the mean of its past, as regret asks for; a smaller --capacity forgets sooner. In an environment
+without terminations win rates are discounted on as any reward is.
 
 Differs from the paper: its authors' code is not public and the length of their queue stands in no
 text we could read; here it is a setting. They take SAC for control and PPO elsewhere, here `agent`

@@ -3,7 +3,7 @@ Reinforcement Learning from Human Feedback with Variational Preference Learning"
 a reward and a policy for each of users who disagree, and are not told apart.
 
     (1)-(3)  a latent z inferred from a set of labelled pairs, r̂(s, a, z): see
-         `preference.latent_users`
+         `preference.models.latent_users`
     (4)  scaling "wins":  r(s, a, z) = mean over rows (s', a') of σ(r̂(s, a, z) - r̂(s', a', z)), of
          one scale for all users (VPL-SPO); "standard" and "scale" take off mean and deviation
     (5)  the updates of `agent` on observations (s, z), rewards r(s, a, z), z ~ q(z | a random set)
@@ -12,8 +12,8 @@ The policy acts for one user at a time: `user` of the pairs, or whoever answered
 and later `agent.serve(z)`. Pairs are those of a file whose column says who answered, or are asked
 of synthetic `users`.
 
-Differs from the authors' code: see `preference.latent_users`; a row's z is drawn anew every time it
-is, from `latents` samples, where theirs is drawn once for each row.
+Differs from the authors' code: see `preference.models.latent_users`; a row's z is drawn anew every
+time it is, from `latents` samples, where theirs is drawn once for each row.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from rlkit.algos.behind.agents import Behind, Named, draws_itself
-from rlkit.algos.preference import ranking
 from rlkit.algos.preference.latent_rows import LatentRows, LatentScaling
+from rlkit.algos.preference.teachers import ranking
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, Widths, checked

@@ -17,8 +17,8 @@ from torch import Tensor
 
 import rlkit
 from rlkit.algos import heron, iql
-from rlkit.algos.preference import ranking
 from rlkit.algos.preference.relabelling import REWARD
+from rlkit.algos.preference.teachers import ranking
 from rlkit.core import state
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlkit.algos import iql, sf_regret
 from rlkit.algos.behind.rows import Completed
-from rlkit.algos.preference import regret_model
+from rlkit.algos.preference.models import regret_model
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError

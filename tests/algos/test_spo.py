@@ -16,8 +16,8 @@ from torch import Tensor
 import rlkit
 from rlkit.algos import sac, spo
 from rlkit.algos.preference.feedback import Preferences
+from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, fit
 from rlkit.algos.preference.relabelling import REWARD
-from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rlkit.algos import iql, p_iql, vpl
 from rlkit.algos.preference.latent_rows import LatentRows
-from rlkit.algos.preference.latent_users import Users
+from rlkit.algos.preference.models.latent_users import Users
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError

@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 
 from rlkit.algos.bandits.off_policy import open_bandit
-from rlkit.algos.preference import advantages
+from rlkit.algos.preference.teachers import advantages
 from rlkit.core.files import checkpoint
 from rlkit.data import datasets
 from rlkit.data.formats import d4rl, minari_io

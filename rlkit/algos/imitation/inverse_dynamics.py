@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from rlkit import nets
-from rlkit.algos.preference.reward_model import OwnInit
+from rlkit.algos.preference.models.reward_model import OwnInit
 from rlkit.core.optim import Adam
 from rlkit.core.streams import Draw, Streams, generator
 from rlkit.data.replay import Replay

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference.teachers import Answers, Teacher, parse
+from rlkit.algos.preference.teachers.synthetic import Answers, Teacher, parse
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.preferences import PairDataset

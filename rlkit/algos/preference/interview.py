@@ -7,7 +7,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference import advantages
 from rlkit.algos.preference.feedback import (
     Preferences,
     answer,
@@ -15,9 +14,10 @@ from rlkit.algos.preference.feedback import (
     mean_return,
     true_reward,
 )
-from rlkit.algos.preference.reward_model import RewardNet, member_probabilities
+from rlkit.algos.preference.models.reward_model import RewardNet, member_probabilities
 from rlkit.algos.preference.selectors import Selector, select
-from rlkit.algos.preference.teachers import parse
+from rlkit.algos.preference.teachers import advantages
+from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
 from rlkit.data.replay import Replay
 from rlkit.data.sampling.segments import Segments

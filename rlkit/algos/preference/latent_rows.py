@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.preference import latent_users, users
-from rlkit.algos.preference.latent_users import LatentReward, Users, rewards
+from rlkit.algos.preference.models import latent_users
+from rlkit.algos.preference.models.latent_users import LatentReward, Users, rewards
+from rlkit.algos.preference.teachers import users
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
 from rlkit.core.streams import generator

@@ -7,7 +7,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference import advantages
 from rlkit.algos.preference.feedback import (
     Preferences,
     answer,
@@ -16,7 +15,8 @@ from rlkit.algos.preference.feedback import (
     mean_return,
     true_reward,
 )
-from rlkit.algos.preference.teachers import parse
+from rlkit.algos.preference.teachers import advantages
+from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
 from rlkit.data.preferences import PairDataset
 from rlkit.data.sampling.segments import Segments, places_in_replay

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rlkit.algos.preference.feedback import action_in_env, in_env, true_reward
-from rlkit.algos.preference.judges import Panel
 from rlkit.algos.preference.relabelling import REWARD
+from rlkit.algos.preference.teachers.judges import Panel
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
 from rlkit.core.streams import generator

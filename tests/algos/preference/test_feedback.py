@@ -14,7 +14,7 @@ from rlkit.algos.preference.feedback import (
     pair_dataset,
     true_reward,
 )
-from rlkit.algos.preference.teachers import parse
+from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams

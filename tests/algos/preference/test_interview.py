@@ -13,7 +13,7 @@ import torch
 from rlkit.algos.pebble import Config
 from rlkit.algos.preference.feedback import draw_pairs
 from rlkit.algos.preference.interview import Interview
-from rlkit.algos.preference.reward_model import OwnInit, RewardNet, member_probabilities
+from rlkit.algos.preference.models.reward_model import OwnInit, RewardNet, member_probabilities
 from rlkit.algos.preference.selectors import disagreement
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from rlkit.algos.cpl import Config
-from rlkit.algos.preference import advantages
 from rlkit.algos.preference.feedback import pair_dataset
 from rlkit.algos.preference.offline import Feedback
+from rlkit.algos.preference.teachers import advantages
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams

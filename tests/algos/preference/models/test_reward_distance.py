@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rlkit.algos.preference.feedback import from_dataset, pair_dataset
-from rlkit.algos.preference.reward_model import Fit, OwnInit, RewardNet, fit, mean_reward
+from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, fit, mean_reward
 from rlkit.core.spec import Discrete, Spec
 from rlkit.data.transforms import Transforms
 from rlkit.envs.tabular.garnet import garnet

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rlkit.algos import iql
-from rlkit.algos.preference import advantages
+from rlkit.algos.preference.teachers import advantages
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
 from rlkit.data.replay import Replay

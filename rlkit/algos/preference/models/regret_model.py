@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from rlkit import nets
-from rlkit.algos.preference.reward_model import pair_loss
+from rlkit.algos.preference.models.reward_model import pair_loss
 from rlkit.core.optim import Adam
 
 _SCALES = (0.0, 0.03, 0.3, 3.0)  # of the weights that a fit may begin at

@@ -12,7 +12,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos import vpl
 from rlkit.algos.preference.feedback import Preferences
-from rlkit.algos.preference.latent_users import (
+from rlkit.algos.preference.models.latent_users import (
     LatentReward,
     Posterior,
     Users,
@@ -20,8 +20,8 @@ from rlkit.algos.preference.latent_users import (
     ramp,
     rewards,
 )
-from rlkit.algos.preference.reward_model import pair_loss
-from rlkit.algos.preference.users import Answered
+from rlkit.algos.preference.models.reward_model import pair_loss
+from rlkit.algos.preference.teachers.users import Answered
 from rlkit.core.spec import Discrete, Spec
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from rlkit.algos.preference import ranking
 from rlkit.algos.preference.feedback import Preferences, draw_pairs, from_dataset
-from rlkit.algos.preference.teachers import parse
+from rlkit.algos.preference.teachers import ranking
+from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.data.preferences import PairDataset

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference.teachers import Teacher, parse
+from rlkit.algos.preference.teachers.synthetic import Teacher, parse
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 

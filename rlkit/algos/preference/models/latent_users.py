@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from rlkit import nets
 from rlkit.algos.preference.links import logistic_loss
 from rlkit.algos.preference.statistics import total
-from rlkit.algos.preference.users import Answered
+from rlkit.algos.preference.teachers.users import Answered
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import generator

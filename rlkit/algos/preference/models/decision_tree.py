@@ -7,9 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference import ranking
 from rlkit.algos.preference.feedback import Preferences, draw_pairs
-from rlkit.algos.preference.reward_model import (
+from rlkit.algos.preference.models.reward_model import (
     Fit,
     OwnInit,
     RewardNet,
@@ -18,6 +17,7 @@ from rlkit.algos.preference.reward_model import (
     mean_reward,
     normalised,
 )
+from rlkit.algos.preference.teachers import ranking
 from rlkit.core.errors import UsageError
 from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock

@@ -9,7 +9,7 @@ import torch
 from rlkit import nets
 from rlkit.algos.preference.feedback import Preferences
 from rlkit.algos.preference.links import choice_probability, logistic_loss
-from rlkit.algos.preference.reward_model import (
+from rlkit.algos.preference.models.reward_model import (
     Fit,
     OwnInit,
     RewardNet,

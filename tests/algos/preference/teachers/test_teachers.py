@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rlkit.algos.preference.statistics import regret, total
-from rlkit.algos.preference.teachers import Answers, Teacher, parse
+from rlkit.algos.preference.teachers.synthetic import Answers, Teacher, parse
 from rlkit.core.errors import UsageError
 from rlkit.envs.tabular.grids import maze
 from rlkit.theory.planning.solvers import solve

@@ -1,0 +1,1 @@
+"""Rewards fitted to answers: ensembles, trees, users, successor features."""

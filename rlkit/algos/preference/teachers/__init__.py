@@ -1,0 +1,1 @@
+"""Who answers: synthetic teachers, judges, ranked factors, several users."""
