@@ -221,6 +221,13 @@ def test_mistakes_squeeze_win_rates_and_keep_their_order() -> None:
     assert source.panel.win_rate(own, own.expand(3, 1), torch.rand(3, 2)) == 0.5
 
 
+def test_a_teacher_of_returns_with_a_word_for_a_number_is_no_judge() -> None:
+    for teacher in ("noisy:x", "rational:x"):
+        with pytest.raises(UsageError, match=teacher) as told:
+            Run(teacher=teacher)
+        assert "import" not in str(told.value)
+
+
 @pytest.mark.parametrize("cut", [13, 21])
 @pytest.mark.parametrize("teacher", ["noisy", "my_judges:Halves"])
 def test_resume_is_bit_for_bit(cut: int, teacher: str) -> None:

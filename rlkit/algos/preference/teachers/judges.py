@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference.teachers.synthetic import Teacher, parse
+from rlkit.algos.preference.teachers.synthetic import WORDS, Teacher, parse
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 
@@ -42,7 +42,7 @@ class Panel:
         name, _, rest = words.partition("+")
         module = trust.module_of(name.strip())
         self.judge: Judge | None = None
-        if module is not None and module != "poll":
+        if module is not None and module not in WORDS:
             self.judge = _found(name.strip())
         self.teacher: Teacher = parse(words if self.judge is None else rest or "rational")
         if self.teacher.regret or self.teacher.recency != 1:

@@ -99,6 +99,7 @@ _FIELDS: dict[str, tuple[str, Any, str]] = {
     "poll": ("poll", 5, "a whole number"),
 }
 _PLAIN: dict[str, dict[str, Any]] = {"rational": {}, "regret": {"regret": True}}
+WORDS = (*_FIELDS, *_PLAIN)
 
 
 def parse(words: str) -> Teacher:
@@ -114,8 +115,7 @@ def parse(words: str) -> Teacher:
             teacher = replace(teacher, **_PLAIN[name])
             continue
         if name not in _FIELDS:
-            known = [*_FIELDS, *_PLAIN]
-            raise UsageError(f"unknown teacher {word.strip()!r}{suggestion(name, known)}")
+            raise UsageError(f"unknown teacher {word.strip()!r}{suggestion(name, WORDS)}")
         field, default, range_ = _FIELDS[name]
         try:
             value = type(default)(text) if colon else default
