@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from rlkit.core.errors import DivergedError, FileError, Interrupted, RunError
+from rlkit.core.errors import DivergedError, FileError, Interrupted, RunError, UsageError
 from rlkit.eval import records
 from rlkit.run import loops
 from rlkit.run.groups import grouped, resumed
@@ -70,9 +70,10 @@ def train(options: Options, report: Reporter | Callback | None = None) -> Result
 
         train(options, watch)
 
-    Raises UsageError for options that are not valid, ValueError for bad data (before anything is
-    written), RunError when the folder holds another run, DivergedError when lanes did not stay
-    finite, and Interrupted after Ctrl-C or SIGTERM, with a checkpoint to go on from.
+    Raises UsageError for options that are not valid and ValueError for bad data (no run is left in
+    the folder, unless it has a checkpoint), RunError when the folder holds another run,
+    DivergedError when lanes did not stay finite, and Interrupted after Ctrl-C or SIGTERM, with a
+    checkpoint to go on from.
     """
     plan = settle(options)
     with lock(plan.folder):
@@ -139,6 +140,10 @@ def _train(plan: Plan, report: Reporter | Callback | None) -> Result:
             for event in events:
                 if not recorder.take(event):
                     halt.ask()
+    except UsageError:
+        if not plan.begun and not run_folder.steps(folder):  # there is nothing to go on from
+            _forget(folder)
+        raise
     finally:
         told.close()
         run_folder.clean(folder)
@@ -152,6 +157,18 @@ def _train(plan: Plan, report: Reporter | Callback | None) -> Result:
         raise Interrupted(stopped, halt.signal)
     told.note(stopped)
     return _result(plan, recorder.step, "stopped", (*notes, stopped))
+
+
+def _forget(folder: Path) -> None:
+    """Leave no run that can never be trained, so that a right one may take its folder."""
+    for name in (
+        run_folder.CONFIG,
+        run_folder.VERSIONS,
+        run_folder.EPISODES,
+        run_folder.TRAINED_LEVELS,
+        run_folder.PROGRESS,
+    ):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _remarks(plan: Plan, start: int) -> list[str]:

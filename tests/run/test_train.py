@@ -239,3 +239,15 @@ def test_changed_versions_are_told_on_resume(offline: Build) -> None:
     assert any("begun with torch 1.0 (now 2." in note for note in result.notes)
     path.unlink()
     assert not any("begun with" in n for n in resume(folder, steps=40, quiet=True).notes)
+
+
+def test_a_training_that_cannot_begin_leaves_its_folder_to_another(tmp_path: Path) -> None:
+    """Who compares is looked for when the rows are fed, after the folder has been written."""
+    kwargs = {"env": "Pendulum-v1", "steps": 4, "utd": 0.0, "eval_episodes": 0, "quiet": True}
+    wrong = Options(
+        "spo", out=str(tmp_path / "a"), config={"teacher": "nowhere_at_all:judge"}, **kwargs
+    )
+    with pytest.raises(UsageError, match="cannot import 'nowhere_at_all'"):
+        train(wrong)
+    assert run_folder.CONFIG not in everything(tmp_path / "a")
+    assert train(dataclasses.replace(wrong, algo="sac", config={})).step == 4
