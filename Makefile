@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 DOCS ?= .venv-docs
 BENCH ?= .venv-bench
-DATASET := rlkit/hopper/medium-v0
+DATASET := rlkit/hopper/medium-replay-small-v1
 DEMO := runs/demo
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 

@@ -1,12 +1,11 @@
 """Freeze behaviour policies into the recipe cards shipped with rlkit.
 
-    python benchmarks/freeze_behaviour.py mujoco Hopper-v5 --train runs/sac-hopper
-    python benchmarks/freeze_behaviour.py mujoco HalfCheetah-v5 --train /tmp/b/HalfCheetah-v5
+    python benchmarks/freeze_behaviour.py checkpoints Pendulum-v1 --train runs/sac-pendulum
     python benchmarks/freeze_behaviour.py minigrid
     python benchmarks/freeze_behaviour.py pointmaze
 
-`mujoco` takes the checkpoints of a run folder of `rlkit train sac`, or those that
-`benchmarks/train_behaviour.py` left, and writes `rlkit/data/recipes/hopper.{safetensors,json}`.
+`checkpoints` takes those of a run folder of `rlkit train sac` in a small environment and writes
+`rlkit/data/recipes/pendulum.{safetensors,json}`; MuJoCo's are made by `freeze_mujoco.py`.
 The expert is the checkpoint whose mean action returns most, "medium" the one before it whose
 sampled actions return nearest to 40% of the expert, "mixed" several spread between 10% and 70%
 (fractions of the way from random to expert; choose others with --expert, --medium, --mixed).
@@ -48,10 +47,9 @@ WANDERING = 0.5  # noise of the controller in the mazes
 MAZE_STEPS = {"umaze": 200_000, "medium": 400_000, "large": 600_000}
 
 
-def freeze_mujoco(args: argparse.Namespace) -> None:
+def freeze_checkpoints(args: argparse.Namespace) -> None:
     task = args.env.split("-")[0].lower()
-    source = (args.train / "config.json").is_file()
-    training = of_run(args.train, args.lane) if source else of_script(args.train, args.seed)
+    training = of_run(args.train, args.lane)
     env = make(args.env)
     assert isinstance(env.action_space, Box)
     box = env.action_space.low, env.action_space.high
@@ -136,32 +134,6 @@ class Training(NamedTuple):
     algorithm: str
     checkpoints: dict[int, Callable[[], dict[str, np.ndarray]]]
     record: dict[str, Any]
-
-
-def of_script(folder: Path, seed: int) -> Training:
-    """What `benchmarks/train_behaviour.py` left."""
-
-    def layers(path: Path) -> dict[str, np.ndarray]:
-        with np.load(path) as actor:
-            found = {}
-            for kind in ("weight", "bias"):
-                found[f"hidden_1.{kind}"] = actor[f"latent_pi.0.{kind}"]
-                found[f"hidden_2.{kind}"] = actor[f"latent_pi.2.{kind}"]
-                found[f"head.{kind}"] = np.concatenate(
-                    [actor[f"{k}.{kind}"] for k in ("mu", "log_std")]
-                )
-            return found
-
-    files = {int(path.stem.split("_")[1]): path for path in folder.glob("actor_*.npz")}
-    record = {
-        "command": f"python benchmarks/train_behaviour.py {folder.name} --seed {seed} "
-        f"--out {folder}",
-        "seed": seed,
-        "steps": max(files),
-        "versions": versions("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy"),
-    }
-    checkpoints = {step: partial(layers, path) for step, path in files.items()}
-    return Training("SAC (stable-baselines3)", checkpoints, record)
 
 
 def of_run(folder: Path, lane: int) -> Training:
@@ -356,20 +328,19 @@ def write_card(name: str, card: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    mujoco = kinds.add_parser("mujoco")
-    mujoco.add_argument("env")
-    mujoco.add_argument("--train", type=Path, required=True)
-    mujoco.add_argument("--seed", type=int, default=0, help="of train_behaviour.py, for the card")
-    mujoco.add_argument("--lane", type=int, default=0, help="of a run folder")
-    mujoco.add_argument("--expert", type=int)
-    mujoco.add_argument("--medium", type=int)
-    mujoco.add_argument("--mixed", type=int, nargs="+")
-    mujoco.add_argument("--dataset-steps", type=int, default=200_000)
+    checkpoints = kinds.add_parser("checkpoints")
+    checkpoints.add_argument("env")
+    checkpoints.add_argument("--train", type=Path, required=True)
+    checkpoints.add_argument("--lane", type=int, default=0, help="of a run folder")
+    checkpoints.add_argument("--expert", type=int)
+    checkpoints.add_argument("--medium", type=int)
+    checkpoints.add_argument("--mixed", type=int, nargs="+")
+    checkpoints.add_argument("--dataset-steps", type=int, default=200_000)
     kinds.add_parser("minigrid")
     kinds.add_parser("pointmaze")
     args = parser.parse_args()
-    if args.kind == "mujoco":
-        freeze_mujoco(args)
+    if args.kind == "checkpoints":
+        freeze_checkpoints(args)
     elif args.kind == "minigrid":
         freeze_minigrid()
     else:

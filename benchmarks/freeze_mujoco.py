@@ -175,10 +175,12 @@ def main() -> None:
         print(name_of(step), policies[name_of(step)])
     names = {step: name_of(step) for step in chosen}
     about = f"{args.env}, checkpoints of SAC acting with their sampled actions"
+    evenly = f"{len(replay)} evenly over the way to medium"
     kinds = {
         "medium": ([medium], STEPS, 0, "one of medium quality"),
         "medium-small": ([medium], SMALL, 0, "one of medium quality, the first tenth of medium"),
-        "medium-replay": (replay, STEPS, 1, f"{len(replay)} evenly over the way to medium"),
+        "medium-replay": (replay, STEPS, 1, evenly),
+        "medium-replay-small": (replay, SMALL, 1, f"{evenly}, a tenth of medium-replay"),
         "medium-expert": ([medium, best], STEPS, 2, "medium and expert, equal steps of each"),
         "expert": ([best], STEPS, 3, "the best one"),
     }

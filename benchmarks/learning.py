@@ -1,7 +1,7 @@
 """Learning runs behind the claims of the README: train, and record returns with their intervals.
 
     python benchmarks/learning.py --list
-    python benchmarks/learning.py wsrl-hopper --out benchmarks/results
+    python benchmarks/learning.py wsrl-pendulum --out benchmarks/results
     python benchmarks/learning.py --runs /tmp/runs all
 
 Each name below is one claim: a few trainings, each a call of `rlkit.run.train.train`, whose last

@@ -35,8 +35,8 @@ def train(
     """The `Result` of one training: its run folder, the step reached, the last returns `[S]`.
 
         rlkit.train("sac", env="Hopper-v5", steps=200_000, seeds=(0, 1))
-        rlkit.train("iql", dataset="rlkit/hopper/medium-v0", config={"tau": 0.9})
-        rlkit.train("iql", dataset="rlkit/hopper/medium-v0", preset="recommended")
+        rlkit.train("iql", dataset="rlkit/hopper/medium-replay-small-v1", config={"tau": 0.9})
+        rlkit.train("iql", dataset="rlkit/hopper/medium-replay-small-v1", preset="recommended")
 
     `options` are the fields of `rlkit.Options`, which may be given instead; with a `preset` they
     begin from settings by name (`rlkit.run.settings.presets`), and `config` is a dict of what to

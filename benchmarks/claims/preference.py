@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from claims.claim import Claim, offline, online
-from claims.offline import HOPPER
+from claims.claim import Claim, online
 
 _SMALL = {"hidden": (64, 64), "lr": 1e-3, "lr_q": 1e-3, "lr_alpha": 1e-3}
 _PEBBLE = {
@@ -14,7 +13,6 @@ _PEBBLE = {
     "hidden_reward": (64, 64),
     "lr_reward": 1e-3,
 }
-_LABELS = {"pairs": 400, "length": 50, "teacher": "rational"}
 
 
 def pebble(labels: int, selector: str = "disagreement"):
@@ -32,15 +30,6 @@ CLAIMS = {
             "pebble-200": pebble(200),
             "pebble-100": pebble(100),
             "pebble-200-uniform": pebble(200, "uniform"),
-        },
-    ),
-    "preferences-hopper": Claim(
-        "P-IQL and CPL on 400 labels of segments of rlkit/hopper/medium-v0",
-        {
-            "p_iql": offline("p_iql", HOPPER, 6_000, beta=0.3, lr_decay_steps=6_000, **_LABELS),
-            "cpl": offline("cpl", HOPPER, 6_000, batch_size=24, bc_steps=2_000, **_LABELS),
-            "bc": offline("bc", HOPPER, 6_000),
-            "iql": offline("iql", HOPPER, 6_000, beta=0.3, lr_decay_steps=6_000),
         },
     ),
 }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from claims.claim import Claim, offline, online
-from claims.offline import HOPPER, agents
 
 _NETS = {"hidden": (64, 64), "norm": "before"}
 
 
-def going_on(warmup: int, env: str = "Pendulum-v1", steps: int = 4_000, every: int = 250):
+def going_on(warmup: int):
     """WSRL from the run "start", its first update after `warmup` steps of that policy."""
-    return online("wsrl", env, steps, every, from_run="start", warmup=warmup)
+    return online("wsrl", "Pendulum-v1", 4_000, 250, from_run="start", warmup=warmup)
 
 
 CLAIMS = {
@@ -36,18 +35,6 @@ CLAIMS = {
                 utd=4.0,
                 warmup=1_000,
                 config={**_NETS, "n_critics": 5, "subset": 2, "actor_period": 4},
-            ),
-        },
-        compare={"wsrl": "no_warmup", "no_warmup": "sac"},
-    ),
-    "wsrl-hopper": Claim(
-        "WSRL from CQL against the same without its warm-up and against SAC from scratch",
-        {
-            "start": agents(HOPPER)["cql"],
-            "wsrl": going_on(1_500, "Hopper-v5", 5_000, 500),
-            "no_warmup": going_on(0, "Hopper-v5", 5_000, 500),
-            "sac": online(
-                "sac", "Hopper-v5", 5_000, 500, utd=4.0, warmup=1_500, config={"actor_period": 4}
             ),
         },
         compare={"wsrl": "no_warmup", "no_warmup": "sac"},

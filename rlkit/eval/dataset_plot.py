@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from rlkit.eval.heat_table import MAP
 from rlkit.eval.plots import COLOURS, FAINT, INK, _style
@@ -119,6 +119,7 @@ def _actions(axes: Axes, action: Array) -> None:
             share = heights / heights.sum()
             axes.stairs(share, edges, color=colour, lw=1.2, label=f"component {k}")
         axes.set_xlabel("Action")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         if 1 < action.shape[1] <= len(COLOURS):
             axes.legend(frameon=False, fontsize=8)
         if not np.isfinite(action).any():

@@ -128,7 +128,7 @@ dataset show ../x
 dataset show empty
 dataset check empty
 dataset check nope.hdf5
-dataset check rlkit/hopper/medium-v0
+dataset check rlkit/hopper/medium-replay-small-v1
 dataset record --policy nope --out x-v0
 dataset record --policy empty --out x
 dataset record --policy empty --out ../x-v0

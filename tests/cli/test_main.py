@@ -86,7 +86,7 @@ def test_python_m_rlkit() -> None:
     [
         ("trian", "unknown command 'trian'; did you mean 'train'?"),
         ("dataset biuld", "did you mean 'build'?"),
-        ("dataset build rlkit/hoper/medium-v0", "did you mean 'rlkit/hopper/medium-v0'?"),
+        ("dataset build rlkit/hoper/medium-v1", "did you mean 'rlkit/hopper/medium-v1'?"),
         ("dataset build", "NAME"),
         ("train", "which algorithm?"),
         ("train --env Hopper-v5", "which algorithm?"),
@@ -105,9 +105,9 @@ def test_python_m_rlkit() -> None:
         ("train sac --env Hopper-v5 --normalise-obs", "normalise_obs needs a dataset"),
         ("train sac --env Hopper-v5 extra", "extra"),
         ("train sac", "give a dataset (offline), an environment (online), or both"),
-        ("train iql --dataset rlkit/hopper/mediun-v0", "did you mean 'rlkit/hopper/medium-v0'?"),
-        ("train iql --dataset rlkit/hopper/medium-v0", "not built yet: rlkit dataset build"),
-        ("eval here --episodes 0", "--episodes must be at least 1"),
+        ("train iql --dataset rlkit/hopper/mediun-v1", "did you mean 'rlkit/hopper/medium-v1'?"),
+        ("train iql --dataset rlkit/hopper/medium-v1", "not built yet: rlkit dataset build"),
+        ("eval here --episodes 0", "episodes is 0; it must lie in 1.."),
     ],
 )
 def test_usage_errors(

@@ -16,7 +16,7 @@ from rlkit.run.settings import presets, task_presets
 from rlkit.run.settings.options import Options, resolve
 from rlkit.sweeps import plan
 
-NAME = "rlkit/hopper/medium-v0"
+NAME = "rlkit/hopper/medium-replay-small-v1"
 MAZE = "rlkit/pointmaze/umaze-v1"
 PENDULUM = "InvertedPendulum-v5"
 ROOT = Path(rlkit.__file__).parents[1]
@@ -114,8 +114,8 @@ def test_the_beginning_of_a_training_says_which() -> None:
         "config.beta 0.3, normalise_obs True"
     ]
     (apart,) = told("recommended", dataset=NAME, config={"beta": 2.0})
-    assert apart.startswith(f"preset  none; recommended for iql on {NAME} (return 3044 after")
-    assert apart.endswith("learning-iql-hopper.json): config.beta 0.3 (here 2.0)")
+    assert apart.startswith(f"preset  none; recommended for iql on {NAME} (return ")
+    assert apart.endswith("recipes-short.json): config.beta 0.3 (here 2.0)")
     assert "normalise_obs True (here False)" in told(dataset=NAME)[0]
     (maze,) = told("published", dataset=MAZE)
     assert maze.startswith("preset  published (CORL's for maze2d, not measured here): ")

@@ -73,7 +73,7 @@ def test_an_unknown_dataset_is_said_before_anything_starts(
     text = 'tasks.hopper = { dataset = "rlkit/hopper/medum-v0" }\nsystems.bc = { algo = "bc" }\n'
     path = write(tmp_path, text)
     assert main(["sweep", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert "did you mean 'rlkit/hopper/medium-v0'" in capsys.readouterr().err
+    assert "did you mean 'rlkit/hopper/medium-v1'" in capsys.readouterr().err
 
 
 def test_status_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

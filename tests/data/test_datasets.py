@@ -15,7 +15,7 @@ from rlkit.data import datasets
 from rlkit.data.formats import minari_io, minari_local
 from rlkit.data.recipes import cards
 
-GRID, HOPPER = "rlkit/minigrid/doorkey-5x5-mixed-v0", "rlkit/hopper/medium-v0"
+GRID, HOPPER = "rlkit/minigrid/doorkey-5x5-mixed-v0", "rlkit/hopper/medium-replay-small-v1"
 
 
 @pytest.fixture(autouse=True)

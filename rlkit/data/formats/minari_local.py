@@ -173,5 +173,5 @@ def check_id(dataset_id: str) -> None:
     except (ValueError, TypeError) as error:  # TypeError: Minari's own slip on a missing version
         raise UsageError(
             f"dataset id {dataset_id!r} must read (namespace/)name-v<number>, "
-            "like rlkit/hopper/medium-v0"
+            "like rlkit/hopper/medium-replay-small-v1"
         ) from error

@@ -244,19 +244,19 @@ def test_malformed_ids_and_missing_columns_are_refused() -> None:
 
 def test_absent_and_damaged_datasets_are_told_apart() -> None:
     path = minari_io.write(
-        episodes(), "rlkit/hopper/medium-v0", observation_space=OBS, action_space=ACT
+        episodes(), "rlkit/hopper/medium-replay-small-v1", observation_space=OBS, action_space=ACT
     )
     with pytest.raises(ValueError, match=r"no dataset .* did you mean 'rlkit/hopper/med"):
         minari_io.read("rlkit/hoper/medium-v0")
     data = path / "data" / "main_data.hdf5"
     whole = data.read_bytes()
     data.write_bytes(whole[: len(whole) // 3])
-    with pytest.raises(ValueError, match=r"medium-v0/data/.* is damaged"):
-        minari_io.read("rlkit/hopper/medium-v0")
+    with pytest.raises(ValueError, match=r"medium-replay-small-v1/data/.* is damaged"):
+        minari_io.read("rlkit/hopper/medium-replay-small-v1")
     data.write_bytes(whole)
     (path / "data" / "metadata.json").write_text("{")
-    with pytest.raises(ValueError, match=r"medium-v0/data/.* is damaged"):
-        minari_io.read("rlkit/hopper/medium-v0")
+    with pytest.raises(ValueError, match=r"medium-replay-small-v1/data/.* is damaged"):
+        minari_io.read("rlkit/hopper/medium-replay-small-v1")
     assert minari_local.local_ids() == {}
 
 

@@ -21,7 +21,7 @@ def equal(a: dict, b: dict) -> bool:
     return all(np.array_equal(a[name], b[name]) for name in (*a, *b))
 
 
-@pytest.mark.parametrize(("name", "size"), [("rlkit/hopper/mixed-v0", 600), (GRID, 8)])
+@pytest.mark.parametrize(("name", "size"), [("rlkit/hopper/medium-replay-v1", 600), (GRID, 8)])
 def test_the_same_recipe_gives_the_same_episodes(name: str, size: int) -> None:
     first, second = (list(roll_out(cards.find(name), size=size)) for _ in range(2))
     assert [policy for policy, _ in first] == [policy for policy, _ in second]
@@ -47,7 +47,7 @@ def test_each_policy_gives_its_share_in_whole_episodes() -> None:
 
 
 def test_an_episode_does_not_depend_on_those_before_it() -> None:
-    recipe = small("rlkit/hopper/medium-v0", seed=5)
+    recipe = small("rlkit/hopper/medium-replay-small-v1", seed=5)
     rolled = [episode for _, episode in roll_out(recipe, size=400)]
     assert len(rolled) > 1
     env = make(recipe.env_id)

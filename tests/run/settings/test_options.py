@@ -16,7 +16,7 @@ from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import algorithms
 from rlkit.run.settings.options import Options, algorithm_config, resolve
 
-BASE = Options("iql", dataset="rlkit/hopper/medium-v0", seeds=(0, 1))
+BASE = Options("iql", dataset="rlkit/hopper/medium-replay-small-v1", seeds=(0, 1))
 
 
 def test_options_survive_json() -> None:
@@ -65,7 +65,7 @@ def test_the_hash_follows_what_decides_results(change: dict[str, Any]) -> None:
 
 
 def test_folders_are_named_after_algorithm_task_and_hash(tmp_path: Path) -> None:
-    assert BASE.folder() == Path(f"runs/iql-rlkit_hopper_medium-v0-{BASE.hash()}")
+    assert BASE.folder() == Path(f"runs/iql-rlkit_hopper_medium-replay-small-v1-{BASE.hash()}")
     online = Options("sac", env="Hopper-v5")
     assert online.folder() == Path(f"runs/sac-Hopper-v5-{online.hash()}")
     (tmp_path / "mine").mkdir()
@@ -80,7 +80,7 @@ def test_the_kind_follows_from_dataset_and_environment() -> None:
     beside = dataclasses.replace(BASE, env="Hopper-v5", steps=10)
     assert beside.kind == "offline"  # the environment is where it is evaluated
     assert beside.total_steps == 10
-    assert "iql-rlkit_hopper_medium-v0" in beside.folder().name
+    assert "iql-rlkit_hopper_medium-replay-small-v1" in beside.folder().name
     both = dataclasses.replace(beside, online=True, pretrain=5)
     assert both.kind == "finetune"
     assert both.total_steps == 15
