@@ -229,6 +229,23 @@ def _seed_list() -> Any:
     )
 
 
+def _truth() -> Any:
+    """A parser of "true" and "false", in capitals or not: Python, JSON and TOML differ."""
+
+    def read(words: list[str]) -> bool:
+        if (word := words[0].strip().lower()) not in ("true", "false"):
+            raise ValueError(f"{words[0]!r} is neither True nor False")
+        return word == "true"
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{True,False}",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 Seeds = Annotated[tuple[int, ...], _seed_list()]
 
 
@@ -236,7 +253,7 @@ def _kind(kind: Any, lanes: bool) -> Any:
     if lanes and kind is float:
         return Annotated[Any, _list_of(float, "FLOAT[,FLOAT,..]", single=True)]
     if lanes and kind is bool:
-        return tyro.conf.FlagConversionOff[bool]
+        return Annotated[Any, _truth()]  # of a bool tyro makes a flag
     if get_origin(kind) is tuple:
         inner = get_args(kind)[0]
         return Annotated[kind, _list_of(inner, f"{inner.__name__.upper()},..", single=False)]

@@ -44,6 +44,14 @@ def test_values_arrive_with_their_types() -> None:
     assert (given.name, given.inner.rate, given.inner.sizes) == (None, 3.0, (2, 3))
 
 
+@pytest.mark.parametrize("word", ["true", "True", "TRUE", "false", "False"])
+def test_truth_is_written_as_python_json_or_toml_do(word: str) -> None:
+    given = parse(made(), ["--inner.deep", word], "it", "")
+    assert given.inner.deep is (word.lower() == "true")
+    with pytest.raises(UsageError, match=r"--inner.deep.*'yes' is neither True nor False"):
+        parse(made(), ["--inner.deep", "yes"], "it", "")
+
+
 def test_comments_become_help(capsys: Output) -> None:
     assert comments(Inner) == {"rate": "of learning"}
     with pytest.raises(SystemExit):
