@@ -195,6 +195,7 @@ def test_every_setting_of_the_reward_matters(name: str, value: Any) -> None:
         ({"factors": "my_factors:none"}, "no attribute 'none'"),
         ({"factors": "my_factors:flat"}, r"must give \[..., n\]"),
         ({"factors": "my_factors:infinite"}, "not finite"),
+        ({"factors": "my_factors:raising"}, r"raising' fail on tensors .* TypeError"),
         ({"margin": (0.1, 0.2, 0.3)}, "margin has 3 values for 2 factors"),
         ({"margin": (99.0,)}, "decided any of 200 pairs"),
         ({"agent": "mbpo"}, "does not learn continuous actions offline"),
@@ -206,6 +207,7 @@ def test_settings_that_cannot_be_are_refused(
     module: Any = types.ModuleType("my_factors")
     module.flat = lambda s, a, s2: s[..., 0]
     module.infinite = lambda s, a, s2: s / 0
+    module.raising = lambda s: s
     monkeypatch.setitem(sys.modules, "my_factors", module)
     monkeypatch.setattr(trust, "_named", dict(trust._named))
     given = {"given": "", **given} if "agent" in given else given

@@ -204,7 +204,11 @@ def test_no_exploration_asks_at_once() -> None:
     ("config", "message"),
     [
         ({"teacher": "regret", "advantages": "a.npy"}, "name a function of"),
-        ({"advantages": "no_such_module:f"}, "cannot import 'no_such_module'"),
+        (
+            {"teacher": "regret", "advantages": "no_such_module:f"},
+            "cannot import 'no_such_module'",
+        ),
+        ({"advantages": "no_such_module:f"}, "teacher 'rational' compares rewards"),
         ({"budget": 0}, "must be at least 1"),
         ({"ask_every": 0}, "must be at least 1"),
         ({"members": 0}, "members is 0"),

@@ -18,6 +18,7 @@ from rlkit.algos import sac, spo
 from rlkit.algos.preference.feedback import Preferences
 from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, fit
 from rlkit.algos.preference.relabelling import REWARD
+from rlkit.algos.preference.teachers.judges import Panel
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
@@ -275,6 +276,28 @@ def test_lanes_are_judged_as_they_are_alone() -> None:
 def test_what_cannot_be_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         Run(**{"given": "", **given})
+
+
+def test_a_judge_that_raises_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asks:
+        def __init__(self, what: int) -> None: ...
+
+    class Fails:
+        def summary(self, reward: Any) -> Any: ...
+        def prefer(self, first: Any, second: Any) -> Any:
+            return "the first"
+
+    module: Any = types.ModuleType("raising_judges")
+    module.Asks, module.Fails = Asks, Fails
+    monkeypatch.setitem(sys.modules, "raising_judges", module)
+    monkeypatch.setattr(trust, "_named", dict(trust._named))
+    with pytest.raises(UsageError, match=r"'raising_judges:Asks': TypeError: .*'what'"):
+        Panel("raising_judges:Asks")
+    panel, x = Panel("raising_judges:Fails"), torch.zeros(4, 1)
+    with pytest.raises(UsageError, match=r"summary fails on tensors .* TypeError"):
+        panel.summary(x, x, x[:, 0], x)
+    with pytest.raises(UsageError, match="prefer fails on tensors"):
+        panel.win_rate(x[0].double(), x.double(), torch.rand(4, 2))
 
 
 def test_what_a_judge_may_not_say_is_refused() -> None:

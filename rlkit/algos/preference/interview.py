@@ -58,6 +58,7 @@ class Interview:
         if min(c.budget, c.per_round, c.length) < 1:
             raise UsageError("budget, per_round and length must be at least 1")
         self.teacher = parse(c.teacher)
+        advantages.check_asked(c.advantages, self.teacher.regret, c.teacher)
         self.known = None if c.advantages is None else advantages.function(c.advantages)
         self.stock, self.replay, self.c = stock, replay, c
         self.preferences: Preferences | None = None

@@ -59,7 +59,8 @@ class Feedback:
             self._read = from_dataset(read, stock.spec, stock.transforms)
         else:
             places_in_replay(self.data, c.length)
-            if self.teacher.regret and c.advantages is not None:
+            advantages.check_asked(c.advantages, self.teacher.regret, c.teacher)
+            if c.advantages is not None:
                 values = advantages.read(c.advantages, self.data.size)
                 self._known = torch.from_numpy(values).to(stock.spec.device).unsqueeze(0)
 

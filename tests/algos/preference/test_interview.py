@@ -142,7 +142,15 @@ def test_a_teacher_by_regret_compares_what_a_function_knows(
     with pytest.raises(UsageError, match="must give finite numbers"):
         ask.ask(net)
     with pytest.raises(UsageError, match="name a function of"):
-        interview(stock, advantages="values.npy")
+        interview(stock, teacher="regret", advantages="values.npy")
+    with pytest.raises(UsageError, match="teacher 'rational' compares rewards"):
+        interview(stock, advantages="my_values:known")
+    module.alone, module.number = lambda s: s, 3
+    with pytest.raises(UsageError, match="is a int, no function"):
+        interview(stock, teacher="regret", advantages="my_values:number")
+    ask, net = interview(stock, teacher="regret", advantages="my_values:alone")
+    with pytest.raises(UsageError, match=r"'my_values:alone' fails on observations .* TypeError"):
+        ask.ask(net)
 
 
 def test_a_teacher_by_regret_estimates_what_nobody_told(walk: Any) -> None:

@@ -102,6 +102,7 @@ def test_regret_by_estimate(store, monkeypatch) -> None:
         ({"length": 999}, "hold 0 segments of 999 steps"),
         ({"preferences": "nowhere.npz"}, "there is no nowhere.npz"),
         ({"teacher": "regret", "advantages": "nowhere.npy"}, "there is no nowhere.npy"),
+        ({"teacher": "noisy:1", "advantages": "nowhere.npy"}, "teacher 'noisy:1' compares rewards"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_begins(store, config, message) -> None:

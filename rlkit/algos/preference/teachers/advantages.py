@@ -58,16 +58,34 @@ def function(words: str) -> Advantages:
             f"advantages {words!r}: name a function of (obs, action), package.module:function"
         )
     try:
-        return getattr(trust.load(module), words.rpartition(":")[2])  # type: ignore[no-any-return]
+        found: Any = getattr(trust.load(module), words.rpartition(":")[2])
     except (ImportError, AttributeError) as error:
         raise UsageError(f"advantages {words!r}: {error}") from error
+    if not callable(found):
+        raise UsageError(f"advantages {words!r} is a {type(found).__name__}, no function")
+    return found  # type: ignore[no-any-return]
+
+
+def check_asked(words: str | None, regret: bool, teacher: str) -> None:
+    """Raises UsageError for advantages, `words`, that a teacher of returns would not look at."""
+    if words is not None and not regret:
+        raise UsageError(
+            f"advantages {words!r} are for a teacher by regret, and teacher {teacher!r} compares "
+            "rewards: give teacher regret, or no advantages"
+        )
 
 
 def told(known: Advantages, words: str, s: Tensor, a: Tensor, transforms: Transforms) -> Tensor:
     """What the function says, float64 `[...]`, of observations and actions in agent units; 1-D
     actions are discrete ones. Raises UsageError for numbers that are not finite or not as many."""
     a = action_in_env(a, transforms) if a.is_floating_point() else a
-    found: Any = known(in_env(s, transforms), a)
+    try:
+        found: Any = known(in_env(s, transforms), a)
+    except Exception as error:  # whatever a person's function raises
+        raise UsageError(
+            f"advantages {words!r} fails on observations {tuple(s.shape)} and actions "
+            f"{tuple(a.shape)}: {type(error).__name__}: {error}"
+        ) from error
     lead = a.shape[:-1] if a.is_floating_point() else a.shape
     if not isinstance(found, Tensor) or found.shape != lead or not found.isfinite().all():
         raise UsageError(f"advantages {words!r} must give finite numbers {tuple(lead)}")

@@ -54,7 +54,7 @@ class Panel:
         """What is remembered of an episode `[d]`, float64: its return, or what the judge says."""
         if self.judge is None:
             return reward.sum().reshape(1)
-        z = torch.as_tensor(self.judge.summary(obs, action, reward, next_obs)).double().reshape(-1)
+        z = self._asked("summary", obs, action, reward, next_obs).reshape(-1)
         if not z.isfinite().all():
             raise UsageError(f"teacher {self.words!r}: the summary of an episode is not finite")
         return z.to(reward.device)
@@ -71,13 +71,23 @@ class Panel:
             said = self.teacher.answers(gain, torch.ones_like(gain, dtype=torch.bool), u, mean)
             y = said.y[said.given]
             return float(y.mean()) if len(y) else 0.5
-        p = torch.as_tensor(self.judge.prefer(first, second)).double()
+        p = self._asked("prefer", first, second)
         if p.shape != (len(others),) or not bool(((p >= 0) & (p <= 1)).all()):
             raise UsageError(
                 f"teacher {self.words!r}: prefer must give {len(others)} chances in [0, 1] for as "
                 f"many pairs, not {p.tolist()}"
             )
         return float(self.teacher.said(p.to(u.device), u).mean())
+
+    def _asked(self, function: str, *given: Tensor) -> Tensor:
+        try:
+            return torch.as_tensor(getattr(self.judge, function)(*given)).double()
+        except Exception as error:  # whatever a person's function raises, or answers
+            shapes = ", ".join(str(tuple(x.shape)) for x in given)
+            raise UsageError(
+                f"teacher {self.words!r}: {function} fails on tensors {shapes}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def _found(name: str) -> Judge:
@@ -86,7 +96,10 @@ def _found(name: str) -> Judge:
         found: Any = getattr(trust.load(module), entry)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"teacher {name!r}: {error}") from error
-    judge = found() if isinstance(found, type) else found
+    try:
+        judge = found() if isinstance(found, type) else found
+    except Exception as error:  # whatever a person's class raises
+        raise UsageError(f"teacher {name!r}: {type(error).__name__}: {error}") from error
     for function in ("summary", "prefer"):
         if not callable(getattr(judge, function, None)):
             raise UsageError(f"teacher {name!r} has no function {function!r}; see rlkit.algos.spo")

@@ -83,7 +83,13 @@ def read(factors: str, data: Replay, transforms: Transforms) -> Tensor:
     s, s2 = (in_env(data.rows(n), transforms) for n in ("s", "s2"))
     a = data.rows("a")
     a = a if data.spec.discrete else action_in_env(a, transforms)
-    z: Any = function(s, a, s2)
+    try:
+        z: Any = function(s, a, s2)
+    except Exception as error:  # whatever a person's function raises
+        shapes = ", ".join(str(tuple(x.shape)) for x in (s, a, s2))
+        raise UsageError(
+            f"factors {factors!r} fail on tensors {shapes}: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(z, Tensor) or z.dim() != 3 or z.shape[:2] != s.shape[:2]:
         what = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
         raise UsageError(
