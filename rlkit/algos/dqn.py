@@ -203,7 +203,7 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
     from rlkit.data.sampling.samplers import Marked, Mixed
 
     drawn = multistep(stock, c.batch_size, c.n_step, c.gamma)
-    if agent.imitates:
+    if _imitates(c):
         if stock.data is None:
             raise ValueError("imitation is of a dataset's actions: give --dataset too, or 0")
         if c.prioritised:
