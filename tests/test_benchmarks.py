@@ -19,6 +19,7 @@ BENCHMARKS = Path(rlkit.__file__).parents[1] / "benchmarks"
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "speed"))
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("bench")
 
