@@ -137,7 +137,7 @@ def test_a_model_of_stable_baselines3_needs_trust_and_an_environment(tmp_path: P
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"episodes": 0}, "at least 1"),
+        ({"episodes": 0}, "must lie in 1"),
         ({"size": 5}, "between 32 and 2000"),
         ({"out": "x.avi"}, r"must end in \.mp4, \.gif, or \.png"),
         ({"out": "."}, "must end in"),
