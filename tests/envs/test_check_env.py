@@ -17,7 +17,7 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 import rlkit
-from rlkit.envs import distracted, maze, partial
+from rlkit.envs import catch, distracted, maze, partial, stocked
 from rlkit.envs.edge_of_reach import EdgeOfReach
 from rlkit.envs.levels import Levels
 from rlkit.envs.make import make
@@ -34,6 +34,8 @@ Env = gymnasium.Env[Any, Any]
 maze.register()
 partial.register()
 distracted.register()
+catch.register()
+stocked.register()
 IDS = [name for name in gymnasium.registry if name.startswith("rlkit/")]
 MODELS = {  # of families that need arguments, and of some that would be large
     "deep_sea": "n=3",
@@ -87,6 +89,9 @@ WRAPPED: dict[str, Callable[[], Env]] = {
     "bonus": lambda: BonusReward(make("MountainCar-v0"), "episode", 0.2, seed=3),
     "box": lambda: fitted(make("rlkit-test/Odd-v0")),
     "counted": lambda: fitted(make("rlkit-test/Odd-v0", counted=True)),
+    "cells": lambda: fitted(make("MiniGrid-Empty-5x5-v0")),
+    "catch": lambda: make("rlkit/CatchPixels-v0"),
+    "stocked": lambda: make("rlkit/BetTwice-v1"),
     "edge": lambda: make("rlkit-test/Edge-v0"),
     "seen": lambda: partial.Seen(make("Acrobot-v1"), (1, 4)),
     "distracted": lambda: distracted.Distracted(make("CartPole-v1"), 2, "noise", 3.0),

@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(
     folder: Path, tmp_path: Path, root: Path
 ) -> None:
     for change, words in (
-        ({"episodes": 0}, "at least 1"),
+        ({"episodes": 0}, "must lie in 1"),
         ({"env": "Hopper-v5"}, "does not fit Hopper-v5"),
         ({"env": "Hoper-v5"}, "did you mean 'Hopper-v5'"),
         ({"dataset_id": "no version"}, "must read"),
