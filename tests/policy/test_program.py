@@ -82,7 +82,7 @@ def test_every_shipped_algorithm_can_be_exported(name: str) -> None:
     config = algo.Config(hidden=(8,)) if "hidden" in algo.Config.__dataclass_fields__ else None
     if name == "pets":  # the least of plans
         config = algo.Config(hidden=(8,), horizon=2, rounds=1, population=10)
-    discrete = name == "dqn" or name.endswith("discrete")
+    discrete = "continuous" not in algo.FITS
     spec = Spec(OBS, Discrete(3) if discrete else 2, dtype=torch.float64)
     agent = algo.Agent(spec, config or algo.Config())
     if hasattr(agent, "history"):
