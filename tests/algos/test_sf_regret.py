@@ -208,7 +208,12 @@ BASE: list[Tensor] = []
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("features", "columns:coin,goal"), ("pairs", 21), ("length", 4), ("teacher", "noisy")),
+        *(
+            ("features", "columns:coin,goal"),
+            ("pairs", 21),
+            ("length", 4),
+            ("teacher", "regret+noisy:1"),
+        ),
         *(("statistic", "return"), ("policies", 4), ("gamma_sf", 0.5), ("hidden_sf", (5,))),
         *(("lr_sf", 1e-2), ("batch_sf", 64), ("steps_sf", 6), ("polyak_sf", 0.9)),
         *(("temperature", 1.0), ("lr_weights", 0.5), ("steps_weights", 1), ("scaling", "none")),
