@@ -30,6 +30,7 @@ MOST = 40  # rows of one record's tables; the record has all
 CHAPTERS = {
     "learning": "What agents learn",
     "edge": "What agents learn",
+    "systems": "What agents learn",
     "beside": "What agents learn",
     "behaviour": "What agents learn",
     "tabular": "Tabular problems",
