@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rlkit.core.history import Past as Past
     from rlkit.core.lanes import resolve as resolve
     from rlkit.core.learner import Learner as Learner
+    from rlkit.core.normaliser import Normaliser as Normaliser
     from rlkit.core.optim import Adam as Adam
     from rlkit.core.optim import step_jointly as step_jointly
     from rlkit.core.spec import Box as Box

@@ -45,6 +45,8 @@ class Learner:
             _check_resolved(config)
             agent._spec, agent._streams = spec, Streams(spec.seeds)
             agent._calls = torch.zeros((), dtype=torch.int64)
+            if spec.normaliser is not None:
+                agent.normaliser = spec.normaliser
         return agent
 
     def state_dict(self) -> dict[str, Tensor]:

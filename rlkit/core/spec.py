@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rlkit.core.normaliser import Normaliser
 from rlkit.core.pixels import layout
 
 
@@ -39,7 +40,8 @@ class Spec:
     Nets of one's own: `encoder` makes a torch module from observations `[B, *obs]` to features
     `[B, n]`, which stands before the layers of every net of an agent; `critic` one from `(s, a)` to
     values `[B]` (discrete: from `s` to `[B, actions]`) in place of the Q functions. They are
-    ordinary modules; lanes and ensemble members get copies.
+    ordinary modules; lanes and ensemble members get copies. Nets see vectors through a `normaliser`
+    where there is one, which becomes a part of the agent; whoever collects adds to it.
     """
 
     obs: tuple[int, ...]
@@ -50,6 +52,7 @@ class Spec:
     encoder: Callable[[], nn.Module] | None = None
     critic: Callable[[], nn.Module] | None = None
     image: bool = False
+    normaliser: Normaliser | None = None
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Spec:
         encoder: Callable[[], nn.Module] | None = None,
         critic: Callable[[], nn.Module] | None = None,
         image: bool = False,
+        normaliser: Normaliser | None = None,
     ) -> None:
         obs = (obs,) if isinstance(obs, int) else tuple(int(n) for n in obs)
         act = Box(act) if isinstance(act, int) else act
@@ -73,8 +77,14 @@ class Spec:
             raise ValueError(f"{act} must have at least one action")
         values: dict[str, Any] = {"obs": obs, "act": act, "seeds": seeds, "dtype": dtype}
         values |= {"device": device, "encoder": encoder, "critic": critic, "image": bool(image)}
+        values["normaliser"] = normaliser
         if image:
             layout(obs)
+        if normaliser is not None and (len(obs) > 1 or normaliser.mean.shape != (len(seeds), *obs)):
+            raise ValueError(
+                f"a normaliser of {tuple(normaliser.mean.shape)} is not of {len(seeds)} lanes of "
+                f"observations {obs} as these nets see them: go without (normalise_obs)"
+            )
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

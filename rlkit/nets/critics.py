@@ -42,6 +42,11 @@ class Critic(nn.Module):
         self.head: ValueHead = ScalarHead(None) if head is None else head
         self.own = None if spec.critic is None else Vmapped(init, spec.critic, n)
         if self.own is not None:
+            if spec.normaliser is not None:
+                raise ValueError(
+                    "a critic of one's own sees observations as they are: normalise "
+                    "in it, or give no normaliser"
+                )
             if self.head.size > 1 or copies > 1:
                 raise ValueError("a critic of one's own gives values: head scalar, copies 1")
             return

@@ -6,6 +6,7 @@ DrQ-v2) have the convolutions trained by the critics alone; the actor sees what 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlkit.core.normaliser import Normaliser
 from rlkit.core.pixels import layout
 from rlkit.core.spec import Spec
 from rlkit.nets.layers import Init, LayerNorm, Linear
@@ -180,9 +182,36 @@ class OwnEncoder(nn.Module):
         return self.module(s.to(self.dtype))  # images are stored as uint8
 
 
-def encoder(init: Init) -> Flatten | GridEncoder | PixelEncoder | OwnEncoder:
+class Normalised(nn.Module):
+    """What `inside` makes of observations seen through the agent's `Normaliser`, which belongs to
+    the agent: no number of it is this net's."""
+
+    def __init__(self, inside: Flatten | OwnEncoder, normaliser: Normaliser) -> None:
+        super().__init__()
+        normaliser.users += 1
+        # a tuple hides it from nn.Module's registry
+        self.inside, self._seen, self.size = inside, (normaliser,), inside.size
+
+    def forward(self, s: Tensor) -> Tensor:
+        return self.inside(self._seen[0](s))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Normalised:
+        """A target's net looks through what its net does, a whole agent's copy through its own."""
+        seen = memo.get(id(self._seen[0]), self._seen[0])
+        return Normalised(copy.deepcopy(self.inside, memo), seen)
+
+
+def encoder(init: Init) -> Flatten | GridEncoder | PixelEncoder | OwnEncoder | Normalised:
     """The user's own (`Spec.encoder`), or what fits the observations: vectors as they are, MiniGrid
-    views embedded, images through convolutions."""
+    views embedded, images through convolutions. Vectors are seen through `Spec.normaliser`."""
+    found = _fitting(init)
+    if init.spec.normaliser is None:
+        return found
+    assert isinstance(found, Flatten | OwnEncoder)  # a normaliser is of vectors
+    return Normalised(found, init.spec.normaliser)
+
+
+def _fitting(init: Init) -> Flatten | GridEncoder | PixelEncoder | OwnEncoder:
     spec: Spec = init.spec
     if spec.encoder is not None:
         return OwnEncoder(init, spec.encoder)

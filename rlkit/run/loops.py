@@ -77,6 +77,8 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
     taken = start - offset  # environment steps of a lane
     while taken < options.steps:
         turn = taken // options.envs
+        if session.spec.normaliser is not None:
+            session.spec.normaliser.add(session.task.transforms.obs(collector.obs))
         past = None if session.memory is None else session.memory.recall(collector)
         actions = _random(session, turn) if taken < policy_from else _policy(session, turn, past)
         if not np.isfinite(actions).all():

@@ -36,7 +36,9 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     if options.envs_backend == "envpool" and asked is not None:
         _check_pooled(asked)
     if options.dataset is None:
-        return asked or of_env(""), None
+        task = asked or of_env("")
+        _check_normalised(options, task.obs)
+        return replace(task, normaliser=options.normalise_obs), None
     view = None if asked is None else not asked.image  # by its environment, not by its shape
     if not is_file(options.dataset):  # before any row is read
         check_learnable(description(options.dataset), view)
@@ -54,8 +56,7 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
         "reference": None if meta.reference is None else asdict(meta.reference),
     }
     store = _selected(store, options)
-    if image and options.normalise_obs:
-        raise UsageError("normalise_obs is for vectors: images are divided by 255 as they are read")
+    _check_normalised(options, meta.obs_shape)
     try:
         transforms = Transforms.fit(
             store,
@@ -171,6 +172,14 @@ def _fitting(store: EpisodeStore, meta: Meta, options: Options) -> Meta:
     except ValueError as error:
         raise UsageError(str(error)) from error
     return meta
+
+
+def _check_normalised(options: Options, shape: tuple[int, ...]) -> None:
+    if options.normalise_obs and len(shape) > 1:
+        raise UsageError(
+            "normalise_obs is for vectors: images are divided by 255 as they are read, cells of a "
+            "grid are categories"
+        )
 
 
 def _check_pooled(task: Task) -> None:

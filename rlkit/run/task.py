@@ -15,6 +15,7 @@ from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import UsageError
 from rlkit.core.files.reading import fit
 from rlkit.core.history import Memory
+from rlkit.core.normaliser import Normaliser
 from rlkit.core.spec import Box, Discrete, Spec
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make, make_described
@@ -41,6 +42,7 @@ class Task:
     dataset: dict[str, Any] | None = None  # id, fingerprint, sizes, reference returns
     spaces: dict[str, Any] | None = None  # the environment's, as `data.spaces.describe` has them
     image: bool = False  # observations are images of uint8 numbers
+    normaliser: bool = False  # agents see observations by running statistics of their own
 
     @property
     def has_env(self) -> bool:
@@ -80,9 +82,12 @@ class Task:
         scaled = self.transforms.to_env(action, kind)
         return scaled.reshape((*action.shape[:-1], *self.action_shape))
 
-    def spec(self, seeds: tuple[int, ...], device: str = "cpu") -> Spec:
-        """What the agent is told, for these lanes."""
-        return Spec(self.obs, self.act, seeds, device=device, image=self.image)
+    def spec(
+        self, seeds: tuple[int, ...], device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Spec:
+        """What the agent is told, for these lanes; its normaliser is this spec's own."""
+        seen = Normaliser(self.obs, len(seeds), dtype, device) if self.normaliser else None
+        return Spec(self.obs, self.act, seeds, dtype, device, image=self.image, normaliser=seen)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; `from_json(to_json())` is exact."""
@@ -98,6 +103,7 @@ class Task:
             "dataset": self.dataset,
             "spaces": self.spaces,
             "image": self.image,
+            "normaliser": self.normaliser,
         }
 
     @staticmethod
@@ -118,6 +124,7 @@ class Task:
             dataset=values["dataset"],
             spaces=values.get("spaces"),
             image=values.get("image", False),
+            normaliser=values.get("normaliser", False),
         )
 
 
@@ -142,6 +149,7 @@ class _Stored(TypedDict):
     dataset: dict[str, Any] | None
     spaces: NotRequired[dict[str, Any] | None]
     image: NotRequired[bool]
+    normaliser: NotRequired[bool]
 
 
 def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any, Any, Spec]:
@@ -153,7 +161,21 @@ def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any,
     check_pixels(options, fits, task.image, named)
     spec = task.spec(tuple(options.seeds[k] for k in lanes), options.device)
     config = core_lanes.resolve(core_lanes.select(options.config, lanes), spec)
-    return module.Agent(spec, config), config, spec
+    return built(options, spec, config), config, spec
+
+
+def built(options: Options, spec: Spec, config: Any) -> Any:
+    """The agent of a spec and a resolved Config. Raises UsageError for one whose nets have another
+    way to see observations than through the spec's normaliser."""
+    agent = algorithm(options.algo).Agent(spec, config)
+    if spec.normaliser is not None:
+        if not spec.normaliser.users:
+            raise UsageError(
+                f"{options.algo} has no net that running statistics of observations would change; "
+                "leave out normalise_obs"
+            )
+        agent.normaliser = spec.normaliser
+    return agent
 
 
 Act = Callable[..., np.ndarray]

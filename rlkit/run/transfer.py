@@ -64,7 +64,7 @@ def adapted(task: Task, options: Options) -> Task:
     for name in ("normalise_obs", "reward"):
         if getattr(options, name) != getattr(Options, name):
             raise UsageError(f"{name} is given by the run this one starts from; leave it out")
-    return dataclasses.replace(task, transforms=theirs.transforms)
+    return dataclasses.replace(task, transforms=theirs.transforms, normaliser=theirs.normaliser)
 
 
 def _actions(task: Task) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_python_m_rlkit() -> None:
         ("train sac --env Hopper-v5 --steps", "Missing value"),
         ("train sac --env Hopper-v5 --seeds 0-4", "seeds '0-4' must read 0:4"),
         ("train sac --env Hopper-v5 --seeds 1,1", "must be distinct"),
-        ("train sac --env Hopper-v5 --normalise-obs", "normalise_obs needs a dataset"),
+        ("train sac --env Hopper-v5 --pretrain 10", "pretrain needs a dataset"),
         ("train sac --env Hopper-v5 extra", "extra"),
         ("train sac", "give a dataset (offline), an environment (online), or both"),
         ("train iql --dataset rlkit/hopper/mediun-v1", "did you mean 'rlkit/hopper/medium-v1'?"),

@@ -47,7 +47,7 @@ def given(tmp_path: Path, defaults: str, monkeypatch: pytest.MonkeyPatch) -> dic
         ("horizon = 5", "horizon", {"ucbvi"}),
         ("runs = 3", "runs", {"ucb1"}),
         ("eval_every = 50", "eval_every", {"sac", "td3"}),
-        ("normalise_obs = true", "normalise_obs", {"td3"}),
+        ("normalise_obs = true", "normalise_obs", {"sac", "td3"}),
         ('reward = "return_range"', "reward", {"td3"}),
         ("pretrain = 10", "pretrain", {"td3"}),
         ("steps = 200", "steps", {"vi", "q", "ucbvi", "ucb1", "sac", "td3"}),
@@ -90,8 +90,8 @@ def test_a_default_that_no_system_takes_is_refused(
     monkeypatch.setattr("rlkit.sweeps.kinds.training.check_pair", lambda options: None)
     path = tmp_path / "all.toml"
     path.write_text(
-        'name = "all"\n[defaults]\nnormalise_obs = true\n'
+        'name = "all"\n[defaults]\npretrain = 10\n'
         '[tasks.p]\nenv = "Pendulum-v1"\n[systems.sac]\nalgo = "sac"\n'
     )
-    with pytest.raises(UsageError, match="no system takes the option 'normalise_obs'"):
+    with pytest.raises(UsageError, match="no system takes the option 'pretrain'"):
         plan.read(path)

@@ -19,7 +19,8 @@ from rlkit.core import state
 from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.core.history import Memory
-from rlkit.core.spec import Discrete, Spec
+from rlkit.core.normaliser import Normaliser
+from rlkit.core.spec import Discrete
 from rlkit.eval import records
 from rlkit.policy import onnx_file
 from rlkit.policy.policy import Card, Policy, draw, read, write
@@ -27,7 +28,7 @@ from rlkit.policy.program import Array, Program
 from rlkit.policy.trace import trace
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.folder import Restored
-from rlkit.run.settings.algorithms import algorithm
+from rlkit.run.task import built
 
 FILE, ONNX = ".safetensors", ".onnx"
 _OBSERVATIONS = 64  # that torch and an exported policy are compared on
@@ -85,13 +86,14 @@ def export(
             "keep; use it from its run folder with rlkit.load"
         )
     programs = _programs(restored, policy.card)
+    obs = _observations(policy, restored.spec.normaliser)
     with replacing(out) as temporary:
         if onnx:
             _write_onnx(temporary, policy, programs["mode"])
-            found = _difference(policy, lambda obs: _run_onnx(temporary, obs), (True,))
+            found = _difference(policy, obs, lambda obs: _run_onnx(temporary, obs), (True,))
         else:
             write(temporary, policy.card, policy.transforms, programs)
-            found = _compare_file(temporary, policy)
+            found = _compare_file(temporary, policy, obs)
         if not found <= _TOLERANCE:
             raise RlkitError(
                 f"{out} is not written: its actions differ from torch's by {found:.1e} of their "
@@ -160,9 +162,9 @@ def _policy(restored: Restored, lane: int) -> Policy:
 def _programs(restored: Restored, card: Card) -> dict[str, Program]:
     """The policy traced, its most likely action and, if it has noise, its samples."""
     options, task = restored.options, restored.task
-    spec = Spec(task.obs, task.act, restored.seeds, dtype=torch.float64, image=task.image)
+    spec = task.spec(restored.seeds, dtype=torch.float64)
     config = core_lanes.resolve(core_lanes.select(options.config, [card.lane]), spec)
-    agent = algorithm(options.algo).Agent(spec, config)
+    agent = built(options, spec, config)
     state.load(agent, state.tensors(restored.agent))
     programs = {"mode": trace(agent, spec)}
     if card.noise is not None:
@@ -170,25 +172,26 @@ def _programs(restored: Restored, card: Card) -> dict[str, Program]:
     return programs
 
 
-def _observations(policy: Policy, rng: np.random.Generator) -> Array:
-    """Random observations in environment units: around the normaliser's mean, pixels for images,
-    or small whole numbers for grids, which every embedding table has."""
+def _observations(policy: Policy, normaliser: Normaliser | None) -> Array:
+    """Random observations in environment units: around the mean of those learnt from, pixels for
+    images, or small whole numbers for grids, which every embedding table has."""
     shape, transforms = (_OBSERVATIONS, *policy.card.obs_shape), policy.transforms
+    rng = np.random.default_rng(1)
     if policy.card.image:
         return rng.integers(0, 256, shape).astype(np.float32)
     if len(policy.card.obs_shape) == 3:
         return rng.integers(0, 4, shape).astype(np.float32)
     obs = rng.standard_normal(shape)
+    if normaliser is not None:
+        obs = normaliser.shift.cpu().numpy() + obs * normaliser.scale.cpu().numpy()
     if transforms.obs_mean is not None and transforms.obs_std is not None:
         obs = transforms.obs_mean + obs * transforms.obs_std
     return obs.astype(np.float32)
 
 
-def _difference(policy: Policy, other: Any, modes: tuple[bool, ...]) -> float:
+def _difference(policy: Policy, obs: Array, other: Any, modes: tuple[bool, ...]) -> float:
     """Largest difference of `other(obs)` or `other(obs, noise)` from the policy's actions."""
-    rng = np.random.default_rng(0)
-    obs = _observations(policy, rng)
-    gaps = []
+    rng, gaps = np.random.default_rng(0), []
     for deterministic in modes:
         if deterministic:
             ours, theirs = policy.act(obs), other(obs)
@@ -208,7 +211,7 @@ def _difference(policy: Policy, other: Any, modes: tuple[bool, ...]) -> float:
     return float(np.max(gaps))  # NaN where one is: max() of Python would lose it
 
 
-def _compare_file(path: Path, policy: Policy) -> float:
+def _compare_file(path: Path, policy: Policy, obs: Array) -> float:
     card, transforms, programs = read(path)
     loaded = Policy.load(path)
     if card != policy.card or transforms.state() != policy.transforms.state():
@@ -219,7 +222,7 @@ def _compare_file(path: Path, policy: Policy) -> float:
             return loaded.act(obs)
         return loaded.to_env(loaded.forward(transforms.obs(obs).astype(np.float32), noise))
 
-    return _difference(policy, other, (True, False) if "sample" in programs else (True,))
+    return _difference(policy, obs, other, (True, False) if "sample" in programs else (True,))
 
 
 def _write_onnx(path: Path, policy: Policy, program: Program) -> None:

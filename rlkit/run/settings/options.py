@@ -77,7 +77,7 @@ class Options:
     track: tuple[str, ...] = ()  # trackers: tensorboard, wandb, mlflow, module:Name
     video_every: Natural = 0  # steps between clips of the policy, in video/; 0: none
     config: Any = None  # Config of the algorithm, or a dict of its fields; None: its defaults
-    normalise_obs: bool = False  # by the dataset's mean and standard deviation
+    normalise_obs: bool = False  # by the dataset's mean and deviation; with none by running ones
     reward: RewardScaling = "raw"  # scaling of the rewards an agent sees
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
     weighting_alpha: Positive = 0.1  # α of return and advantage weights, best share of top
@@ -207,9 +207,14 @@ def resolve(options: Options) -> Options:
         raise UsageError("seeds is (); there must be at least one")
     options = dataclasses.replace(options, **run_defaults(options))
     if options.dataset is None:
-        for name in ("normalise_obs", "reward", "weighting", "weighting_alpha", "pretrain", "mix"):
+        for name in ("reward", "weighting", "weighting_alpha", "pretrain", "mix"):
             if getattr(options, name) != getattr(Options, name):
                 raise UsageError(f"{name} needs a dataset; this training has an environment only")
+        if options.normalise_obs and options.algo.startswith("sb3:"):
+            raise UsageError(
+                f"{options.algo} sees observations as they are: normalise_obs is for rlkit's own "
+                "agents; give an environment that normalises (gymnasium's NormalizeObservation)"
+            )
     if options.frequencies and options.algo.startswith("sb3:"):
         raise UsageError(
             f"frequencies of {options.algo} are evaluated afterwards: rlkit eval RUN --frequencies"

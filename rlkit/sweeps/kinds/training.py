@@ -35,7 +35,9 @@ def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
     module = algorithm(str(given.get("algo")))
     refused = set()
     if given.get("dataset") is None:
-        refused = {"normalise_obs", "reward", "weighting", "pretrain"}
+        refused = {"reward", "weighting", "pretrain"}
+        if str(given.get("algo")).startswith("sb3:"):
+            refused.add("normalise_obs")
     elif not given.get("online"):
         refused = {"pretrain", "utd_later", "bonus", "levels"}
     if given.get("env") is None:

@@ -118,7 +118,7 @@ def test_a_warm_up_that_nobody_asked_for_fits_the_steps(algo: str, steps: int, w
         ({"config": {"tau": (0.5, 0.6, 0.7)}}, "'tau' has 3 values for 2 seeds"),
         ({"config": 3}, "takes its Config or a dict"),
         ({"algo": "iqk"}, "unknown algorithm 'iqk'; did you mean 'iql'"),
-        ({"dataset": None, "env": "Hopper-v5", "normalise_obs": True}, "needs a dataset"),
+        ({"dataset": None, "env": "Hopper-v5", "reward": "minus_one"}, "needs a dataset"),
     ],
 )
 def test_a_wrong_option_is_named(change: dict[str, Any], message: str) -> None:
