@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rlkit.core import state
 from rlkit.core.lanes import float_fields
+from rlkit.core.normaliser import Normaliser
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw, Streams
 
@@ -33,6 +34,7 @@ class Learner:
     _spec: Spec
     _streams: Streams
     _calls: Tensor  # updates that drew their own noise
+    normaliser: Normaliser  # where its spec has one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
