@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 import rlkit
 
@@ -95,3 +96,20 @@ def test_gpu_bench_without_a_device_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no CUDA device" in done.stderr
     assert not (tmp_path / "x.json").exists()
+
+
+def test_the_arithmetic_of_updates_is_counted(bench: ModuleType) -> None:
+    relatives = importlib.import_module("relatives")
+    with relatives.Counted() as counter:
+        torch.ones(3, 4) @ torch.ones(4, 5)
+    assert counter.total == 2 * 3 * 4 * 5
+    small = {"hidden": (8, 8), "batch_size": 16}
+    sides = [
+        side._replace(settings=side.settings | {"batch_size": 4})
+        for side in (side for pair in relatives.PAIRS.values() for side in pair)
+    ]
+    assert all(relatives.Runner(side).arithmetic() > 0 for side in sides)
+    one, three = (relatives.Side("sac", small | {"n_critics": n}) for n in (1, 3))
+    found = relatives.measured((three, one), rounds=2, wanted=1e-3)
+    assert found["arithmetic"] > 1.5
+    assert found["excess"] == pytest.approx(found["time"] / found["arithmetic"], rel=0.01)

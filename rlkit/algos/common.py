@@ -14,6 +14,16 @@ def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
     return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
 
 
+def unheld(*made: str) -> str:
+    """What an agent made for learning in an environment says of data alone; `made` are those that
+    are made for it."""
+    return (
+        "it learns from data alone as it does online: nothing holds down the values of actions "
+        "that the data lack, and its returns may end below the data's; made for data alone: "
+        + ", ".join(made)
+    )
+
+
 def either_action(
     greedy: Tensor, noise: Tensor | None, epsilon: Tensor, actions: int
 ) -> Tensor:  # [S, B], [S, B, 2] -> [S, B]

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import copies_loss, either_action, target_of
+from rlkit.algos.common import copies_loss, either_action, target_of, unheld
 from rlkit.algos.imitation.margin import copies_margin_loss
 from rlkit.core.batch import Batch
 from rlkit.core.learner import Learner
@@ -193,6 +193,11 @@ class Agent(Learner):
 def draws(c: Config) -> bool:
     """Whether minibatches are those of `source`; plain single steps are the run's own."""
     return c.n_step > 1 or c.prioritised or _imitates(c)
+
+
+def offline_notice(c: Config) -> str:
+    """What to say of values that never meet the environment, unless a margin holds them."""
+    return "" if c.imitation > 0 else unheld("cql_discrete", "iql")
 
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:

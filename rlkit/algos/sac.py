@@ -42,7 +42,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import head_loss, least, target_of
+from rlkit.algos.common import head_loss, least, target_of, unheld
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
@@ -230,6 +230,11 @@ class Agent(Learner):
 def draws(c: Config) -> bool:
     """Whether minibatches are those of `source`; single steps are the run's own."""
     return c.n_step > 1
+
+
+def offline_notice(c: Config) -> str:
+    """What to say of two critics that never meet the environment."""
+    return "" if c.n_critics > 2 else unheld("--preset sac_n or edac", "cql", "iql", "td3_bc")
 
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import either_action
+from rlkit.algos.common import either_action, unheld
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
@@ -193,6 +193,11 @@ def best_cvar(agent: Agent, s: Tensor, tau: float, stocks: Tensor) -> tuple[Tens
         value = agent.utilities(agent.outputs(agent.theta, rows, stock), stock).amax(-1)
     levels, best = (value / tau - stock).max(-1)
     return levels, stocks[best]
+
+
+def offline_notice(c: Config) -> str:
+    """What to say of values that never meet the environment."""
+    return unheld("cql_discrete", "iql")
 
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:

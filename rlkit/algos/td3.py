@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import head_loss, least, target_of
+from rlkit.algos.common import head_loss, least, target_of, unheld
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
@@ -130,6 +130,11 @@ class Agent(Learner):
 def draws(c: Config) -> bool:
     """Whether minibatches are those of `source`; single steps are the run's own."""
     return c.n_step > 1
+
+
+def offline_notice(c: Config) -> str:
+    """What to say of critics that never meet the environment."""
+    return unheld("td3_bc", "rebrac", "iql", "cql")
 
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:

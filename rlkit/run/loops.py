@@ -31,6 +31,9 @@ def run(session: Session, start: int = 0) -> Iterator[Event]:
         yield Note(transfer(session.agent, session.options, session.seeds))
     if session.fresh:
         yield from _noticed(session, {})
+        alone = getattr(algorithm(session.options.algo), "offline_notice", None)
+        if alone is not None and session.options.kind == "offline":
+            yield from map(Note, filter(None, [alone(session.options.config)]))
     loop = {"offline": offline, "online": online, "finetune": finetune}
     yield from loop[session.options.kind](session, start)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rlkit.algos import odice, wsrl
+from rlkit.algos import dqn, odice, sac, stock_dqn, td3, wsrl
 from rlkit.run.records.events import Event, Metrics, Note
 from rlkit.run.settings.options import Options
 from rlkit.run.train import resume, train
@@ -113,6 +114,36 @@ def test_wsrl_says_what_it_begins_with(given: dict, said: str) -> None:
     found = wsrl.notice({}, wsrl.Config(**given))
     assert said in found
     assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("config", "made"),
+    [
+        (sac.Config(), "sac_n or edac"),
+        (sac.Config(n_critics=10), ""),
+        (td3.Config(), "td3_bc"),
+        (dqn.Config(), "cql_discrete"),
+        (dqn.Config(imitation=1.0), ""),
+        (stock_dqn.Config(), "cql_discrete"),
+    ],
+)
+def test_agents_made_for_environments_say_so_of_data_alone(config: object, made: str) -> None:
+    found = sys.modules[type(config).__module__].offline_notice(config)
+    assert made in found
+    assert bool(found) == bool(made)
+
+
+def test_a_run_says_it_from_data_alone_and_not_where_it_goes_online(
+    offline: Build, tmp_path: Path
+) -> None:
+    def said(**given: object) -> int:
+        out = str(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
+        notes = train(offline(**given, steps=20, out=out)).notes
+        return len([note for note in notes if "made for data alone" in note])
+
+    assert said(algo="sac") == 1
+    assert said(algo="iql") == 0
+    assert said(algo="sac", env="InvertedPendulum-v5", pretrain=10, online=True, warmup=5) == 0
 
 
 def test_a_run_of_wsrl_says_it_before_its_first_step(
