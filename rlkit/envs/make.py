@@ -19,7 +19,7 @@ from rlkit.core.files import trust
 from rlkit.core.files.reading import described
 from rlkit.core.words.extras import how_to_add
 from rlkit.core.words.nearest import suggestion
-from rlkit.envs import catch, distracted, maze, partial, stocked
+from rlkit.envs import bit_flip, catch, contextual, distracted, maze, partial, stocked
 from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import from_text, plain, vouch
 
@@ -126,7 +126,9 @@ def find(name: str) -> None:
         maze.register()
         partial.register()
         distracted.register()
+        bit_flip.register()
         catch.register()
+        contextual.register()
         stocked.register()
     where = f"; {module} registers no such id" if module else ""
     raise UsageError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
@@ -140,7 +142,9 @@ def _register(name: str) -> None:
         maze.register()
         partial.register()
         distracted.register()
+        bit_flip.register()
         catch.register()
+        contextual.register()
         stocked.register()
 
 

@@ -74,7 +74,7 @@ class Pooled:
         self.pool = _pool(self.env, [seed % _SEEDS for seed in seeds])
         return self.pool.reset()[0]
 
-    def reset(self, row: int, seed: int) -> Any:
+    def reset(self, row: int, seed: int, options: dict[str, Any] | None = None) -> Any:
         """The first observation of a new episode, drawn from the row's own generator."""
         return self.pool.reset(np.array([row]))[0][0]
 

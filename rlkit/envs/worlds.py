@@ -50,8 +50,9 @@ class Worlds(Protocol):
         """The first observations of new episodes in all rows."""
         ...
 
-    def reset(self, row: int, seed: int) -> Any:
-        """The first observation of a new episode."""
+    def reset(self, row: int, seed: int, options: dict[str, Any] | None = None) -> Any:
+        """The first observation of a new episode; `options` as gymnasium has them, where what is
+        stepped takes any."""
         ...
 
     def step(self, actions: np.ndarray, rows: np.ndarray) -> Outcome:
@@ -106,8 +107,8 @@ class Separate:
     def begin(self, seeds: Sequence[int]) -> Sequence[Any]:
         return [self.reset(row, seed) for row, seed in enumerate(seeds)]
 
-    def reset(self, row: int, seed: int) -> Any:
-        return self.envs[row].reset(seed=seed)[0]
+    def reset(self, row: int, seed: int, options: dict[str, Any] | None = None) -> Any:
+        return self.envs[row].reset(seed=seed, options=options)[0]
 
     def step(self, actions: np.ndarray, rows: np.ndarray) -> Outcome:
         observations, reward = [], np.empty(len(rows))
@@ -156,7 +157,7 @@ class Gridded:
         self.grids.reset(seeds, range(len(seeds)))
         return self.grids.image
 
-    def reset(self, row: int, seed: int) -> Any:
+    def reset(self, row: int, seed: int, options: dict[str, Any] | None = None) -> Any:
         self.grids.reset([seed], [row])
         return self.grids.image[row]
 

@@ -19,6 +19,7 @@ from rlkit.envs.snapshot import SnapshotUnsupported
 from rlkit.envs.worlds import Worlds, worlds
 from rlkit.eval.rollout import episode_seed
 from rlkit.run.task import Task
+from rlkit.run.teaching import Teaching
 
 _FIRST_STREAM = 2  # of episode seeds; 0 and 1 belong to evaluation
 _COUNTERS = ("obs", "episode", "returns", "lengths", "return_sums", "length_sums", "finished")
@@ -39,15 +40,21 @@ class Collector:
     """Environments of all lanes; each has its own, and its episodes have seeds of their own.
 
     Episode n of environment e is reset with a seed made of (lane's seed, e, n) alone, so a lane
-    meets the same starts in any company; with `levels` it chooses one of so many levels. `obs`
-    `[S, E, *obs]` is what the policy must act on. Observations and actions have the types that the
-    environment's spaces declare.
+    meets the same starts in any company; with `levels` it chooses one of so many levels, with
+    `teaching` a teacher its task. `obs` `[S, E, *obs]` is what the policy must act on. Observations
+    and actions have the types that the environment's spaces declare.
     """
 
     def __init__(
-        self, task: Task, spec: Spec, envs: int, levels: int = 0, pooled: bool = False
+        self,
+        task: Task,
+        spec: Spec,
+        envs: int,
+        levels: int = 0,
+        pooled: bool = False,
+        teaching: Teaching | None = None,
     ) -> None:
-        self.task, self.spec, self.levels = task, spec, levels
+        self.task, self.spec, self.levels, self.teaching = task, spec, levels, teaching
         lead = (spec.lanes, envs)
         # by lane, then by environment
         self.worlds: Worlds = (Pooled if pooled else worlds)(task.make_env, spec.lanes * envs)
@@ -72,8 +79,12 @@ class Collector:
     def reset(self) -> None:
         """Begin episode number `episode` in every environment."""
         self.returns[:], self.lengths[:] = 0, 0
-        seeds = [self._seed(k, e) for k, e in np.ndindex(self._rows.shape)]
-        first = np.array([self._encoded(raw) for raw in self.worlds.begin(seeds)])
+        places = list(np.ndindex(self._rows.shape))
+        if self.teaching is None:
+            begun = self.worlds.begin([self._seed(k, e) for k, e in places])
+        else:
+            begun = [self._begun(k, e) for k, e in places]
+        first = np.array([self._encoded(raw) for raw in begun])
         self.obs = first.reshape(*self._rows.shape, *first.shape[1:])
 
     def step(self, actions: np.ndarray) -> Step:
@@ -199,9 +210,15 @@ class Collector:
         self.length_sums[lane] += self.lengths[lane, env]
         self.finished[lane] += 1
         self.episode[lane, env] += 1
+        if self.teaching is not None:
+            self.teaching.ended(lane, env, float(self.returns[lane, env]))
         self.returns[lane, env], self.lengths[lane, env] = 0, 0
-        row = int(self._rows[lane, env])
-        return self._encoded(self.worlds.reset(row, self._seed(lane, env)))
+        return self._encoded(self._begun(lane, env))
+
+    def _begun(self, lane: int, env: int) -> Any:
+        """The first observation of the episode that is to begin, of its teacher's task."""
+        options = None if self.teaching is None else self.teaching.begin(lane, env)
+        return self.worlds.reset(int(self._rows[lane, env]), self._seed(lane, env), options)
 
     def _agent_obs(self, obs: np.ndarray) -> np.ndarray:
         if self.task.image:

@@ -10,8 +10,10 @@ from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
+from rlkit.data.goals import goals
 from rlkit.data.replay import Replay
 from rlkit.data.sampling import weighting
+from rlkit.data.sampling.hindsight import AHEAD, Hindsight
 from rlkit.data.sampling.samplers import Mixed, Uniform, Weighted, shares
 from rlkit.data.sampling.shifting import Shifted
 from rlkit.data.stock import Stock
@@ -68,6 +70,7 @@ def _unshifted(
         data = Replay.from_store(store, spec, task.transforms, columns=columns, gamma=gamma)
     if options.kind != "offline":
         collected = columns + ((BONUS,) if options.bonus else ())
+        collected += (AHEAD,) if options.hindsight else ()
         replay = Replay(spec, options.capacity, envs=options.envs, columns=collected)
     tuned = options.kind == "finetune" and options.pretrain
     module = algorithm(options.algo)
@@ -78,6 +81,10 @@ def _unshifted(
     batch = int(getattr(config, "batch_size", 256))
     if data is None:
         assert replay is not None
+        if options.hindsight:
+            sought, paid = goals(task.make_env(), str(task.env)), BONUS if options.bonus else ""
+            relabelled = Hindsight(replay, batch, streams, sought, options.hindsight, paid)
+            return Feeding(relabelled, None, replay)
         return Feeding(Uniform(replay, batch, streams), None, replay)
     assert store is not None
     weights = row_weights(options, store)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rlkit.algos.bandits.teachers.by_name import read
 from rlkit.core import lanes as core_lanes
 from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Box, Discrete
@@ -15,6 +16,7 @@ from rlkit.core.words.nearest import suggestion
 from rlkit.data.fitting import check_actions, check_actions_known, check_fit
 from rlkit.data.formats import d4rl, minari_io, minari_local
 from rlkit.data.formats.meta import Meta, check_learnable
+from rlkit.data.goals import goals
 from rlkit.data.recipes import cards
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
@@ -24,6 +26,7 @@ from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
+from rlkit.run.teaching import tasks
 
 
 def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
@@ -35,6 +38,12 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     asked = None if options.env is None else of_env(options.env)
     if options.envs_backend == "envpool" and asked is not None:
         _check_pooled(asked)
+    if options.curriculum and asked is not None:
+        tasks(asked, read(options.curriculum))
+    if options.hindsight and asked is not None:
+        env = asked.make_env()
+        goals(env, str(asked.env))
+        env.close()
     if options.dataset is None:
         task = asked or of_env("")
         _check_normalised(options, task.obs)

@@ -29,6 +29,7 @@ from rlkit.run.rewarding import Rewarding
 from rlkit.run.settings.options import Options
 from rlkit.run.settings.plan import settled
 from rlkit.run.task import Task, actor, make_agent
+from rlkit.run.teaching import Teaching
 
 _LONGEST = 10_000  # steps of an evaluation episode where the environment sets no limit
 
@@ -66,10 +67,15 @@ class Session:
         self.collector: Collector | None = None
         self.pretrain: Engine | None = None
         self.bonus: Rewarding | None = None
+        self.teaching: Teaching | None = None
         self.memory: Remembering | None = None  # of an agent that looks back, while it collects
         if self.replay is not None:
             pooled = options.envs_backend == "envpool"
-            self.collector = Collector(task, self.spec, options.envs, options.levels, pooled)
+            if options.curriculum:
+                self.teaching = Teaching(options.curriculum, task, self.spec, options.envs)
+            self.collector = Collector(
+                task, self.spec, options.envs, options.levels, pooled, self.teaching
+            )
             if hasattr(self.agent, "history"):
                 self.memory = Remembering(self.agent, self.spec, options.envs)
             if options.bonus:
@@ -170,6 +176,8 @@ class Session:
         if self.replay is not None and self.collector is not None and self.collector.begun:
             parts["replay"] = self.replay.state_dict()
             parts["envs"], meta["envs"] = self.collector.state()
+            if self.teaching is not None:
+                parts["teaching"] = self.teaching.state()
             if self.bonus is not None:
                 parts["bonus"] = self.bonus.bonus.state_dict()
             if self.memory is not None and (kept := self.memory.state()):
@@ -198,6 +206,8 @@ class Session:
                     if name not in parts:
                         raise ValueError(f"its {name} part has been dropped: use a newer one")
                 self.replay.load_state_dict(parts["replay"])
+                if self.teaching is not None:  # first: new episodes ask it for tasks
+                    self.teaching.load(parts["teaching"])
                 note = self.collector.load(parts["envs"], meta["envs"])
                 if self.bonus is not None:
                     self.bonus.bonus.load_state_dict(parts["bonus"])

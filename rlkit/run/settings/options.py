@@ -82,8 +82,10 @@ class Options:
     weighting: Weighting = "uniform"  # which episodes of the dataset are drawn more often
     weighting_alpha: Positive = 0.1  # α of return and advantage weights, best share of top
     shift: Natural = 0  # images: pixels by which a minibatch's are shifted at random; 0: none
+    hindsight: Natural = 0  # rows with another goal for each true one a minibatch has; 0: none
     from_run: str | None = None  # run folder whose agent is where this one starts
     levels: Natural = 0  # of a pool that episodes are drawn from (rlkit.envs.pools); 0: no pool
+    curriculum: str = ""  # teacher of the tasks collected: alp_gmm, covar_gmm, riac, random
     # what explores: see rlkit.exploration.bonus
     bonus: str = ""  # for what is new, added to the rewards collected: count*episode, ...
     bonus_scale: NonNegative = 0.1  # by how much
@@ -225,6 +227,10 @@ def resolve(options: Options) -> Options:
         if options.kind == "offline":
             raise UsageError("levels are drawn where an agent collects; a dataset has its own")
         check_levels(options.levels)
+    if options.curriculum:
+        _check_curriculum(options)
+    if options.hindsight:
+        _check_hindsight(options)
     if options.envs_backend != "gymnasium":
         if options.kind == "offline":
             raise UsageError("envs_backend is for what collects: give an environment")
@@ -262,6 +268,11 @@ def resolve(options: Options) -> Options:
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
     config = algorithm_config(options.algo, options.config)
+    if options.hindsight and draws_itself(module, config):
+        raise UsageError(
+            f"{options.algo} draws its minibatches itself, and hindsight relabels single "
+            "transitions drawn uniformly: give sac, td3, or dqn with --config.n-step 1"
+        )
     if options.dataset is None and _imitates(config):
         raise UsageError("cloning and imitation are of a dataset's actions: give --dataset")
     for field in dataclasses.fields(config):
@@ -282,6 +293,30 @@ def resolve(options: Options) -> Options:
     if len(set(zip(seeds, *laned.values(), strict=True))) != len(seeds):
         raise UsageError(f"seeds {seeds} must be distinct, or their lanes differ in the config")
     return dataclasses.replace(options, config=config)
+
+
+def _check_curriculum(options: Options) -> None:
+    """What a teacher of tasks goes with."""
+    from rlkit.algos.bandits.teachers.by_name import read
+
+    if options.kind == "offline":
+        raise UsageError("curriculum is for what collects: give an environment, no dataset only")
+    if options.levels:
+        raise UsageError("levels and curriculum both choose what an episode is of: give one")
+    if options.envs_backend != "gymnasium" or options.algo.startswith("sb3:"):
+        raise UsageError(
+            "curriculum is for rlkit's own agents in gymnasium's environments, whose resets take a "
+            "task; around others goes rlkit.envs.taught.Taught"
+        )
+    read(options.curriculum)
+
+
+def _check_hindsight(options: Options) -> None:
+    """What relabelled goals go with."""
+    if options.kind != "online":
+        raise UsageError("hindsight relabels what is collected: give an environment and no dataset")
+    if options.algo.startswith("sb3:") or options.shift:
+        raise UsageError("hindsight is for rlkit's own agents and for vectors")
 
 
 def _imitates(config: Any) -> bool:

@@ -33,15 +33,16 @@ _WIDE = 128  # hidden units from which lanes of a CPU cost as much as processes
 def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
     """What `Options` would refuse of a training there, and of its algorithm, is left out."""
     module = algorithm(str(given.get("algo")))
-    refused = set()
     if given.get("dataset") is None:
         refused = {"reward", "weighting", "pretrain"}
-        if str(given.get("algo")).startswith("sb3:"):
-            refused.add("normalise_obs")
-    elif not given.get("online"):
-        refused = {"pretrain", "utd_later", "bonus", "levels"}
+    elif given.get("online"):
+        refused = {"hindsight"}
+    else:
+        refused = {"hindsight", "pretrain", "utd_later", "bonus", "levels", "curriculum"}
     if given.get("env") is None:
         refused.add("online")
+    if str(given.get("algo")).startswith("sb3:"):
+        refused |= {"normalise_obs", "curriculum", "hindsight"}
     if hasattr(module, "source") and not hasattr(module, "draws"):
         refused.add("weighting")
     return KNOWN - refused, {field.name for field in dataclasses.fields(module.Config)}
