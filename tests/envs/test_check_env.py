@@ -92,7 +92,7 @@ WRAPPED: dict[str, Callable[[], Env]] = {
     "box": lambda: fitted(make("rlkit-test/Odd-v0")),
     "counted": lambda: fitted(make("rlkit-test/Odd-v0", counted=True)),
     "cells": lambda: fitted(make("MiniGrid-Empty-5x5-v0")),
-    "bits": lambda: make("rlkit/BitFlip-v0").unwrapped,
+    "bits": lambda: make("rlkit/BitFlip-v0"),
     "catch": lambda: make("rlkit/CatchPixels-v0"),
     "contextual": lambda: make("rlkit/PendulumTasks-v1"),
     "stocked": lambda: make("rlkit/BetTwice-v1"),

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from rlkit.lazy import lazily
 
 if TYPE_CHECKING:
+    from rlkit.algos.bandits.identification.active_games import Transductive as Transductive
+    from rlkit.algos.bandits.identification.active_games import questions as questions
     from rlkit.algos.bandits.identification.active_learning import learn as learn
     from rlkit.algos.bandits.identification.allocation import (
         optimal_allocation as optimal_allocation,

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from rlkit.algos.bandits.identification.active_games import complexity, into_class
 from rlkit.algos.bandits.identification.active_learning import (
     Adversary,
     Config,
-    complexity,
-    into_class,
     learn,
     worst_case,
 )
