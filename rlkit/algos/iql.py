@@ -14,8 +14,10 @@ Differs from the authors' code:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +40,8 @@ from rlkit.core.words.ranges import (
     checked,
 )
 from rlkit.nets.value_heads import HeadConfig
+
+_FEW = 0.1  # share of rows that a policy hardly learns from
 
 FITS = ("offline", "then-online", "continuous", "discrete", "pixels")
 
@@ -64,11 +68,32 @@ def v_loss(q: Tensor, v: Tensor, tau: float | Tensor) -> Tensor:  # [..., B] -> 
     return ((tau - (u < 0).to(u)).abs() * u.square()).mean(-1)
 
 
+def weights(adv: Tensor, beta: float | Tensor, clip: float | Tensor) -> Tensor:
+    """What (7) multiplies the likelihoods by, `[..., B]`."""
+    return (beta * adv).exp().clamp(max=clip)
+
+
 def pi_loss(  # [..., B] -> [...]
     log_prob: Tensor, adv: Tensor, beta: float | Tensor, clip: float | Tensor
 ) -> Tensor:
     """Advantage-weighted log-likelihood, eq. (7)."""
-    return -((beta * adv).exp().clamp(max=clip) * log_prob).mean(-1)
+    return -(weights(adv, beta, clip) * log_prob).mean(-1)
+
+
+def effective(w: Tensor) -> Tensor:  # [..., B] -> [...]
+    """Share of the rows that weights w leave to learn from: (Σ w)² / (B Σ w²), Kish 1965."""
+    return w.sum(-1).square() / (w.shape[-1] * w.square().sum(-1)).clamp(min=1e-30)
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
+    """What to say of a policy that learns from few rows; empty where there is nothing."""
+    if not (metrics.get("effective", np.ones(1)) < _FEW).any():
+        return ""
+    return (
+        f"the weights of the advantages leave less than {_FEW:.0%} of a minibatch to learn from "
+        "(`effective`): values are large for this β; lower config.beta, to a tenth where rewards "
+        "are not scaled, or scale them with --reward"
+    )
 
 
 class Agent(Learner):
@@ -101,7 +126,11 @@ class Agent(Learner):
             (self.step_pi, pi_loss(self.pi(b.s).log_prob(b.a), adv, c.beta, c.adv_clip)),
         )
         self.q_bar.follow(self.q, c.polyak)
-        return {"v_loss": v_now, "q_loss": q_now, "pi_loss": pi_now, "adv": adv.mean(-1)}
+        kept = effective(weights(adv, c.beta, c.adv_clip))
+        return {
+            **{"v_loss": v_now, "q_loss": q_now, "pi_loss": pi_now},
+            **{"adv": adv.mean(-1), "effective": kept},
+        }
 
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """The most likely action, or a sample when `noise` `[S, B, A]` is given."""

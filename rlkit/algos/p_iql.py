@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.iql import Agent
+from rlkit.algos.iql import Agent, notice
 from rlkit.algos.preference.models.reward_model import (
     Fit,
     OwnInit,
@@ -50,7 +50,7 @@ from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.nets.value_heads import HeadConfig
 
-__all__ = ["Agent", "Config", "Source", "source"]
+__all__ = ["Agent", "Config", "Source", "notice", "source"]
 
 FITS = ("offline", "continuous", "discrete")
 

@@ -32,6 +32,19 @@ def test_losses_by_hand() -> None:
     assert float(iql.pi_loss(log_prob, adv, 3.0, 100.0)) == pytest.approx((1 + 200) / 2)
 
 
+def test_the_rows_that_weights_leave_are_counted() -> None:
+    alike, one = torch.full((2, 5), 7.0), torch.eye(4)[:2]
+    assert iql.effective(alike).tolist() == pytest.approx([1.0, 1.0])
+    assert iql.effective(one).tolist() == pytest.approx([0.25, 0.25])
+    assert float(iql.effective(torch.tensor([3.0, 1.0]))) == pytest.approx(16 / 20)
+
+
+def test_few_rows_are_told_of() -> None:
+    few, many = {"effective": np.array([0.4, 0.05])}, {"effective": np.array([0.4, 0.15])}
+    assert "lower config.beta" in iql.notice(few, iql.Config())
+    assert iql.notice(many, iql.Config()) == iql.notice({}, iql.Config()) == ""
+
+
 @pytest.mark.parametrize("discrete", [False, True])
 def test_beta_zero_is_cloning(discrete: bool) -> None:
     """With β = 0 every weight is 1, so the policy follows BC step for step."""

@@ -42,7 +42,7 @@ def test_metrics_have_a_value_a_lane_and_episodes_their_lane(offline: Build) -> 
     events = list(loops.run(session))
     metrics = next(e for e in events if isinstance(e, Metrics))
     assert {name: value.shape for name, value in metrics.values.items()} == {
-        name: (2,) for name in ("v_loss", "q_loss", "pi_loss", "adv")
+        name: (2,) for name in ("v_loss", "q_loss", "pi_loss", "adv", "effective")
     }
     evaluated = next(e for e in events if isinstance(e, Evaluated))
     assert [(e.lane, e.seed, e.episode) for e in evaluated.episodes] == [
