@@ -135,7 +135,7 @@ def learn_vpl() -> dict[str, dict[str, np.ndarray]]:
             PairDataset(cut, pairs.y[k].numpy()).save(path)
             own = p_iql.Config(
                 preferences=str(path), hidden=(32, 32), batch_size=128, lr=1e-3, beta=10.0,
-                gamma=0.9, hidden_reward=(32, 32), passes=10, members=1, length=3,
+                gamma=0.9, hidden_reward=(32, 32), passes=10, members=1,
             )  # fmt: skip
             alone = Spec(1, 1, (seed,))
             one = p_iql.Agent(alone, own)

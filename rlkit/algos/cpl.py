@@ -41,7 +41,7 @@ from rlkit.data.stock import Stock
 FITS = ("offline", "continuous", "discrete")
 
 
-@checked()
+@checked(idle={"preferences": "pairs length teacher advantages"})
 @dataclass(frozen=True)
 class Config:
     pairs: Count = 400  # pairs of segments a lane asks about

@@ -55,7 +55,7 @@ __all__ = ["Agent", "Config", "Source", "notice", "source"]
 FITS = ("offline", "continuous", "discrete")
 
 
-@checked("low < high")
+@checked("low < high", idle={"preferences": "pairs length teacher advantages"})
 @dataclass(frozen=True)
 class Config(HeadConfig):
     pairs: Count = 400  # pairs of segments a lane asks about

@@ -24,9 +24,11 @@ steps where one terminated; a constant number of questions a round; log σ of th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +39,7 @@ from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, 
 from rlkit.algos.preference.novelty import Novelty
 from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
 from rlkit.algos.preference.selectors import Selector
+from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
@@ -51,6 +54,7 @@ from rlkit.core.words.ranges import (
     ProperShare,
     Widths,
     checked,
+    idle_beside,
 )
 from rlkit.data.stock import Stock
 
@@ -88,6 +92,19 @@ class Config(sac.Config):
     reset_updates: Natural = 100  # updates right after the critic begins anew
     alpha: NonNegative = 0.1  # α, temperature; its first value when it is learnt
     lr_alpha: Positive = 1e-4  # learning rate of the temperature
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
+    """What was set although nobody explores by it, or estimates advantages, or ""."""
+    if metrics:
+        return ""
+    unread = "neighbour neighbours novelty novelty_every"
+    said = [idle_beside(c, "explore_steps=0", unread)]
+    if not parse(c.teacher).regret:
+        said.append(idle_beside(c, f"teacher={c.teacher}", "teacher_updates"))
+    elif c.advantages is not None:
+        said.append(idle_beside(c, "advantages", "teacher_updates"))
+    return "; ".join(filter(None, said))
 
 
 def Agent(spec: Spec, c: Any) -> sac.Agent:

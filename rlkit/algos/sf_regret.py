@@ -16,9 +16,11 @@ Differs from the authors' code: see `preference.models.regret_model`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,7 +35,15 @@ from rlkit.algos.preference.statistics import total
 from rlkit.algos.preference.teachers import ranking
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
-from rlkit.core.words.ranges import Count, Positive, PositiveShare, Share, Widths, checked
+from rlkit.core.words.ranges import (
+    Count,
+    Positive,
+    PositiveShare,
+    Share,
+    Widths,
+    checked,
+    idle_beside,
+)
 from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 
@@ -43,7 +53,7 @@ if TYPE_CHECKING:
 FITS = ("offline", "discrete")
 
 
-@checked()
+@checked(idle={"preferences": "pairs length teacher advantages"})
 @dataclass(frozen=True)
 class Config(Named):
     needs = frozenset(("offline", "discrete"))
@@ -73,10 +83,16 @@ class Config(Named):
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "published": ({"policies": 69, "gamma_sf": 0.999, "steps_weights": 5_000}, {}),
     "published_return": (
-        {"statistic": "return", "lr_weights": 2.0, "steps_weights": 30_000, "gamma_sf": 0.999},
+        {"statistic": "return", "lr_weights": 2.0, "steps_weights": 30_000},
         {},
     ),
 }
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
+    """What of the successor features was set although `statistic` "return" has none, or ""."""
+    unread = "gamma_sf hidden_sf lr_sf batch_sf steps_sf polyak_sf temperature"
+    return "" if metrics else idle_beside(c, "statistic=return", unread)
 
 
 def Agent(spec: Spec, c: Config) -> Behind:

@@ -18,9 +18,11 @@ time it is, from `latents` samples, where theirs is drawn once for each row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,15 @@ from rlkit.algos.preference.latent_rows import LatentRows, LatentScaling
 from rlkit.algos.preference.teachers import ranking
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
-from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, Widths, checked
+from rlkit.core.words.ranges import (
+    Count,
+    Natural,
+    NonNegative,
+    Positive,
+    Widths,
+    checked,
+    idle_beside,
+)
 from rlkit.data.stock import Stock
 
 if TYPE_CHECKING:
@@ -38,7 +48,7 @@ if TYPE_CHECKING:
 FITS = ("offline", "continuous", "discrete")
 
 
-@checked()
+@checked(idle={"preferences": "users teacher pairs length"})
 @dataclass(frozen=True)
 class Config(Named):
     needs = frozenset(("offline",))
@@ -82,6 +92,11 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {},
     ),
 }
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
+    """What was set although `scaling` "none" compares with no other rows, or ""."""
+    return "" if metrics else idle_beside(c, "scaling=none", "comparisons")
 
 
 class Served(nn.Module):

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from rlkit.core.errors import DivergedError, FileError, Interrupted, RunError, UsageError
+from rlkit.core.errors import DivergedError, FileError, Interrupted, RunError
 from rlkit.eval import records
 from rlkit.run import loops
 from rlkit.run.groups import grouped, resumed
@@ -140,7 +140,7 @@ def _train(plan: Plan, report: Reporter | Callback | None) -> Result:
             for event in events:
                 if not recorder.take(event):
                     halt.ask()
-    except UsageError:
+    except ValueError:  # of what was asked for, or of the data
         if not plan.begun and not run_folder.steps(folder):  # there is nothing to go on from
             _forget(folder)
         raise

@@ -266,6 +266,8 @@ def make_store(seed=0) -> EpisodeStore:
 def begun(seeds=(3, 0), **config):
     spec = Spec(OBS, 3, seeds, torch.float64)
     values = {"pairs": 20, "length": 5, "teacher": "rational", "bc_steps": 4, "hidden": (8,)}
+    if "preferences" in config:  # the answers are there: nobody is asked
+        del values["pairs"], values["length"], values["teacher"]
     c = cpl.Config(**values | {"batch_size": 6} | config)
     data = Replay.from_store(make_store(), spec, Transforms())
     stock = Stock(spec, Streams(seeds), Transforms(), data)

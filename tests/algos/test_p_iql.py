@@ -51,6 +51,8 @@ def make_store(discrete=False, seed=0) -> EpisodeStore:
 def prepared(seeds=(0, 3), discrete=False, transforms=None, **config):
     spec = Spec(OBS, Discrete(3) if discrete else 2, seeds, torch.float64)
     values = {"pairs": 40, "length": 6, "hidden_reward": (16,), "passes": 5, "lr_reward": 1e-3}
+    if "preferences" in config:  # the answers are there: nobody is asked
+        del values["pairs"], values["length"]
     c = p_iql.Config(**values | NETS | config)
     transforms = Transforms() if transforms is None else transforms
     data = Replay.from_store(make_store(discrete), spec, transforms)
@@ -124,6 +126,8 @@ def test_the_agents_reward_scaling_changes_nothing() -> None:
     plain.begin()
     scaled.begin()
     torch.testing.assert_close(plain.reward, scaled.reward)
+    assert "scaled, which changes nothing" in scaled.beginning
+    assert "scaled" not in plain.beginning
 
 
 @pytest.mark.parametrize("scaling", ["scale", "standard", "none"])

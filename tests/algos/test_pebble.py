@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,3 +226,23 @@ def test_a_dataset_is_refused() -> None:
     for wrong in (stock._replace(replay=None), stock._replace(data=run.replay)):
         with pytest.raises(UsageError, match="give an env and no dataset"):
             pebble.source(wrong, run.agent, run.c)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"teacher_updates": 7}, "teacher_updates 7 has no effect beside teacher 'rational'"),
+        ({"teacher_updates": 7, "teacher": "regret"}, ""),
+        (
+            {"teacher_updates": 7, "teacher": "regret", "advantages": "a:b"},
+            "teacher_updates 7 has no effect beside advantages 'a:b'",
+        ),
+        (
+            {"explore_steps": 0, "neighbour": 3, "novelty": "log"},
+            "neighbour 3, novelty 'log' have no effect beside explore_steps 0",
+        ),
+        ({"neighbour": 3}, ""),
+    ],
+)
+def test_what_nobody_reads_is_said(given: dict[str, Any], said: str) -> None:
+    assert pebble.notice({}, pebble.Config(**given)) == said

@@ -246,3 +246,11 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         prepared(walked, tmp_path, **given)
+
+
+def test_what_sums_of_rewards_do_not_need_is_said() -> None:
+    said = sf_regret.notice({}, sf_regret.Config(statistic="return", gamma_sf=0.5, steps_sf=7))
+    assert said == "gamma_sf 0.5, steps_sf 7 have no effect beside statistic 'return'"
+    fields, _ = sf_regret.PRESETS["published_return"]
+    for given in ({}, {"gamma_sf": 0.5}, fields):
+        assert sf_regret.notice({}, sf_regret.Config(**given)) == ""

@@ -42,7 +42,8 @@ def stock_of(store: EpisodeStore, spec: Spec, columns: tuple[str, ...]) -> Stock
 
 def prepared(seeds: tuple[int, ...] = (0, 3), **given: Any) -> tuple[LatentRows, vpl.Agent, Any]:
     spec = Spec(1, 1, seeds, torch.float64)
-    c = vpl.Config(**{**SMALL, **given})
+    asked = () if "preferences" not in given else ("users", "pairs", "length")
+    c = vpl.Config(**{**{name: x for name, x in SMALL.items() if name not in asked}, **given})
     agent = vpl.Agent(spec, resolve(c, spec))
     store = vpl.select(line(), c)
     return vpl.source(stock_of(store, spec, agent.columns), agent, c), agent, c
@@ -76,7 +77,7 @@ def test_users_answer_by_their_own_factor() -> None:
 
 def test_the_user_column_of_a_file_is_read(tmp_path: Path) -> None:
     path = pairs_file(tmp_path / "pairs.npz", users=3)
-    source, _, _ = prepared(preferences=path, users="", user=8)
+    source, _, _ = prepared(preferences=path, user=8)
     assert source.answered.names.tolist() == [7, 8, 9]
     np.testing.assert_array_equal(source.answered.user, np.arange(80) % 3)
     assert source.user == 1
@@ -86,7 +87,33 @@ def test_the_user_column_of_a_file_is_read(tmp_path: Path) -> None:
     assert (source.answered.user[index] == source.answered.user[index[..., :1]]).all()
     assert set(source.answered.user[index[0, :, 0]]) == {0, 1, 2}
     with pytest.raises(UsageError, match=r"user 5 answered nothing .* there are 7, 8, 9"):
-        prepared(preferences=path, users="", user=5)
+        prepared(preferences=path, user=5)
+
+
+def test_whoever_is_served_is_asked_for_by_a_number_that_is_there(tmp_path: Path) -> None:
+    many, one = (pairs_file(tmp_path / f"{n}.npz", users=n) for n in (3, 1))
+    for given in ({}, {"user": 7}):
+        source, _, _ = prepared(preferences=many, serve=one, **given)
+        assert source.beginning.endswith(f"then acting for user 7 of {one}")
+    with pytest.raises(UsageError, match=r"user 5 answered nothing of .*1.npz; there are 7"):
+        prepared(preferences=many, serve=one, user=5)
+
+
+def test_pairs_of_another_task_are_refused_by_name(tmp_path: Path) -> None:
+    path = pairs_file(tmp_path / "pairs.npz")
+    found = PairDataset.load(path)
+    wide = np.repeat(found.segments.s, 2, -1)
+    PairDataset(found.segments._replace(s=wide, s2=wide), found.y).save(path)
+    with pytest.raises(UsageError, match=r"pairs.npz: pairs have observations of shape \(2,\)"):
+        prepared(preferences=path, user=7)
+
+
+def test_nothing_that_is_set_goes_unread_in_silence() -> None:
+    assert "comparisons 7 has no effect beside scaling 'none'" in vpl.notice(
+        {}, vpl.Config(scaling="none", comparisons=7)
+    )
+    for c in (vpl.Config(scaling="none"), vpl.Config(comparisons=7)):
+        assert vpl.notice({}, c) == ""
 
 
 # --- minibatches ------------------------------------------------------------------------------
@@ -213,6 +240,7 @@ def test_every_setting_of_the_latents_matters(name: str, value: Any) -> None:
         ({"agent": "cal_ql", "given": ""}, "cannot learn under latents"),
         ({"agent": "dqn", "given": ""}, "does not learn continuous actions offline"),
         ({"agent": "vpl", "given": ""}, "this algorithm itself"),
+        ({"pairs": 1}, "pairs is 1, fewer than the 2 users of 'columns:right,-right'"),
     ],
 )
 def test_what_cannot_be_is_refused(given: dict[str, Any], said: str) -> None:
@@ -266,7 +294,7 @@ def test_each_user_gets_a_policy_of_their_own_where_one_reward_serves_neither(
     PairDataset(cut, pairs.y[0].numpy()).save(path)
     own = p_iql.Config(
         preferences=str(path), hidden=(32, 32), batch_size=128, lr=1e-3, beta=10.0, gamma=0.9,
-        hidden_reward=(32, 32), passes=10, members=1, length=3,
+        hidden_reward=(32, 32), passes=10, members=1,
     )  # fmt: skip
     pooled = p_iql.Agent(spec, own)
     feed = p_iql.source(stock_of(store, spec, ()), pooled, own)

@@ -14,11 +14,14 @@ import gymnasium
 import numpy as np
 import pytest
 
+from rlkit.algos.preference.teachers import ranking
 from rlkit.cli.main import main
+from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.data.formats import minari_io
 from rlkit.envs.make import make
 from rlkit.run.records import folder as run_folder
+from rlkit.run.settings.options import Options, resolve
 
 MODULE, PACKAGE = "rlkit_test_foreign", "rlkit_test_package"
 ENVIRONMENT = """
@@ -126,3 +129,45 @@ def test_a_check_reports_either_environment_that_a_dataset_names(
         said = capsys.readouterr()
         assert "entry point" in said.out
         assert "--trust" in said.out
+
+
+@pytest.mark.parametrize(
+    ("algo", "config"),
+    [
+        ("spo", {"teacher": f"{MODULE}:judge+mistaken:0.1"}),
+        ("heron", {"factors": f"{MODULE}:rank"}),
+        ("heron", {"agent": "mopo", "given": f"termination={MODULE}:rule"}),
+        ("heron", {"agent": "mopo", "given": f"termination='\\x72{MODULE[1:]}:rule'"}),
+        ("pebble", {"teacher": "regret", "advantages": f"{MODULE}:known"}),
+        ("mbpo", {"termination": f"{MODULE}:rule"}),
+    ],
+)
+def test_no_setting_of_a_file_names_code_in_disguise(
+    algo: str, config: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "_named", {})
+    values = {"algo": algo, "env": "Pendulum-v1", "config": config}
+    if "given" in config:
+        del values["env"]
+        values["dataset"] = "x/y-v0"
+    with pytest.raises(UsageError, match=r"config\..* names .*--trust"):
+        Options.from_json(values)
+    assert trust.named() == []
+    resolve(Options(**values))  # a person's
+    assert trust.named() == [MODULE]
+
+
+@pytest.mark.parametrize("factors", [f"{MODULE}:1", f"{MODULE}:a:b", f"{MODULE}-x:f"])
+def test_what_a_file_is_not_asked_about_is_not_imported(factors: str) -> None:
+    with pytest.raises(UsageError, match="name nothing"):
+        ranking.check(factors)
+
+
+def test_columns_of_a_dataset_are_no_code() -> None:
+    """A run that ranks by one column is resumed and evaluated without trust."""
+    for algo, config in (
+        ("heron", {"factors": "columns:speed"}),
+        ("vpl", {"users": "columns:speed"}),
+        ("sf_regret", {"features": "columns:speed"}),
+    ):
+        Options.from_json({"algo": algo, "dataset": "x/y-v0", "config": config})

@@ -251,3 +251,14 @@ def test_a_training_that_cannot_begin_leaves_its_folder_to_another(tmp_path: Pat
         train(wrong)
     assert run_folder.CONFIG not in everything(tmp_path / "a")
     assert train(dataclasses.replace(wrong, algo="sac", config={})).step == 4
+
+
+def test_data_that_do_not_do_leave_the_folder_to_another(offline: Build) -> None:
+    """A teacher is asked when the training begins, after the folder has been written."""
+    small = {"hidden": (4,), "bc_steps": 3, "batch_size": 2, "length": 2}
+    wrong = offline(algo="cpl", workers=1, config={**small, "teacher": "skipping:1000"})
+    with pytest.raises(ValueError, match="skipped all 400 pairs"):
+        train(wrong)
+    assert run_folder.CONFIG not in everything(wrong.folder())
+    right = dataclasses.replace(wrong, config={**small, "teacher": "rational"})
+    assert train(right).status == "trained"

@@ -71,14 +71,14 @@ def ending(stock: Stock, name: str, updates: int) -> Ending:
 
 def own_rule(name: str, size: int) -> Termination:
     """The function `package.module:function`, tried on observations of `size` numbers."""
-    module, _, function = name.rpartition(":")
-    if not module:
+    module = trust.module_of(name)
+    if module is None:
         raise UsageError(
             f"termination {name!r} is none of {', '.join(WORDS)}{suggestion(name, WORDS)}; a rule "
             "of one's own is named package.module:function"
         )
     try:
-        rule: Any = getattr(trust.load(module), function)
+        rule: Any = getattr(trust.load(module), name.rpartition(":")[2])
     except (ImportError, AttributeError) as error:
         raise UsageError(f"termination {name!r}: {error}") from error
     try:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rlkit.algos.preference.teachers.synthetic import Answers, Teacher, parse
+from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Streams
 from rlkit.data.preferences import PairDataset
@@ -187,6 +188,23 @@ def from_dataset(pairs: PairDataset, spec: Spec, transforms: Transforms) -> Pref
         y=lane(pairs.y),
         w=lane(np.asarray(pairs.weight)),
     )
+
+
+def read_pairs(path: str, spec: Spec, transforms: Transforms) -> tuple[PairDataset, Preferences]:
+    """The pairs of a file, as they are and in agent units. Raises FileError for a file that holds
+    none, UsageError naming the file for pairs of another task."""
+    pairs = PairDataset.load(path)
+    try:
+        return pairs, from_dataset(pairs, spec, transforms)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def of_scaling(transforms: Transforms) -> str:
+    """How a line begins that says what is about to happen, where the true rewards are scaled and
+    nothing is learnt of them: that it changes nothing. Otherwise ""."""
+    plain = (transforms.reward_scale, transforms.reward_bias) == (1, 0)
+    return "" if plain else "rewards are scaled, which changes nothing where none is learnt from; "
 
 
 def _wide(mask: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
+from rlkit.algos.preference.feedback import of_scaling
 from rlkit.algos.preference.models import latent_users
 from rlkit.algos.preference.models.latent_users import LatentReward, Users, rewards
 from rlkit.algos.preference.teachers import users
@@ -54,16 +55,19 @@ class LatentRows:
         self.z = zeros.repeat(1, 1, c.latent).to(stock.spec.device)  # [S, M, Z]
         self.others = zeros.repeat(1, 1, c.comparisons).to(stock.spec.device)  # [S, M, K], r̂ of (4)
         self.metrics: dict[str, Tensor] = {}
-        self.beginning = f"fitting latents of {len(self.answered.names)} users to their pairs"
         if c.serve is None:
-            self.served = self.answered
-            self.user = self.answered.number(c.user, c.preferences or "the pairs asked about")
+            self.served, where = self.answered, c.preferences or "the pairs asked about"
+            self.user = self.answered.number(c.user, where)
         else:
-            self.served, self.user = self._read(c.serve), 0
-            if len(self.served.names) > 1:
-                self.user = self.served.number(c.user, c.serve)
+            self.served, self.user, where = self._read(c.serve), 0, c.serve
+            if len(self.served.names) > 1 or c.user:
+                self.user = self.served.number(c.user, where)
             if self.served.pairs.mask.shape[-1] != self.length:
                 raise UsageError(f"{c.serve}: segments must have {self.length} steps")
+        self.beginning = (
+            f"{of_scaling(stock.transforms)}fitting latents of {len(self.answered.names)} users to "
+            f"their pairs, then acting for user {self.served.names[self.user]} of {where}"
+        )
 
     def _read(self, path: str) -> users.Answered:
         return users.read(path, self.stock.spec, self.stock.transforms)

@@ -11,14 +11,14 @@ from rlkit.algos.preference.feedback import (
     Preferences,
     answer,
     draw_pairs,
-    from_dataset,
     mean_return,
+    of_scaling,
+    read_pairs,
     true_reward,
 )
 from rlkit.algos.preference.teachers import advantages
 from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
-from rlkit.data.preferences import PairDataset
 from rlkit.data.sampling.segments import Segments, places_in_replay
 from rlkit.data.stock import Stock
 
@@ -55,8 +55,7 @@ class Feedback:
         self.preferences: Preferences | None = None
         self._known: Tensor | None = None
         if c.preferences is not None:
-            read = PairDataset.load(c.preferences)
-            self._read = from_dataset(read, stock.spec, stock.transforms)
+            self._read = read_pairs(c.preferences, stock.spec, stock.transforms)[1]
         else:
             places_in_replay(self.data, c.length)
             advantages.check_asked(c.advantages, self.teacher.regret, c.teacher)
@@ -67,13 +66,15 @@ class Feedback:
     @property
     def beginning(self) -> str:
         """What `gather` is about to do, in a line."""
+        scaled = of_scaling(self.stock.transforms)
         if self.c.preferences is not None:
-            return f"reading preferences from {self.c.preferences}"
+            return f"{scaled}reading preferences from {self.c.preferences}"
         guess = self.teacher.regret and self._known is None
         first = (
             f"fitting the teacher's values ({advantages.UPDATES} updates), then " if guess else ""
         )
-        return f"{first}asking a teacher ({self.c.teacher}) about {self.c.pairs} pairs of segments"
+        asking = f"asking a teacher ({self.c.teacher}) about {self.c.pairs} pairs of segments"
+        return f"{scaled}{first}{asking}"
 
     def gather(self) -> Preferences:
         """The labelled pairs, asked for now. Raises ValueError if a lane got no answer at all."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 PACKAGES = ("gymnasium", "gymnasium_robotics", "minigrid", "rlkit")
+COLUMNS = "columns"  # columns:name is a column of a dataset, no code
 REMEDY = "say --trust (rlkit.core.files.trust.trusting() in Python) if you know where it comes from"
 
 _named: dict[str, None] = {}  # modules a person has named in this process, in order
@@ -68,10 +69,19 @@ def allows(module: str) -> bool:
 
 
 def module_of(value: object) -> str | None:
-    """The module of a setting that names code, `package.module:name`; None of any other value."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
-        return value.partition(":")[0]
+    """The module of a setting that names code, `package.module:name`; None of any other value,
+    `columns:name` among them, which are a dataset's. Whoever imports what a setting names takes
+    the module from here, so that nothing is imported that a file was not asked about."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value, re.ASCII):
+        module = value.partition(":")[0]
+        return None if module == COLUMNS else module
     return None
+
+
+def modules_in(value: object) -> list[str]:
+    """The modules of a setting of several words, `package.module:judge+mistaken:0.1`."""
+    parts = value.split("+") if isinstance(value, str) else []
+    return [module for part in parts if (module := module_of(part.strip())) is not None]
 
 
 def reach(module: str) -> None:

@@ -24,7 +24,7 @@ import operator
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
@@ -78,11 +78,15 @@ Widths = tuple[Count, ...]  # of hidden layers
 _ORDERS = {"<": operator.lt, "<=": operator.le}
 
 
-def checked(*orders: str, lanes: bool = True) -> Callable[[Class], Class]:
+def checked(
+    *orders: str, lanes: bool = True, idle: Mapping[str, str] | None = None
+) -> Callable[[Class], Class]:
     """A decorator of a dataclass whose fields are checked whenever one is made.
 
-    `orders` are relations of two fields that must hold, such as "low < high". With `lanes` a float
-    field may hold a tuple of values, one a lane. Whole numbers written as floats (1e5) become
+    `orders` are relations of two fields that must hold, such as "low < high". `idle` names fields
+    that nothing reads once another is given: {"preferences": "teacher pairs"}; given all the same
+    they are refused. With `lanes` a
+    float field may hold a tuple of values, one a lane. Whole numbers written as floats (1e5) become
     integers, sequences tuples, paths their texts. Raises UsageError for values, TypeError for
     unknown keywords.
     """
@@ -106,6 +110,9 @@ def checked(*orders: str, lanes: bool = True) -> Callable[[Class], Class]:
                     object.__setattr__(self, name, fitting)
             for order in orders:
                 _check_order(self, *order.split())
+            for other, unread in (idle or {}).items():
+                if words := idle_beside(self, other, unread):
+                    raise UsageError(f"{words}; leave out one or the other")
 
         kind.__init__ = init  # type: ignore[misc]
         return kind
@@ -221,6 +228,24 @@ def _number(name: str, value: Any, kind: type, allowed: Range | None) -> Any:
 def _is_tensor(value: Any) -> bool:
     torch = sys.modules.get("torch")  # where it is not loaded there is no tensor
     return torch is not None and isinstance(value, torch.Tensor)
+
+
+def idle_beside(config: Any, other: str, unread: str) -> str:
+    """What of the fields `unread` ("teacher pairs") was given although nothing reads it where the
+    field `other` is not its default, or is the value of "other=value": a sentence, or ""."""
+    name, equals, word = other.partition("=")
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    there = getattr(config, name)
+    if (str(there) != word) if equals else there == defaults[name]:
+        return ""
+    given = {field: getattr(config, field) for field in unread.split()}
+    told = [
+        f"{field} {value!r}"
+        for field, value in given.items()
+        if not _is_tensor(value) and value != defaults[field]
+    ]
+    have = "has" if len(told) == 1 else "have"
+    return f"{', '.join(told)} {have} no effect beside {name} {there!r}" if told else ""
 
 
 def _check_order(config: Any, first: str, sign: str, second: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -167,8 +168,8 @@ class Options:
                 f"{trust.REMEDY}"
             )
         values = _of_old(values)
-        for name, value in dict(values.get("config") or {}).items():
-            if (module := trust.module_of(value)) and not trust.allows(module):
+        for name, value, module in code_of(algorithm_config(algo, values.get("config"))):
+            if not trust.allows(module):
                 raise UsageError(
                     f"config.{name} names {value!r}, and importing it runs its code: {trust.REMEDY}"
                 )
@@ -275,9 +276,8 @@ def resolve(options: Options) -> Options:
         )
     if options.dataset is None and _imitates(config):
         raise UsageError("cloning and imitation are of a dataset's actions: give --dataset")
-    for field in dataclasses.fields(config):
-        if module_name := trust.module_of(getattr(config, field.name)):
-            trust.name(module_name)  # by a person, or what a file named was allowed
+    for _, _, named in code_of(config):
+        trust.name(named)  # by a person, or what a file named was allowed
     if options.weighting != "uniform" and draws_itself(module, config):
         raise UsageError(f"{options.algo} draws its minibatches itself; weighting has no effect")
     laned = {}
@@ -317,6 +317,19 @@ def _check_hindsight(options: Options) -> None:
         raise UsageError("hindsight relabels what is collected: give an environment and no dataset")
     if options.algo.startswith("sb3:") or options.shift:
         raise UsageError("hindsight is for rlkit's own agents and for vectors")
+
+
+def code_of(config: Any) -> Iterator[tuple[str, str, str]]:
+    """Field, value and module of each setting that names code of one's own, in the Config of an
+    algorithm and in that of the agent behind it."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        for module in trust.modules_in(value):
+            yield field.name, value, module
+    inner = getattr(config, "own", None)
+    if dataclasses.is_dataclass(inner):
+        for name, value, module in code_of(inner):
+            yield f"given, {name}", value, module
 
 
 def _imitates(config: Any) -> bool:

@@ -12,7 +12,7 @@ from rlkit.core.files import trust
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import check_actions
-from rlkit.run.settings.options import NOT_HASHED, Options
+from rlkit.run.settings.options import NOT_HASHED, Options, algorithm_config, code_of
 from rlkit.run.train import train
 
 TASK = ("dataset", "env")
@@ -56,10 +56,10 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
         )
     # a sweep file is written by the person who runs it
     trust.name(str(given.get("algo")))
-    for value in dict(given.get("config") or {}).values():
-        if module := trust.module_of(value):
-            trust.name(module)
-    values = Options.from_json({**presets.applied(given), "seeds": [seed]}).to_json()
+    asked = presets.applied(given)
+    for _, _, module in code_of(algorithm_config(str(asked.get("algo")), asked.get("config"))):
+        trust.name(module)
+    values = Options.from_json({**asked, "seeds": [seed]}).to_json()
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
 
 

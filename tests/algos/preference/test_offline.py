@@ -32,7 +32,8 @@ def stock_of(store, seeds=(0, 3)) -> Stock:
 
 
 def feedback(store, seeds=(0, 3), **config) -> Feedback:
-    c = Config(**{"pairs": 30, "length": 4, "teacher": "rational"} | config)
+    asked = {} if "preferences" in config else {"pairs": 30, "length": 4, "teacher": "rational"}
+    c = Config(**asked | config)
     return Feedback(stock_of(store, seeds), c, "cpl")
 
 

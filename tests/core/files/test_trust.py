@@ -61,3 +61,17 @@ def test_why_an_import_failed_is_said(
     with pytest.raises(ImportError, match=f"cannot import 'rlkit_test_broken': {cause}"):
         trust.load("rlkit_test_broken")
     assert trust.named() == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["evil:1", "evil-er:f", "\u00e9vil:f", "evil:f:g", "evil :f", "columns:f", ":f", "evil:"],
+)
+def test_what_is_no_name_of_a_function_names_no_module(value: str) -> None:
+    assert trust.module_of(value) is None
+
+
+def test_every_word_of_a_setting_is_looked_at() -> None:
+    assert trust.modules_in("my.own:judge+mistaken:0.1 + other:poll") == ["my.own", "other"]
+    for value in ("regret+noisy:1", "columns:right", 3, None, ("a:b",)):
+        assert trust.modules_in(value) == []

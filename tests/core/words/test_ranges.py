@@ -138,3 +138,23 @@ def test_whole_numbers_as_one_writes_them(text: str) -> None:
 )
 def test_words_of_other_libraries(theirs: str, valid: list[str], ours: str) -> None:
     assert nearest(theirs, valid) == ours
+
+
+@checked(idle={"file": "words pairs"})
+@dataclass(frozen=True)
+class Asked:
+    file: str | None = None
+    words: str = "who"
+    pairs: int = 3
+
+
+def test_what_nothing_reads_beside_another_is_refused() -> None:
+    for given in ({}, {"words": "me", "pairs": 4}, {"file": "x"}, {"file": "x", "pairs": 3}):
+        Asked(**given)
+    message = "words 'me', pairs 4 have no effect beside file 'x'; leave out one or the other"
+    with pytest.raises(UsageError, match=message):
+        Asked("x", "me", 4)
+    with pytest.raises(UsageError, match="pairs 4 has no effect beside file 'x'"):
+        Asked("x", pairs=4)
+    with pytest.raises(UsageError, match="words 'me' has no effect"):
+        dataclasses.replace(Asked("x"), words="me")

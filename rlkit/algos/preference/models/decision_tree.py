@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rlkit.algos.preference.feedback import Preferences, draw_pairs
+from rlkit.algos.preference.feedback import Preferences, draw_pairs, of_scaling
 from rlkit.algos.preference.models.reward_model import (
     Fit,
     OwnInit,
@@ -60,7 +60,8 @@ class Tree:
         self.stock, self.data, self.c = stock, data, c
         init = OwnInit(stock.spec, "heron/reward")
         self.net = RewardNet(init, c.hidden_reward, c.members, c.bounded)
-        self.beginning = f"ranking {c.pairs} pairs by {c.factors}, then fitting a reward"
+        self.beginning = of_scaling(stock.transforms)
+        self.beginning += f"ranking {c.pairs} pairs by {c.factors}, then fitting a reward"
         self.metrics: dict[str, Tensor] = {}  # of the fit to a dataset
 
     def ask(self, round_: int) -> tuple[Preferences, dict[str, Tensor]]:

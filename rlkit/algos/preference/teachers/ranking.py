@@ -32,7 +32,7 @@ from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 
 Factors = Callable[[Tensor, Tensor, Tensor], Tensor]
-_COLUMNS = "columns:"
+_COLUMNS = f"{trust.COLUMNS}:"
 
 
 def pendulum(obs: Tensor, action: Tensor, next_obs: Tensor) -> Tensor:
@@ -126,14 +126,14 @@ def _listed(factors: str) -> list[str]:
 def _function(factors: str) -> Factors:
     if factors in NAMED:
         return NAMED[factors]
-    module, _, name = factors.rpartition(":")
-    if not module or module == _COLUMNS[:-1]:
+    module = trust.module_of(factors)
+    if module is None:
         raise UsageError(
             f"factors {factors!r} name nothing{suggestion(factors, NAMED)}; give one of "
             f"{', '.join(NAMED)}, columns:NAME,-NAME of a dataset, most important first, or a "
             "function of your own, package.module:function"
         )
     try:
-        return getattr(trust.load(module), name)  # type: ignore[no-any-return]
+        return getattr(trust.load(module), factors.rpartition(":")[2])  # type: ignore[no-any-return]
     except (ImportError, AttributeError) as error:
         raise UsageError(f"factors {factors!r}: {error}") from error

@@ -11,12 +11,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from rlkit.algos.preference.feedback import Preferences, draw_pairs, from_dataset
+from rlkit.algos.preference.feedback import Preferences, draw_pairs, read_pairs
 from rlkit.algos.preference.teachers import ranking
 from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
-from rlkit.data.preferences import PairDataset
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
 
@@ -52,11 +51,12 @@ class Answered(NamedTuple):
 
 
 def read(path: str, spec: Spec, transforms: Transforms) -> Answered:
-    """The pairs of a file, by user. Raises ValueError for a file of another kind or task."""
-    found = PairDataset.load(path)
+    """The pairs of a file, by user. Raises FileError or UsageError for a file of another kind or
+    task."""
+    found, pairs = read_pairs(path, spec, transforms)
     assert found.user is not None
     names, user = np.unique(found.user, return_inverse=True)
-    return Answered(from_dataset(found, spec, transforms), user.astype(np.int64), names)
+    return Answered(pairs, user.astype(np.int64), names)
 
 
 def ask(stock: Stock, c: Questions) -> Answered:
@@ -74,6 +74,8 @@ def ask(stock: Stock, c: Questions) -> Answered:
     factors = ranking.read(c.users, stock.data, stock.transforms)  # [S or 1, N, U]
     cut = draw_pairs(stock.data, stock.streams, c.length, c.pairs)
     count = factors.shape[-1]
+    if c.pairs < count:
+        raise UsageError(f"pairs is {c.pairs}, fewer than the {count} users of {c.users!r}")
     user = np.arange(c.pairs) % count
     who = torch.from_numpy(user).to(cut.rows.device)
     wide = factors.expand(stock.spec.lanes, -1, -1)
