@@ -94,9 +94,10 @@ def learn_shared(
     )
     check_positive("scale", scale, strict=False)
     check_positive("ridge", ridge)
-    models = [m.expanded() for m in mdps]
-    if not models:
-        raise ValueError("there are no tasks: give at least one FiniteMDP")
+    tasks = [mdps] if isinstance(mdps, FiniteMDP) else list(mdps)
+    if not tasks or not all(isinstance(m, FiniteMDP) for m in tasks):
+        raise ValueError("there are no tasks: give at least one FiniteMDP, and nothing else")
+    models = [m.expanded() for m in tasks]
     first = models[0]
     for i, m in enumerate(models):
         if not (np.array_equal(m.sa_ptr, first.sa_ptr) and np.array_equal(m.a_id, first.a_id)):
@@ -104,6 +105,8 @@ def learn_shared(
         if m.stop is not None:
             raise ValueError(f"task {i} terminates; the horizon ends the episodes here")
     phi = as_reals("representations", representations, (None, first.num_rows, None))
+    if 0 in phi.shape:
+        raise ValueError(f"representations have shape {phi.shape}: there are none, or of no number")
     count, _, k = phi.shape
     radius = scale**2 * (k + math.log(count) / len(models))
     shape = (replicates, episodes, len(models))

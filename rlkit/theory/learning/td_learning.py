@@ -84,6 +84,8 @@ def td_learn(
         raise ValueError("true-online TD is on-policy: leave behaviour out")
     (m, world), gamma = world_of(mdp), check_gamma(gamma)
     phi = np.ascontiguousarray(as_reals("features", features, (m.num_states, None)))
+    if not phi.shape[1]:
+        raise ValueError(f"features has shape {phi.shape}: a state has no number")
     goal = policy_law(m, target)
     law = goal if behaviour is None else policy_law(m, behaviour)
     if (row := np.flatnonzero((goal > 0) & (law <= 0))).size:

@@ -129,3 +129,15 @@ def test_what_does_not_fit_is_refused():
         learn_shared(everybody, CLASS[:, 1:], 2, 3)
     with pytest.raises(ValueError, match="there are no tasks"):
         learn_shared([], CLASS, 2, 3)
+    for none in ([1, 2], [everybody[0], None]):
+        with pytest.raises(ValueError, match="and nothing else"):
+            learn_shared(none, CLASS, 2, 3)
+    for empty in (CLASS[:0], CLASS[:, :, :0]):
+        with pytest.raises(ValueError, match="representations have shape"):
+            learn_shared(everybody, empty, 2, 3)
+
+
+def test_a_single_task_needs_no_list():
+    alone = tasks_of(CLASS[TRUTH], 1)
+    listed, bare = (learn_shared(m, CLASS, 2, 3) for m in (alone, alone[0]))
+    np.testing.assert_array_equal(listed.value, bare.value)

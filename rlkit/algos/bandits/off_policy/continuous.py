@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,10 @@ KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 ESTIMATORS = ("ips", "snips", "dr", "sndr")
 
 
+_AXES = {"action": 2, "reward": 1, "density": 1, "context": 2}
+_SHAPES = {1: "[n]", 2: "[n] or [n, d]"}
+
+
 @dataclass(frozen=True, eq=False)
 class ContinuousLog:
     """Logged actions [n] or [n, d], rewards [n], the densities [n] they were drawn with, contexts.
@@ -46,7 +51,7 @@ class ContinuousLog:
     context: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.reward)
+        n = len(_several("reward", self.reward))
         if n == 0:
             raise ValueError("the log has no rows")
         for name in ("action", "reward", "density", "context"):
@@ -54,8 +59,12 @@ class ContinuousLog:
             if column is None:
                 continue
             column = np.asarray(column, np.float64)
-            if len(column) != n:
+            if len(_several(name, column)) != n:
                 raise ValueError(f"{name} has {len(column)} rows, reward has {n}")
+            if column.ndim > _AXES[name] or 0 in column.shape:
+                raise ValueError(
+                    f"{name} has shape {column.shape}; needed is {_SHAPES[_AXES[name]]}"
+                )
             bad = ~np.isfinite(column).reshape(n, -1).all(1)
             if bad.any():
                 raise ValueError(f"{name} of row {first_row(bad)} has NaN or infinite entries")
@@ -67,6 +76,13 @@ class ContinuousLog:
 
     def __len__(self) -> int:
         return len(self.reward)
+
+
+def _several(name: str, values: Any) -> Any:
+    """`values` if they are several. Raises ValueError for a single one, and for none."""
+    if np.ndim(values) == 0:
+        raise ValueError(f"{name} is {values!r}; several are needed, in a list or an array")
+    return values
 
 
 def kernel_weights(
@@ -128,7 +144,7 @@ def best_bandwidth(
 ) -> float:  # fmt: skip
     """The bandwidth that `tuning.slope` chooses: the widest whose estimate agrees, within their
     intervals, with those of all smaller ones."""
-    if not len(bandwidths):
+    if not len(_several("bandwidths", bandwidths)):
         raise ValueError("there are no bandwidths to choose from")
     upwards = sorted(bandwidths)
     values = [

@@ -51,6 +51,8 @@ def weighted(
 
     logger, _ = _checked(log, logger, None)
     target = np.asarray(target)
+    if target.shape[:1] != (len(log),):
+        raise ValueError(f"target has shape {target.shape}; the log has {len(log)} rows")
     values, weights, rows = [], [], []
     for k in np.unique(logger):
         mine = np.flatnonzero(logger == k)

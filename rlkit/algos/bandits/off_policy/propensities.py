@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rlkit.algos.bandits.off_policy.decision_log import first_row
 from rlkit.algos.bandits.off_policy.reward_models import folds_of
 from rlkit.envs.bandits.counts import whole
 
@@ -34,12 +35,18 @@ def estimate_propensities(
 
     `make_classifier` makes a fresh one with `fit(x, y)`, `predict_proba(x)` and `classes_`, as
     scikit-learn's; without it, or without `context` [n, d], shares of the other folds are taken.
-    What `mask` [n, K] rules out has probability 0. ValueError for a floor that leaves no room.
+    What `mask` [n, K] rules out has probability 0. ValueError for a floor that leaves no room, for
+    actions and contexts that are none, naming the row, and for a mask that rules out what was done.
     """
-    arms, n = whole("arms", arms), len(action)
+    arms = whole("arms", arms)
+    action, context = _rows(action, context, arms)
+    n = len(action)
     allowed = np.ones((n, arms), bool) if mask is None else np.asarray(mask, bool)
     if allowed.shape != (n, arms):
         raise ValueError(f"mask has shape {allowed.shape}; needed is {(n, arms)}")
+    if not (kept := allowed[np.arange(n), action]).all():
+        row = first_row(~kept)
+        raise ValueError(f"mask of row {row} rules out its action, {action[row]}")
     if not 0.0 <= floor * arms < 1.0:
         raise ValueError(f"floor is {floor}; {arms} arms leave room for less than {1 / arms:.4g}")
     fold = folds_of(n, folds, seed)
@@ -50,11 +57,31 @@ def estimate_propensities(
             p[held] = np.bincount(action[fit], minlength=arms) / fit.sum()
             continue
         model = make_classifier()
-        model.fit(np.asarray(context)[fit], action[fit])
-        found = model.predict_proba(np.asarray(context)[held])
+        model.fit(context[fit], action[fit])
+        found = model.predict_proba(context[held])
         p[np.ix_(held, np.asarray(model.classes_, int))] = found
     p = np.where(allowed, p, 0.0)
     total, choices = p.sum(1, keepdims=True), allowed.sum(1, keepdims=True)
     p = np.where(total > 0, p / np.where(total > 0, total, 1.0), allowed / choices)
     # A mixture with the uniform choice keeps the sum at one and every available arm at the floor.
     return (1.0 - floor * choices) * p + floor * allowed
+
+
+def _rows(action: Any, context: Any, arms: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Actions [n] int64 and contexts [n, ...] as they are. Raises ValueError naming the fault."""
+    given = np.asarray(action)
+    if given.ndim != 1 or not len(given) or given.dtype.kind not in "iuf":
+        raise ValueError(f"action has shape {given.shape}; whole numbers [n] are needed")
+    outside = ~((given >= 0) & (given < arms) & (given % 1 == 0))
+    if outside.any():
+        row = first_row(outside)
+        raise ValueError(f"action of row {row} is {given[row]}, none of 0..{arms - 1}")
+    known = None if context is None else np.asarray(context)
+    if known is not None:
+        if known.shape[:1] != given.shape:
+            raise ValueError(f"context has shape {known.shape}; action has {len(given)} rows")
+        numbers = known.reshape(len(given), -1)
+        bad = ~np.isfinite(numbers).all(1) if known.dtype.kind == "f" else np.zeros(1, bool)
+        if bad.any():
+            raise ValueError(f"context of row {first_row(bad)} has NaN or infinite entries")
+    return given.astype(np.int64), known

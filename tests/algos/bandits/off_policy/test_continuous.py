@@ -113,3 +113,27 @@ def test_bad_logs_and_settings_are_refused():
         evaluate_continuous(good, np.full(20, 50.0), 0.1)
     with pytest.raises(ValueError, match="target has shape"):
         evaluate_continuous(good, np.zeros((20, 2)), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"reward": 1.0}, "reward is 1.0; several are needed"),
+        ({"reward": None}, "reward is None; several are needed"),
+        ({"action": np.float64(2)}, r"action is array\(2\.\); several are needed"),
+        ({"action": np.zeros((4, 1, 1))}, r"action has shape \(4, 1, 1\); needed is \[n\] or"),
+        ({"action": np.zeros((4, 0))}, r"action has shape \(4, 0\)"),
+        ({"density": np.ones((4, 1))}, r"density has shape \(4, 1\); needed is \[n\]"),
+        ({"reward": np.ones((4, 2))}, r"reward has shape \(4, 2\)"),
+    ],
+)
+def test_columns_of_another_shape_are_refused(given, message):
+    columns = {"action": np.zeros(4), "reward": np.ones(4), "density": np.ones(4)} | given
+    with pytest.raises(ValueError, match=message):
+        ContinuousLog(**columns)
+
+
+def test_one_bandwidth_is_no_choice():
+    good, x = logged(20, 6)
+    with pytest.raises(ValueError, match=r"bandwidths is 0\.5; several are needed"):
+        best_bandwidth(good, x, 0.5)

@@ -81,3 +81,10 @@ def test_rows_that_contradict_the_log_are_refused():
         balanced(log, logger, probs[:, :1])
     with pytest.raises(ValueError, match="logger 0 has one row"):
         weighted(log, np.tile(TARGET, (3, 1)), logger)
+
+
+@pytest.mark.parametrize("target", [0.3, TARGET, np.tile(TARGET, (2, 1))])
+def test_a_target_of_other_rows_is_refused(target):
+    log, logger, _ = log_of([0, 1, 1, 0], [0, 1, 1, 0])
+    with pytest.raises(ValueError, match=r"target has shape .*; the log has 4 rows"):
+        weighted(log, target, logger)

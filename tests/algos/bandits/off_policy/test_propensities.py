@@ -1,5 +1,7 @@
 """Estimated propensities: shares, masks and floors, and what they do to the weights."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,33 @@ def test_a_table_without_propensities_takes_an_estimator():
     expected = estimate_propensities(x[:, None].astype(float), a, 3, Frequencies)
     np.testing.assert_array_equal(log.table.prob, expected[np.arange(3000), a])
     assert evaluate(log, TARGET[x], "snips").value == pytest.approx(VALUE, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"action": [0, 1, 2, 3]}, "action of row 3 is 3, none of 0..2"),
+        ({"action": [0, -1, 2, 1]}, "action of row 1 is -1"),
+        ({"action": [0, 1.5, 2, 1]}, "action of row 1 is 1.5"),
+        ({"action": [0, np.nan, 2, 1]}, "action of row 1 is nan"),
+        ({"action": []}, "action has shape"),
+        ({"action": 1}, "action has shape"),
+        ({"action": ["a", "b", "c", "a"]}, "action has shape"),
+        ({"context": np.zeros((3, 2))}, r"context has shape \(3, 2\); action has 4 rows"),
+        ({"context": [0.0, 0.0, np.nan, 0.0]}, "context of row 2 has NaN"),
+        ({"mask": np.eye(3, dtype=bool)[[0, 1, 2, 0]]}, "mask of row 3 rules out its action, 1"),
+        ({"mask": np.zeros((4, 3))}, "mask of row 0 rules out its action, 0"),
+    ],
+)
+def test_rows_that_are_none_are_refused(given: dict[str, Any], message: str) -> None:
+    values = {"context": None, "action": [0, 1, 2, 1], "arms": 3, "folds": 2} | given
+    with pytest.raises(ValueError, match=message):
+        estimate_propensities(**values)
+
+
+def test_lists_and_whole_floats_do_as_well():
+    x, a, _ = logged(60, 2)
+    expected = estimate_propensities(x[:, None], a, 3, Frequencies)
+    for action in (a.tolist(), a.astype(np.float32), a.astype(np.int8)):
+        found = estimate_propensities(x[:, None].tolist(), action, 3, Frequencies)
+        np.testing.assert_array_equal(found, expected)
