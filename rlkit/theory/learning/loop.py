@@ -17,9 +17,11 @@ import numpy as np
 from rlkit.core.jit import njit
 from rlkit.keywords import named
 from rlkit.theory.brief import brief
+from rlkit.theory.learning.sampling import World, draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
-from rlkit.theory.streams import categorical, stream
+from rlkit.theory.returns.laws import Outcomes
+from rlkit.theory.streams import stream
 from rlkit.theory.validate import check_counts, check_fraction, check_positive
 
 
@@ -41,7 +43,7 @@ class LoopRun:
 
 @named
 def loop_finite(
-    truth: FiniteMDP, hypotheses: Sequence[FiniteMDP], horizon: int, true_index: int,
+    truth: FiniteMDP | Outcomes, hypotheses: Sequence[FiniteMDP], horizon: int, true_index: int,
     loss: str = "model", scale: float = 1.0, delta: float = 0.05, replicates: int = 1,
     seed: int = 0, checkpoints: int = 16,
 ) -> LoopRun:  # fmt: skip
@@ -49,7 +51,9 @@ def loop_finite(
 
     `loss` is "model" (Bellman error of a model's own prediction under the value in force when
     the transition was seen, O(K) a step) or "value" (O(K^2)). beta = scale * sp^2 ln(K T /
-    delta) with sp the largest span of the hypotheses. Ties go to the lowest index.
+    delta) with sp the largest span of the hypotheses. Ties go to the lowest index. Of an
+    `Outcomes` every step pays the reward of its own outcome, and sp is larger by the widest range
+    of a row's rewards.
     """
     horizon, replicates, checkpoints = check_counts(
         horizon=horizon, replicates=replicates, checkpoints=checkpoints
@@ -57,7 +61,10 @@ def loop_finite(
     check_fraction("delta", delta, closed=False)
     check_positive("scale", scale)
     models = [m.expanded() for m in hypotheses]
-    shape = (truth.num_states, truth.num_actions)
+    t, world = world_of(truth)
+    shape = (t.num_states, t.num_actions)
+    if not t.is_complete:
+        raise ValueError("the truth must have every action in every state")
     for k, m in enumerate(models):
         if (m.num_states, m.num_actions) != shape or not m.is_complete:
             raise ValueError(f"hypothesis {k} does not have every one of {shape} states, actions")
@@ -76,27 +83,35 @@ def loop_finite(
     ahead = np.array(
         [[m.q(v, 1.0).reshape(shape) for v in value] for m in models]
     )  # [g, f', S, A]: r_g + P_g V_f'
-    span = float(np.ptp(value, axis=1).max())
+    span = float(np.ptp(value, axis=1).max()) + _spread(world)
     beta = scale * span**2 * math.log(len(models) * horizon / delta)
     steps = np.unique(np.linspace(1, horizon, checkpoints + 1).astype(np.int64)[1:])
     size = (replicates, steps.size)
     collected, held = np.zeros(size), np.zeros(size, np.int64)
     switches, inside = np.zeros(replicates, np.int64), np.zeros(replicates, bool)
-    t, run = truth.expanded(), _run_finite
-    kernel: Any = run
-    start = int(np.argmax(truth.initial_law()))
+    kernel: Any = _run_finite
+    start = int(np.argmax(t.initial_law()))
     for k in range(replicates):
         switches[k], inside[k] = kernel(
-            t.num_actions, t.row_ptr, t.col, t.val, t.r, start, gain, value, policy, q,
+            t.num_actions, world, start, gain, value, policy, q,
             ahead, loss == "model", beta, true_index, seed, k, steps, collected[k], held[k],
         )  # fmt: skip
-    best = relative_value_iteration(truth, 1e-11).gain[0]
+    best = relative_value_iteration(t, 1e-11).gain[0]
     return LoopRun(steps, steps * best - collected, switches, held, inside, beta)
+
+
+def _spread(world: World) -> float:
+    """The widest range of rewards of a row; 0 where a row has one."""
+    if world.out_ptr.size == 1:
+        return 0.0
+    starts = world.out_ptr[:-1]
+    high, low = np.maximum.reduceat(world.out_r, starts), np.minimum.reduceat(world.out_r, starts)
+    return float((high - low).max())
 
 
 @njit(cache=True, nogil=True)
 def _run_finite(
-    actions, row_ptr, col, val, rewards, start, gain, value, policy, q, ahead, by_model,
+    actions, world, start, gain, value, policy, q, ahead, by_model,
     beta, true_index, seed, replicate, steps, collected, held,
 ):  # fmt: skip
     rng = stream(seed, replicate, 0)
@@ -109,9 +124,7 @@ def _run_finite(
             now = g
     for t in range(1, steps[-1] + 1):
         a = policy[now, s]
-        row = s * actions + a
-        r = rewards[row]
-        target = categorical(rng, col, val, row_ptr[row], row_ptr[row + 1])
+        target, r = draw(rng, world, s * actions + a)
         total += r
         if by_model:
             for g in range(count):
@@ -145,7 +158,7 @@ def _run_finite(
 
 @named
 def loop_linear_mixture(
-    truth: FiniteMDP, features: Array, horizon: int, span: float, norm: float = 1.0,
+    truth: FiniteMDP | Outcomes, features: Array, horizon: int, span: float, norm: float = 1.0,
     ridge: float = 1.0, delta: float = 0.05, scale: float = 1.0, replicates: int = 1,
     seed: int = 0, checkpoints: int = 16,
 ) -> LoopRun:  # fmt: skip
@@ -155,7 +168,8 @@ def loop_linear_mixture(
     least the true one), `norm` that on |theta|. Least squares on x = sum_s' phi V(s') weighted
     by 1/span^2; sqrt(beta) = scale * (sqrt(d ln(1 + T/ridge) + 2 ln(1/delta)) + sqrt(ridge)
     norm). A new plan when det Sigma has doubled. The optimistic planner adds a bonus to each row
-    separately, which is a relaxation: the result need not be a model.
+    separately, which is a relaxation: the result need not be a model. Of an `Outcomes` plans know
+    the mean rewards, and every step pays the reward of its own outcome.
     """
     horizon, replicates, checkpoints = check_counts(
         horizon=horizon, replicates=replicates, checkpoints=checkpoints
@@ -165,7 +179,7 @@ def loop_linear_mixture(
     check_positive("ridge", ridge)
     check_positive("span", span)
     check_positive("norm", norm)
-    m = truth.expanded()
+    m, world = world_of(truth)
     phi = np.ascontiguousarray(features, np.float64)
     states, actions = m.num_states, m.num_actions
     if phi.ndim != 4 or phi.shape[:3] != (states, actions, states) or not m.is_complete:
@@ -179,10 +193,10 @@ def loop_linear_mixture(
     collected = np.zeros((replicates, steps.size))
     switches = np.zeros(replicates, np.int64)
     kernel: Any = _run_mixture
-    start = int(np.argmax(truth.initial_law()))
+    start = int(np.argmax(m.initial_law()))
     for k in range(replicates):
         switches[k] = kernel(
-            phi, m.row_ptr, m.col, m.val, m.r, start, span, ridge, radius, seed, k, steps,
+            phi, world, start, span, ridge, radius, seed, k, steps,
             collected[k],
         )  # fmt: skip
     best = relative_value_iteration(m, 1e-11).gain[0]
@@ -230,8 +244,9 @@ def _mixture_plan(phi, rewards, theta, inverse, radius, span, eps, v, policy):
 
 @njit(cache=True, nogil=True)
 def _run_mixture(
-    phi, row_ptr, col, val, rewards, start, span, ridge, radius, seed, replicate, steps, collected
-):
+    phi, world, start, span, ridge, radius, seed, replicate, steps, collected
+):  # fmt: skip
+    rewards = world.r
     states, actions, _, d = phi.shape
     rng = stream(seed, replicate, 0)
     inverse, pull = np.eye(d) / ridge, np.zeros(d)
@@ -243,9 +258,8 @@ def _run_mixture(
         v[t] = span * rewards[t * actions : (t + 1) * actions].max()
     _mixture_plan(phi, rewards, theta, inverse, radius, span, 1e-3, v, policy)
     for t in range(1, steps[-1] + 1):
-        row = s * actions + policy[s]
-        target = categorical(rng, col, val, row_ptr[row], row_ptr[row + 1])
-        total += rewards[row]
+        target, paid = draw(rng, world, s * actions + policy[s])
+        total += paid
         x[:] = 0.0
         for j in range(states):
             for i in range(d):

@@ -6,6 +6,7 @@ from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
 from rlkit.theory.learning.loop import loop_finite, loop_linear_mixture
 from rlkit.theory.planning.average_reward import relative_value_iteration
+from rlkit.theory.returns.laws import Outcomes, outcomes_from_coo
 
 MODELS = [jao(8, which=k) for k in range(8)]
 
@@ -84,3 +85,41 @@ def test_bad_hypotheses_are_refused():
         loop_finite(MODELS[0], [MODELS[0], river_swim()], 100, 0)
     with pytest.raises(ValueError, match=r"true_index must lie in 0\.\.7"):
         loop_finite(MODELS[0], MODELS, 100, 8)
+
+
+def paid_on_arrival(mdp: FiniteMDP, spread: float) -> Outcomes:
+    """The same model, of which each row's rewards differ by successor around the same mean."""
+    m = mdp.expanded()
+    row = np.repeat(np.arange(m.num_rows), np.diff(m.row_ptr))
+    by_place = spread * (m.col / (m.num_states - 1) - 0.5)
+    mean = np.bincount(row, m.val * by_place, m.num_rows)
+    r = m.r[row] + by_place - mean[row]
+    s, a = np.divmod(row, m.num_actions)
+    return outcomes_from_coo(s, a, m.col, m.val, r, m.num_states, m.initial_law())
+
+
+@pytest.mark.parametrize("loss", ["model", "value"])
+def test_rewards_by_successor_cost_no_more_than_their_spread(loss):
+    plain = loop_finite(MODELS[5], MODELS, 40_000, 5, loss, replicates=3)
+    same = loop_finite(paid_on_arrival(MODELS[5], 0.0), MODELS, 40_000, 5, loss, replicates=3)
+    assert same.beta == plain.beta
+    np.testing.assert_array_equal(same.held, plain.held)
+    np.testing.assert_allclose(same.regret, plain.regret, atol=1e-6)
+    wide = loop_finite(paid_on_arrival(MODELS[5], 2.0), MODELS, 160_000, 5, loss, replicates=3)
+    assert wide.beta > plain.beta
+    assert wide.in_set.all()
+    np.testing.assert_array_equal(wide.held[:, -1], 5)
+
+
+def test_mixtures_pay_by_successor_what_they_pay_in_the_mean():
+    truth = garnet(5, 2, 2, seed=1)
+    p, _ = truth.dense()
+    features = np.stack([p, np.full_like(p, 0.2)], -1)
+    options = {"horizon": 20_000, "span": 5.0, "replicates": 2}
+    plain = loop_linear_mixture(truth, features, **options)
+    same = loop_linear_mixture(paid_on_arrival(truth, 0.0), features, **options)
+    np.testing.assert_allclose(same.regret, plain.regret, atol=1e-6)
+    wide = loop_linear_mixture(paid_on_arrival(truth, 1.0), features, **options)
+    np.testing.assert_array_equal(wide.switches, plain.switches)  # plans know the means
+    assert abs(wide.regret[:, -1] - plain.regret[:, -1]).max() < 4 * np.sqrt(20_000) * 0.5
+    assert not np.array_equal(wide.regret, plain.regret)
