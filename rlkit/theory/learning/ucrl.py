@@ -17,9 +17,11 @@ from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
 from rlkit.theory.learning.replicates import each
+from rlkit.theory.learning.sampling import draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
-from rlkit.theory.streams import beta_variate, categorical, gamma_variate, stream, uniform
+from rlkit.theory.returns.laws import Outcomes
+from rlkit.theory.streams import beta_variate, gamma_variate, stream, uniform
 from rlkit.theory.validate import (
     check_cap,
     check_choice,
@@ -48,15 +50,16 @@ class RegretCurve:
 
 @named
 def ucrl(
-    mdp: FiniteMDP, horizon: int, radii: str = "l1", delta: float = 0.05, scale: float = 1.0,
-    span: float = math.inf, replicates: int = 1, seed: int = 0, checkpoints: int = 20,
-    bernoulli: bool = False, threads: int = 1,
+    mdp: FiniteMDP | Outcomes, horizon: int, radii: str = "l1", delta: float = 0.05,
+    scale: float = 1.0, span: float = math.inf, replicates: int = 1, seed: int = 0,
+    checkpoints: int = 20, bernoulli: bool = False, threads: int = 1,
 ) -> RegretCurve:  # fmt: skip
     """Regret T g* - sum r of UCRL2 (`radii` l1, bernstein, kl) or of PSRL ("psrl").
 
     `scale` multiplies all radii (1 is theory, mode "practical" is below 1); `span` clips
     optimistic values to min + span (SCAL; must be at least the true span). Rewards lie in
-    [0, 1]; they are r(s, a), or Bernoulli of that mean. PSRL draws Dirichlet(1/S) and Beta(1, 1)
+    [0, 1]; they are r(s, a), or Bernoulli of that mean, or of an `Outcomes` the reward of each
+    step's own outcome, whose means are learnt. PSRL draws Dirichlet(1/S) and Beta(1, 1)
     posteriors and plans exactly. Every action must be feasible in every state.
     """
     horizon, replicates, checkpoints, threads = check_counts(
@@ -65,12 +68,15 @@ def ucrl(
     check_fraction("delta", delta, closed=False)
     check_positive("scale", scale, strict=False)
     check_choice("radii", radii, MODES)
-    if not mdp.is_complete or not mdp.is_stochastic:
+    m, world = world_of(mdp)
+    if not m.is_complete or not m.is_stochastic:
         raise ValueError("ucrl needs every action in every state and no termination")
-    if not ((mdp.r >= 0) & (mdp.r <= 1)).all():
+    paid = mdp.r  # of rows, or of outcomes
+    if not ((paid >= 0) & (paid <= 1)).all():
         raise ValueError("ucrl needs rewards in [0, 1]; rescale them")
+    if bernoulli and isinstance(mdp, Outcomes):
+        raise ValueError("bernoulli is of a row's mean; the outcomes have rewards of their own")
     span = check_cap("span", span)
-    m = mdp.expanded()
     best = relative_value_iteration(m, 1e-10)
     steps = np.unique(np.linspace(1, horizon, checkpoints + 1).astype(np.int64)[1:])
     start = int(np.argmax(m.initial_law()))
@@ -81,8 +87,8 @@ def ucrl(
     def one(k: int) -> None:
         run: Any = _run
         episodes[k] = run(
-            m.num_states, m.num_actions, m.row_ptr, m.col, m.val, m.r, start, MODES[radii], delta,
-            scale, span, bernoulli, seed, k, steps, curve[k], gains[k],
+            m.num_states, m.num_actions, world, start, MODES[radii], delta, scale, span, bernoulli,
+            seed, k, steps, curve[k], gains[k],
         )  # fmt: skip
 
     each(one, replicates, threads)
@@ -187,8 +193,8 @@ def _confidence(counts, total, reward_sum, t, mode, delta, scale, p, r, width, r
 
 @njit(cache=True, nogil=True)
 def _run(
-    states, actions, row_ptr, col, val, rewards, start, mode, delta, scale, span, bernoulli, seed,
-    replicate, steps, curve, gains,
+    states, actions, model, start, mode, delta, scale, span, bernoulli, seed, replicate,
+    steps, curve, gains,
 ):  # fmt: skip
     """One replicate; collected reward at the checkpoints into `curve`. Returns the episodes."""
     world, mind = stream(seed, replicate, 0), stream(seed, replicate, 1)
@@ -218,11 +224,11 @@ def _run(
             if inside[s, a] >= max(1.0, total[s, a]):
                 break
             row = s * actions + a
-            reward = rewards[row]
+            coin = bernoulli and uniform(world) < model.r[row]
+            target, reward = draw(world, model, row)
             collected += reward
             if bernoulli:
-                reward = 1.0 if uniform(world) < reward else 0.0
-            target = categorical(world, col, val, row_ptr[row], row_ptr[row + 1])
+                reward = 1.0 if coin else 0.0
             inside[s, a] += 1.0
             reward_sum[s, a] += reward
             counts[s, a, target] += 1.0

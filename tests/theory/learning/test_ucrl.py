@@ -4,6 +4,7 @@ import pytest
 from rlkit.envs.tabular.chains import deep_sea, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory.learning.ucrl import BERNSTEIN, L1, _confidence, ucrl
+from rlkit.theory.returns.laws import outcomes_from_coo
 
 SWIM = river_swim()
 
@@ -103,3 +104,26 @@ def test_unsuitable_models_are_refused():
         ucrl(SWIM.with_rewards(SWIM.r * 3), 100)
     with pytest.raises(ValueError, match="radii must be"):
         ucrl(SWIM, 100, "l2")
+
+
+@pytest.mark.parametrize("radii", ["l1", "psrl"])
+def test_rewards_by_successor_are_learnt_in_the_mean(radii):
+    # state 1 pays on arrival; action 1 is likelier to lead there: the gain is that likelihood
+    s, a, s2 = (x.ravel() for x in np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"))
+    p = np.where(s2 == 1, np.where(a == 1, 0.8, 0.3), np.where(a == 1, 0.2, 0.7))
+    model = outcomes_from_coo(s, a, s2, p, s2.astype(float), 2, np.eye(2)[0])
+    found = ucrl(model, 20_000, radii, scale=0.3, replicates=3, checkpoints=2)
+    assert found.optimal_gain == pytest.approx(0.8)
+    assert (found.regret[:, -1] < 0.05 * 20_000).all()
+    # one reward a row: the same as of the model itself, to the step
+    flat = outcomes_from_coo(s, a, s2, p, np.where(a == 1, 0.8, 0.3), 2, np.eye(2)[0])
+    same, plain = (
+        ucrl(x, 2_000, radii, scale=0.3, replicates=2, checkpoints=4) for x in (flat, flat.mdp)
+    )
+    np.testing.assert_allclose(same.regret, plain.regret, atol=1e-9)
+
+
+def test_coins_of_outcomes_are_refused():
+    one = outcomes_from_coo([0], [0], [0], [1.0], [0.5], 1, np.ones(1))
+    with pytest.raises(ValueError, match="rewards of their own"):
+        ucrl(one, 10, bernoulli=True)
