@@ -1,12 +1,12 @@
 """CQL on histories: what memory is worth where velocities are hidden, and what the bisimulation
-loss adds by the amount of data.
+loss adds.
 
 python benchmarks/systems/memory.py --out benchmarks/results
 
 history  CartPole whose cart and angle are seen without velocities, from episodes of a controller
          that acts at random half of the time (mean return about 200, at most 500): CQL on histories
-         of 4 with the loss (weight 0.03) and without it, and CQL without memory; from
-         20 episodes, 1,000 updates each
+         of 4 with the loss (weight 0.03) and without it, and CQL without memory; from 20
+         episodes, 1,000 updates each
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ each. TD3+BC's α was chosen among 2.5 and 10, these two numbers and α 40 at 0.
 
 a2pr     A2PR, TD3+BC at the same proportion of value to cloning and at the same α, BC
 edac     5 critics with diversity 0 (SAC-N) and 1 (EDAC), 2 critics as in SAC
-dt       Decision Transformer, BC, BC of the best tenth, TD3+BC; a bandit in which a return may be
-         luck: the better arm pays with chance 1/2, the likelier one with 1/10
+dt       Decision Transformer, also by what it is asked for, BC, BC of the best tenth, TD3+BC; a
+         bandit in which a return may be luck: the better arm pays with chance 1/2, the likelier one
+         with 1/10
 ss_orl   TD3+BC on all actions, on what an inverse model completes of a tenth of the episodes (of
          the worse half), and on that tenth alone
 guided   BC's policy as it draws, the best of 10 draws by the critic of TD3+BC, V-GPS's softmax of
