@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rlkit.core.spec import Box
 from rlkit.run.replay_ratio import updates_in_all
 from rlkit.run.settings import presets
+from rlkit.run.settings.options import Options, run_defaults
 from rlkit.run.settings.plan import Plan
 
 
 def lines(plan: Plan) -> list[str]:
     """Algorithm, task and spaces; settings by name; lanes, device and engine; warm-up and updates;
-    what the algorithm does before or with them that takes time; run folder."""
+    what the algorithm does before or with them that takes time; what has no effect; run folder."""
     return [
         f"{plan.options.algo} on {_task(plan)}",
         *presets.told(plan.options),
         f"lanes   {_lanes(plan)}",
         f"course  {_course(plan)}",
         *_outset(plan),
+        *_idle(plan.options),
         f"folder  {plan.folder}",
     ]
 
@@ -65,3 +69,24 @@ def _outset(plan: Plan) -> list[str]:
     updates = plan.options.pretrain if plan.options.kind == "finetune" else plan.options.steps
     text = say(len(plan.store), int(plan.store.lengths.max()), updates)
     return [f"work    {text}"] if text else []
+
+
+_COLLECTING = ("envs", "utd", "update_every", "warmup", "capacity", "mix")
+
+
+def _idle(options: Options) -> list[str]:
+    """What was asked of collecting although a dataset alone is learnt from, but for what a preset
+    of the algorithm says."""
+    if options.kind != "offline":
+        return []
+    unset = dataclasses.replace(options, **dict.fromkeys(("utd", "update_every", "warmup")))
+    usual = run_defaults(unset)
+    own = presets.of(options.algo, options.dataset, options.env).values()
+    given = {
+        name: value
+        for name in _COLLECTING
+        if (value := getattr(options, name)) != usual.get(name, getattr(Options, name))
+        and all(preset.run.get(name) != value for preset in own)
+    }
+    words = ", ".join(f"{name} {value:,}" for name, value in given.items())
+    return [f"note    nothing is collected: {words} without effect"] if given else []

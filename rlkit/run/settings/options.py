@@ -168,11 +168,6 @@ class Options:
                 f"{trust.REMEDY}"
             )
         values = _of_old(values)
-        for name, value, module in code_of(algorithm_config(algo, values.get("config"))):
-            if not trust.allows(module):
-                raise UsageError(
-                    f"config.{name} names {value!r}, and importing it runs its code: {trust.REMEDY}"
-                )
         known = {f.name for f in dataclasses.fields(Options)}
         for name in values:
             if name not in known:
@@ -181,6 +176,11 @@ class Options:
                 raise UsageError(f"unknown option {name!r}{near}")
         values = {name: _whole(name, value) for name, value in values.items()}
         fit(values, Options, "options", UsageError)
+        for name, value, module in code_of(algorithm_config(algo, values.get("config"))):
+            if not trust.allows(module):
+                raise UsageError(
+                    f"config.{name} names {value!r}, and importing it runs its code: {trust.REMEDY}"
+                )
         return resolve(Options(**values))
 
 

@@ -184,3 +184,10 @@ def test_a_damaged_config_is_named_with_its_field(
     ):
         with pytest.raises(RunError, match=rf"config\.json.*{words}"):
             act()
+
+
+def test_what_has_no_effect_on_a_dataset_alone_is_said(offline: Build) -> None:
+    lines = opening.lines(settle(offline(utd=4, envs=3, warmup=20)))
+    assert "note    nothing is collected: envs 3, utd 4, warmup 20 without effect" in lines
+    for given in ({}, {"algo": "sac", "utd": 20.0, "config": {}}):  # the second is REDQ's
+        assert not any("without effect" in line for line in opening.lines(settle(offline(**given))))
