@@ -79,7 +79,7 @@ def _idle(options: Options) -> list[str]:
     of the algorithm says."""
     if options.kind != "offline":
         return []
-    unset = dataclasses.replace(options, **dict.fromkeys(("utd", "update_every", "warmup")))
+    unset = dataclasses.replace(options, utd=None, update_every=None, warmup=None)
     usual = run_defaults(unset)
     own = presets.of(options.algo, options.dataset, options.env).values()
     given = {
