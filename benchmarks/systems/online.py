@@ -144,7 +144,7 @@ SEQUENCES: dict[str, Any] = {
 
 
 def srl(seeds: Seeds) -> Found:
-    base = Options("sac", env="Pendulum-v1", seeds=seeds, steps=4_000, warmup=400, envs=2, utd=0.5,
+    base = Options("sac", env="Pendulum-v1", seeds=seeds, steps=8_000, warmup=400, envs=2, utd=0.5,
                    eval_every=0, eval_episodes=5, frequencies=True, config=CONTROL)  # fmt: skip
     arms = {
         "SAC": base,
