@@ -13,6 +13,7 @@ from rlkit.theory.geometry.representations import learn_successor, successor_svd
 from rlkit.theory.learning.episodic import learn
 from rlkit.theory.learning.latent_learning import learn_latent
 from rlkit.theory.learning.loop import loop_finite, loop_linear_mixture
+from rlkit.theory.learning.loop_values import loop_linear
 from rlkit.theory.learning.lsvi import learn_linear
 from rlkit.theory.learning.optimistic_q import learn_optimistic_q
 from rlkit.theory.learning.q_learning import learn_control, speedy_q
@@ -122,6 +123,11 @@ CALLS = {
         lambda **x: loop_linear_mixture(SWIM, SWIM.dense()[0][..., None],
                                         **{"horizon": 9, "span": 1.0} | x),
         "horizon replicates checkpoints", "span norm ridge scale",
+    ),
+    "loop linear": (
+        lambda **x: loop_linear(SWIM, np.ones((SWIM.num_states, SWIM.num_actions, 1)),
+                                **{"horizon": 9, "span": 1.0} | x),
+        "horizon replicates checkpoints threads", "span norm ridge scale",
     ),
     "machine": (
         lambda **x: learn_counterfactual(SWIM, eventually(1, 2), np.zeros((4, 2, 4), int),

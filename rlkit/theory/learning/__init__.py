@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rlkit.theory.learning.latent_learning import learn_latent as learn_latent
     from rlkit.theory.learning.loop import loop_finite as loop_finite
     from rlkit.theory.learning.loop import loop_linear_mixture as loop_linear_mixture
+    from rlkit.theory.learning.loop_values import loop_linear as loop_linear
     from rlkit.theory.learning.lsvi import learn_linear as learn_linear
     from rlkit.theory.learning.optimistic_q import learn_optimistic_q as learn_optimistic_q
     from rlkit.theory.learning.q_learning import learn_control as learn_control

@@ -22,7 +22,7 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.returns.laws import Outcomes
 from rlkit.theory.streams import stream
-from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.validate import check_choice, check_counts, check_fraction, check_positive
 
 
 @dataclass(frozen=True)
@@ -159,18 +159,23 @@ def _run_finite(
 @named
 def loop_linear_mixture(
     truth: FiniteMDP | Outcomes, features: Array, horizon: int, span: float, norm: float = 1.0,
-    ridge: float = 1.0, delta: float = 0.05, scale: float = 1.0, replicates: int = 1,
-    seed: int = 0, checkpoints: int = 16,
+    ridge: float = 1.0, delta: float = 0.05, scale: float = 1.0, rule: str = "loss",
+    replicates: int = 1, seed: int = 0, checkpoints: int = 16,
 ) -> LoopRun:  # fmt: skip
     """LOOP for linear mixtures P(s'|s,a) = features[s, a, s'] . theta with known rewards.
 
     `features` [S, A, S, d]; `span` is the assumed bound on the span of the bias (it must be at
     least the true one), `norm` that on |theta|. Least squares on x = sum_s' phi V(s') weighted
     by 1/span^2; sqrt(beta) = scale * (sqrt(d ln(1 + T/ridge) + 2 ln(1/delta)) + sqrt(ridge)
-    norm). A new plan when det Sigma has doubled. The optimistic planner adds a bonus to each row
-    separately, which is a relaxation: the result need not be a model. Of an `Outcomes` plans know
-    the mean rewards, and every step pays the reward of its own outcome.
+    norm). The optimistic planner adds a bonus to each row separately, which is a relaxation: the
+    result need not be a model, but is a parameter for each row. `rule` says when there is a new
+    plan: "loss", the paper's, when the excess of the plan's own squared loss over the least
+    squares' has grown by 2 beta since it was made (3 beta in all, of which a member of the set has
+    at most one when it is chosen; of a relaxed plan each row may have one), "doubling" when det
+    Sigma has doubled. Of an `Outcomes` plans know the mean rewards, and every step pays the reward
+    of its own outcome.
     """
+    check_choice("rule", rule, ("loss", "doubling"))
     horizon, replicates, checkpoints = check_counts(
         horizon=horizon, replicates=replicates, checkpoints=checkpoints
     )
@@ -196,8 +201,7 @@ def loop_linear_mixture(
     start = int(np.argmax(m.initial_law()))
     for k in range(replicates):
         switches[k] = kernel(
-            phi, world, start, span, ridge, radius, seed, k, steps,
-            collected[k],
+            phi, world, start, span, ridge, radius, rule == "loss", seed, k, steps, collected[k],
         )  # fmt: skip
     best = relative_value_iteration(m, 1e-11).gain[0]
     nobody = np.full(collected.shape, -1)
@@ -243,8 +247,25 @@ def _mixture_plan(phi, rewards, theta, inverse, radius, span, eps, v, policy):
 
 
 @njit(cache=True, nogil=True)
+def _row_parameters(phi, theta, inverse, radius, v, held):
+    """The parameter theta + k Sigma^-1 x / |x|, |k| <= radius, that the plan gives to each row."""
+    states, actions, _, _ = phi.shape
+    top, low = v.max(), v.min()
+    for s in range(states):
+        for a in range(actions):
+            x = v @ phi[s, a]
+            lead = inverse @ x
+            size = math.sqrt(max(np.dot(lead, x), 0.0))
+            held[s * actions + a] = theta
+            if size > 0.0:
+                mean = np.dot(x, theta)
+                k = (min(top, max(low, mean + radius * size)) - mean) / size
+                held[s * actions + a] += k / size * lead
+
+
+@njit(cache=True, nogil=True)
 def _run_mixture(
-    phi, world, start, span, ridge, radius, seed, replicate, steps, collected
+    phi, world, start, span, ridge, radius, by_loss, seed, replicate, steps, collected
 ):  # fmt: skip
     rewards = world.r
     states, actions, _, d = phi.shape
@@ -257,8 +278,15 @@ def _run_mixture(
     for t in range(states):
         v[t] = span * rewards[t * actions : (t + 1) * actions].max()
     _mixture_plan(phi, rewards, theta, inverse, radius, span, 1e-3, v, policy)
+    # Of every row its plan's parameter, and the squares and products of its data.
+    rows = states * actions if by_loss else 0
+    held, row_gram, row_pull = np.zeros((rows, d)), np.zeros((rows, d, d)), np.zeros((rows, d))
+    loss, base = 0.0, 0.0  # less the sum of y^2, which the least squares' loss has as well
+    if by_loss:
+        _row_parameters(phi, theta, inverse, radius, v, held)
     for t in range(1, steps[-1] + 1):
-        target, paid = draw(rng, world, s * actions + policy[s])
+        row = s * actions + policy[s]
+        target, paid = draw(rng, world, row)
         total += paid
         x[:] = 0.0
         for j in range(states):
@@ -277,7 +305,14 @@ def _run_mixture(
                 inverse[i, j] -= w[i] * w[j] / (1.0 + size)
         log_growth += math.log(1.0 + size)
         s = target
-        if log_growth > math.log(2.0):
+        due = log_growth > math.log(2.0)
+        if by_loss:
+            row_pull[row] += y * x
+            row_gram[row] += np.outer(x, x)
+            guess = np.dot(held[row], x)
+            loss += guess * (guess - 2.0 * y)
+            due = loss + np.dot(pull, inverse @ pull) >= base + 2.0 * radius * radius
+        if due:
             log_growth = 0.0
             switches += 1
             theta[:] = 0.0
@@ -286,6 +321,12 @@ def _run_mixture(
                     theta[i] += inverse[i, j] * pull[j]
             eps = max(1e-6, 1.0 / math.sqrt(t * 1.0))
             _mixture_plan(phi, rewards, theta, inverse, radius, span, eps, v, policy)
+            if by_loss:
+                _row_parameters(phi, theta, inverse, radius, v, held)
+                loss = 0.0
+                for i in range(rows):
+                    loss += np.dot(held[i], row_gram[i] @ held[i] - 2.0 * row_pull[i])
+                base = loss + np.dot(pull, theta)
         if t == steps[mark]:
             collected[mark] = total
             mark += 1

@@ -4,7 +4,7 @@ import pytest
 from rlkit.envs.tabular.chains import jao, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.loop import loop_finite, loop_linear_mixture
+from rlkit.theory.learning.loop import _row_parameters, loop_finite, loop_linear_mixture
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.returns.laws import Outcomes, outcomes_from_coo
 
@@ -78,6 +78,36 @@ def test_linear_mixture_learns_with_few_switches():
     assert found.regret[:, -1].mean() < 1.5 * half + 100
     with pytest.raises(ValueError, match="features must have shape"):
         loop_linear_mixture(MODELS[5], features[0], 100, 1.0)
+
+
+def test_a_row_s_parameter_is_the_plan_s_value_and_lies_in_the_set():
+    rng = np.random.default_rng(0)
+    phi, v = rng.standard_normal((4, 2, 4, 3)), rng.random(4)
+    root = rng.standard_normal((3, 3))
+    sigma, theta, held = np.eye(3) + 5 * root @ root.T, rng.standard_normal(3), np.zeros((8, 3))
+    _row_parameters(phi, theta, np.linalg.inv(sigma), 0.5, v, held)
+    x = (v @ phi).reshape(8, 3)
+    free = x @ theta + 0.5 * np.sqrt(np.einsum("id,de,ie->i", x, np.linalg.inv(sigma), x))
+    np.testing.assert_allclose((held * x).sum(1), np.clip(free, v.min(), v.max()))
+    away = held - theta
+    distance = np.sqrt(np.einsum("id,de,ie->i", away, sigma, away))
+    inside = (free >= v.min()) & (free <= v.max())
+    assert 0 < inside.sum() < 8
+    np.testing.assert_allclose(distance[inside], 0.5)
+
+
+def test_mixture_switches_by_its_loss_more_rarely_than_by_doubling():
+    features = np.stack([m.dense()[0] for m in MODELS], -1)
+    options = {"scale": 0.1, "replicates": 3}
+    found = {
+        rule: loop_linear_mixture(MODELS[5], features, 20_000, 1.43, rule=rule, **options)
+        for rule in ("loss", "doubling")
+    }
+    assert (found["loss"].switches > 3).all()
+    assert (found["loss"].switches < 0.6 * found["doubling"].switches).all()
+    assert all(x.regret[:, -1].mean() < 300 for x in found.values())
+    with pytest.raises(ValueError, match="rule must be one of loss, doubling"):
+        loop_linear_mixture(MODELS[5], features, 100, 1.43, rule="determinant")
 
 
 def test_bad_hypotheses_are_refused():
