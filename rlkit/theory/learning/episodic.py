@@ -31,9 +31,11 @@ from rlkit.theory.learning.episodic_plans import (
     sampled_plan,
 )
 from rlkit.theory.learning.replicates import each
+from rlkit.theory.learning.sampling import draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
-from rlkit.theory.streams import categorical, drawn, integer, stream, uniform
+from rlkit.theory.returns.laws import Outcomes
+from rlkit.theory.streams import drawn, integer, stream, uniform
 from rlkit.theory.validate import (
     check_cap,
     check_choice,
@@ -74,7 +76,7 @@ class EpisodicRun:
 
 @named
 def learn(
-    mdp: FiniteMDP, horizon: int, episodes: int, method: str = "ucbvi-simple", *,
+    mdp: FiniteMDP | Outcomes, horizon: int, episodes: int, method: str = "ucbvi-simple", *,
     scale: float = 1.0, v_max: float = math.inf, delta: float = 0.05, epsilon: float = 0.1,
     prior: float | None = None, stage_counts: bool = False, bernoulli: bool = False,
     replicates: int = 1, seed: int = 0, threads: int = 1,
@@ -84,9 +86,10 @@ def learn(
     `scale` multiplies theory's bonus (1 is theory; for ucbvi-simple and rlsvi it is kappa).
     Values are capped at min(v_max, H - h). `stage_counts` keeps a model per stage; shared counts
     are right for a stationary model, and every stage's bonus follows them. `prior` is PSRL's
-    Dirichlet weight (default 1 / S). Rewards are r(s, a), or Bernoulli of that mean. Theory
-    wants them in [0, 1]; Beta posteriors use the model's own reward range. Termination is worth
-    0 and known to be. ValueError on unknown methods and unsuitable arguments.
+    Dirichlet weight (default 1 / S). Rewards are r(s, a), or Bernoulli of that mean, or of an
+    `Outcomes` the reward of each step's own outcome, whose means are learnt. Theory wants them in
+    [0, 1]; Beta posteriors use the model's own reward range. Termination is worth 0 and known to
+    be. ValueError on unknown methods and unsuitable arguments.
     """
     horizon, episodes, replicates, threads = check_counts(
         horizon=horizon, episodes=episodes, replicates=replicates, threads=threads
@@ -100,20 +103,23 @@ def learn(
         check_positive("prior", prior)
     if bernoulli and not ((mdp.r >= 0) & (mdp.r <= 1)).all():
         raise ValueError("bernoulli rewards need every r(s, a) in [0, 1]")
-    m = mdp.expanded()
+    if bernoulli and isinstance(mdp, Outcomes):
+        raise ValueError("bernoulli is of a row's mean; the outcomes have rewards of their own")
+    m, world = world_of(mdp)
     law = m.initial_law()
     shape = (replicates, episodes)
     value, returns, planned = np.empty(shape), np.empty(shape), np.empty(shape)
     # ln(5 S A T / delta) for UCBVI, ln(S A T / delta) for Q-learning.
     constant = 1.0 if method in ("ucb-h", "ucb-b") else 5.0
     iota = math.log(constant * m.num_rows * episodes * horizon / delta)
-    low, high = (0.0, 1.0) if bernoulli else (float(m.r.min()), float(m.r.max()))
+    paid = mdp.r if isinstance(mdp, Outcomes) else m.r
+    low, high = (0.0, 1.0) if bernoulli else (float(paid.min()), float(paid.max()))
     kernel: Any = _run
 
     def one(k: int) -> None:
         kernel(
-            METHODS[method], m.sa_ptr, m.row_ptr, m.col, m.val, m.r, law, horizon, scale, v_max,
-            iota, epsilon, 1.0 / m.num_states if prior is None else prior, low,
+            METHODS[method], m.sa_ptr, world, law, horizon, scale, v_max, iota, epsilon,
+            1.0 / m.num_states if prior is None else prior, low,
             high if high > low else low + 1.0, not m.is_stochastic, horizon if stage_counts else 1,
             bernoulli, seed, k, value[k], returns[k], planned[k],
         )  # fmt: skip
@@ -144,9 +150,10 @@ def exact_value(sa_ptr, row_ptr, col, val, r, policy, epsilon, law, v):
 
 @njit(cache=True, nogil=True)
 def _run(
-    method, sa_ptr, row_ptr, col, val, r, law, horizon, scale, v_max, iota, epsilon, prior, low,
-    high, may_end, groups, bernoulli, seed, replicate, value, returns, planned,
+    method, sa_ptr, model, law, horizon, scale, v_max, iota, epsilon, prior, low, high, may_end,
+    groups, bernoulli, seed, replicate, value, returns, planned,
 ):  # fmt: skip
+    row_ptr, col, val, r = model.row_ptr, model.col, model.val, model.r
     states, rows = sa_ptr.size - 1, r.size
     world, mind = stream(seed, replicate, 0), stream(seed, replicate, 1)
     online = method <= UCB_B
@@ -193,8 +200,7 @@ def _run(
             i = policy[h, s]
             if explore > 0.0 and uniform(mind) < explore:
                 i = sa_ptr[s] + integer(mind, sa_ptr[s + 1] - sa_ptr[s])
-            target = categorical(world, col, val, row_ptr[i], row_ptr[i + 1])
-            reward = r[i]
+            target, reward = draw(world, model, i)
             if bernoulli:
                 reward = 1.0 if uniform(world) < reward else 0.0
             collected += reward

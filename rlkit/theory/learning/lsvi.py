@@ -11,23 +11,26 @@ from rlkit.core.jit import njit
 from rlkit.keywords import named
 from rlkit.theory.learning.episodic import EpisodicRun, exact_value
 from rlkit.theory.learning.replicates import each
+from rlkit.theory.learning.sampling import draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
-from rlkit.theory.streams import categorical, drawn, stream
+from rlkit.theory.returns.laws import Outcomes
+from rlkit.theory.streams import drawn, stream
 from rlkit.theory.validate import as_reals, check_cap, check_counts, check_fraction, check_positive
 
 
 @named
 def learn_linear(
-    mdp: FiniteMDP, features: Array, horizon: int, episodes: int, *, mode: str = "practical",
-    scale: float = 1.0, ridge: float = 1.0, v_max: float = math.inf, delta: float = 0.05,
-    replicates: int = 1, seed: int = 0, threads: int = 1,
+    mdp: FiniteMDP | Outcomes, features: Array, horizon: int, episodes: int, *,
+    mode: str = "practical", scale: float = 1.0, ridge: float = 1.0, v_max: float = math.inf,
+    delta: float = 0.05, replicates: int = 1, seed: int = 0, threads: int = 1,
 ) -> EpisodicRun:  # fmt: skip
     """LSVI-UCB on row features [L, d] (np.eye(L) is the tabular case), a model per stage.
 
     With x = phi' Lambda^-1 phi the bonus is scale * d H sqrt(ln(2 d T / delta)) sqrt(x) in mode
     "theory", and scale * sqrt(x) + cap * x in mode "practical". Values are capped at
-    min(v_max, H - h).
+    min(v_max, H - h). Of an `Outcomes` every step pays the reward of its own outcome, whose means
+    are learnt.
     """
     horizon, episodes, replicates, threads = check_counts(
         horizon=horizon, episodes=episodes, replicates=replicates, threads=threads
@@ -35,11 +38,11 @@ def learn_linear(
     check_fraction("delta", delta, closed=False)
     check_positive("scale", scale, strict=False)
     check_positive("ridge", ridge)
-    phi = np.ascontiguousarray(as_reals("features", features, (mdp.num_rows, None)))
+    m, world = world_of(mdp)
+    phi = np.ascontiguousarray(as_reals("features", features, (m.num_rows, None)))
     if mode not in ("practical", "theory"):
         raise ValueError(f"mode must be 'practical' or 'theory', got {mode!r}")
     v_max = check_cap("v_max", v_max)
-    m = mdp.expanded()
     d, law = phi.shape[1], m.initial_law()
     root, quadratic = scale, 1.0
     if mode == "theory":
@@ -51,8 +54,8 @@ def learn_linear(
 
     def one(k: int) -> None:
         kernel(
-            m.sa_ptr, m.row_ptr, m.col, m.val, m.r, law, phi, horizon, root, quadratic, ridge,
-            v_max, seed, k, value[k], returns[k], planned[k],
+            m.sa_ptr, world, law, phi, horizon, root, quadratic, ridge, v_max, seed, k,
+            value[k], returns[k], planned[k],
         )  # fmt: skip
 
     each(one, replicates, threads)
@@ -102,9 +105,10 @@ def ridge_plan(
 
 @njit(cache=True, nogil=True)
 def _run(
-    sa_ptr, row_ptr, col, val, r, law, phi, horizon, root, quadratic, ridge, v_max, seed,
-    replicate, value, returns, planned,
+    sa_ptr, model, law, phi, horizon, root, quadratic, ridge, v_max, seed, replicate, value,
+    returns, planned,
 ):  # fmt: skip
+    row_ptr, col, val, r = model.row_ptr, model.col, model.val, model.r
     states, rows, d = sa_ptr.size - 1, r.size, phi.shape[1]
     rng = stream(seed, replicate, 0)
     seen, reward_sum = np.zeros((horizon, col.size)), np.zeros((horizon, rows))
@@ -126,9 +130,9 @@ def _run(
         collected = 0.0
         for h in range(horizon):
             i = policy[h, s]
-            target = categorical(rng, col, val, row_ptr[i], row_ptr[i + 1])
-            collected += r[i]
-            reward_sum[h, i] += r[i]
+            target, paid = draw(rng, model, i)
+            collected += paid
+            reward_sum[h, i] += paid
             size = 0.0
             for x in range(d):
                 w[x] = 0.0

@@ -14,6 +14,7 @@ from rlkit.theory.learning.episodic_plans import (
     sampled_plan,
 )
 from rlkit.theory.planning.finite_horizon import backward_induction
+from rlkit.theory.returns.laws import outcomes_from_coo, outcomes_of
 from rlkit.theory.streams import stream
 
 SMALL = garnet(4, 2, 2, seed=1)
@@ -174,3 +175,36 @@ def test_bad_arguments():
         learn(SMALL, 0, 3)
     with pytest.raises(ValueError, match="bernoulli"):
         learn(deep_sea(3), 3, 3, bernoulli=True)
+
+
+def paid_on_arrival():
+    """State 1 pays on arrival, action 1 is likelier to lead there; a tenth is the end."""
+    s, a, s2 = (x.ravel() for x in np.meshgrid([0, 1], [0, 1], [0, 1, -1], indexing="ij"))
+    there = 0.9 * np.where(a == 1, 0.8, 0.3)
+    p = np.select([s2 == 1, s2 == 0], [there, 0.9 - there], 0.1)
+    return outcomes_from_coo(s, a, s2, p, (s2 == 1).astype(float), 2, np.eye(2)[0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rewards_by_successor_are_learnt_in_the_mean(method):
+    scale = 0.01 if method == "ucbvi-ch" else 0.3
+    found = learn(paid_on_arrival(), 3, 3000, method, scale=scale, epsilon=0.05, replicates=3)
+    best = 0.72 * (1 + 0.9 + 0.81)
+    assert found.optimal == pytest.approx(best)
+    assert found.value[:, -1000:].mean() > 0.97 * best
+    # every reward is an arrival's, 0 or 1, and in the mean they are worth what the policies are
+    np.testing.assert_array_equal(found.returns, np.round(found.returns))
+    assert found.returns.mean() == pytest.approx(found.value.mean(), abs=0.03)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_outcomes_that_pay_a_row_s_reward_change_nothing(method):
+    model = deep_sea(4, seed=1)
+    flat, plain = (learn(x, 4, 100, method, scale=0.1) for x in (outcomes_of(model), model))
+    np.testing.assert_allclose(flat.returns, plain.returns, atol=1e-12)
+    np.testing.assert_allclose(flat.planned, plain.planned, atol=1e-9)
+
+
+def test_coins_of_outcomes_are_refused():
+    with pytest.raises(ValueError, match="rewards of their own"):
+        learn(paid_on_arrival(), 3, 10, bernoulli=True)

@@ -5,6 +5,7 @@ from rlkit.envs.tabular.chains import deep_sea
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory.learning.lsvi import learn_linear, ridge_plan
 from rlkit.theory.planning.finite_horizon import backward_induction
+from rlkit.theory.returns.laws import outcomes_from_coo, outcomes_of
 
 MODEL = garnet(4, 2, 2, seed=1)
 
@@ -63,3 +64,17 @@ def test_replicates_are_the_same_in_any_company_and_on_two_threads():
     np.testing.assert_array_equal(two.value[0], one.value[0])
     np.testing.assert_array_equal(two.planned[0], one.planned[0])
     assert not np.array_equal(two.returns[0], two.returns[1])
+
+
+def test_rewards_by_successor_are_learnt_in_the_mean():
+    s, a, s2 = (x.ravel() for x in np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"))
+    p = np.where(s2 == 1, np.where(a == 1, 0.8, 0.3), np.where(a == 1, 0.2, 0.7))
+    model = outcomes_from_coo(s, a, s2, p, s2.astype(float), 2, np.eye(2)[0])
+    found = learn_linear(model, np.eye(4), 3, 2000, scale=0.3, ridge=0.1, replicates=3)
+    assert found.optimal == pytest.approx(2.4)
+    assert found.value[:, -1].min() > 0.95 * 2.4
+    np.testing.assert_array_equal(found.returns, np.round(found.returns))
+    assert found.returns.mean() == pytest.approx(found.value.mean(), abs=0.05)
+    flat, plain = (learn_linear(x, np.eye(8), 4, 100) for x in (outcomes_of(MODEL), MODEL))
+    np.testing.assert_allclose(flat.returns, plain.returns, atol=1e-12)
+    np.testing.assert_allclose(flat.planned, plain.planned, atol=1e-9)
