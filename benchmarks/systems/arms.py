@@ -1,7 +1,7 @@
 """What the scripts of this folder share: trainings by options, intervals over seeds, one record a
 system.
 
-A system is a function of the seeds that gives a `Found`; `main` is the command line around some.
+A system is a function of the seeds that gives a `Found`; `command` is the command line around some.
 Settings are chosen on seeds 100 and up; records are of seeds 0 to 4.
 """
 
@@ -94,24 +94,30 @@ def record(found: Found, command: str, seeds: Seeds) -> dict[str, Any]:
     }
 
 
-def main(script: str, told: str, systems: dict[str, Callable[[Seeds], Found]]) -> None:
+def command(
+    script: str, told: str | None, systems: dict[str, Callable[[Seeds], Found]]
+) -> Callable[[], None]:
     """The command line of a script: `NAMES --seeds A:B --out FOLDER`."""
-    parser = argparse.ArgumentParser(description=told.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[[], *systems], help="all by default")
-    parser.add_argument("--seeds", type=numbers, default=SEEDS, help="A:B")
-    parser.add_argument("--out", type=Path, help="folder of systems-NAME.json")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    for name in args.names or systems:
-        found = record(systems[name](args.seeds), f"python benchmarks/systems/{script} {name}",
-                       args.seeds)  # fmt: skip
-        for measure, arms in found["results"].items():
-            print(name, measure, {arm: x["mean"] for arm, x in arms.items()}, flush=True)
-        for text in found["compared"].items():
-            print(*text, sep=": ", flush=True)
-        if args.out is not None:
-            text = json.dumps(found, indent=1, default=str)
-            (args.out / f"systems-{name}.json").write_text(text + "\n", encoding="utf-8")
+
+    def main() -> None:
+        parser = argparse.ArgumentParser(description=(told or "").partition("\n")[0])
+        parser.add_argument("names", nargs="*", choices=[[], *systems], help="all by default")
+        parser.add_argument("--seeds", type=numbers, default=SEEDS, help="A:B")
+        parser.add_argument("--out", type=Path, help="folder of systems-NAME.json")
+        args = parser.parse_args()
+        torch.set_num_threads(1)
+        for name in args.names or systems:
+            words = " ".join(["python", f"benchmarks/systems/{script}", name])
+            found = record(systems[name](args.seeds), words, args.seeds)
+            for measure, arms in found["results"].items():
+                print(name, measure, {arm: x["mean"] for arm, x in arms.items()}, flush=True)
+            for text in found["compared"].items():
+                print(*text, sep=": ", flush=True)
+            if args.out is not None:
+                text = json.dumps(found, indent=1, default=str)
+                (args.out / f"systems-{name}.json").write_text(text + "\n", encoding="utf-8")
+
+    return main
 
 
 def numbers(text: str) -> Seeds:

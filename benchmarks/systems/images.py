@@ -15,7 +15,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from arms import Found, Seeds, differing, main, trained
+from arms import Found, Seeds, command, differing, trained
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
@@ -125,5 +125,7 @@ def images(seeds: Seeds) -> Found:
 
 SYSTEMS = {"images": images}
 
+main = command("images.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("images.py", __doc__ or "", SYSTEMS)
+    main()

@@ -24,7 +24,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from arms import Found, Seeds, differing, main, of_lanes, options_in, trained
+from arms import Found, Seeds, command, differing, of_lanes, options_in, trained
 
 from rlkit.run.policies.recording import record
 from rlkit.run.settings.options import Options
@@ -144,5 +144,7 @@ def _imitation(seeds: Seeds) -> Found:
 
 SYSTEMS = {"bonus": bonus, "levels": levels, "imitation": imitation}
 
+main = command("levels.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("levels.py", __doc__ or "", SYSTEMS)
+    main()

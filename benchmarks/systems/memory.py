@@ -16,7 +16,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from arms import Found, Seeds, main
+from arms import Found, Seeds, command
 
 import rlkit
 from rlkit.algos import cql_discrete, history_cql
@@ -118,5 +118,7 @@ def history(seeds: Seeds) -> Found:
 
 SYSTEMS = {"history": history}
 
+main = command("memory.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("memory.py", __doc__ or "", SYSTEMS)
+    main()

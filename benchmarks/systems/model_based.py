@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arms import Found, Seeds, differing, main, trained
+from arms import Found, Seeds, command, differing, trained
 
 from rlkit.run.settings.options import Options
 
@@ -56,5 +56,7 @@ def pets(seeds: Seeds) -> Found:
 
 SYSTEMS = {"pets": pets}
 
+main = command("model_based.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("model_based.py", __doc__ or "", SYSTEMS)
+    main()

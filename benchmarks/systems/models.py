@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from arms import Found, Seeds, main
+from arms import Found, Seeds, command
 from torch import Tensor
 
 from rlkit.algos import combo, vagram
@@ -181,5 +181,7 @@ def morecs(seeds: Seeds) -> Found:
 
 SYSTEMS = {"vagram": vagrams, "combo": combos, "morec": morecs}
 
+main = command("models.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("models.py", __doc__ or "", SYSTEMS)
+    main()

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from arms import Found, Seeds, differing, main, of_lanes, options_in
+from arms import Found, Seeds, command, differing, of_lanes, options_in
 
 from rlkit.algos import bc, cql_discrete
 from rlkit.algos import decision_transformer as dt
@@ -302,5 +302,7 @@ SYSTEMS = {
     "guided": guided,
 }
 
+main = command("offline.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("offline.py", __doc__ or "", SYSTEMS)
+    main()

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from arms import Found, Seeds, differing, main, options_in
+from arms import Found, Seeds, command, differing, options_in
 
 from rlkit.algos.stock_dqn import best_cvar, utility_of
 from rlkit.envs.stocked import IDS
@@ -173,5 +173,7 @@ def srl(seeds: Seeds) -> Found:
 
 SYSTEMS = {"stock": stock, "srl": srl}
 
+main = command("online.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("online.py", __doc__ or "", SYSTEMS)
+    main()

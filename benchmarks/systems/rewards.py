@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from arms import Found, Seeds, differing, main, options_in
+from arms import Found, Seeds, command, differing, options_in
 from gymnasium.envs.classic_control.pendulum import PendulumEnv, angle_normalize
 from torch import Tensor
 
@@ -111,5 +111,7 @@ def heron(seeds: Seeds) -> Found:
 
 SYSTEMS = {"heron": heron}
 
+main = command("rewards.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("rewards.py", __doc__ or "", SYSTEMS)
+    main()

@@ -14,7 +14,7 @@ gfucb   linear MDPs: 8 of 5 states and 4 actions whose rows pay and lead alike i
 from __future__ import annotations
 
 import numpy as np
-from arms import Found, Seeds, main
+from arms import Found, Seeds, command
 
 from rlkit.algos.bandits.contextual import linear, multitask
 from rlkit.algos.bandits.contextual.linear import LinearPolicy
@@ -105,5 +105,7 @@ def gfucb(seeds: Seeds) -> Found:
 
 SYSTEMS = {"gfucb": gfucb}
 
+main = command("shared.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("shared.py", __doc__ or "", SYSTEMS)
+    main()

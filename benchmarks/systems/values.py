@@ -20,7 +20,7 @@ from typing import Any
 
 import noisy
 import numpy as np
-from arms import Found, Seeds, differing, main, options_in
+from arms import Found, Seeds, command, differing, options_in
 
 from rlkit.run.policies.evaluation import evaluate_run
 from rlkit.run.settings.options import Options
@@ -101,5 +101,7 @@ def heads(seeds: Seeds) -> Found:
 
 SYSTEMS = {"ggd": ggd, "heads": heads}
 
+main = command("values.py", __doc__, SYSTEMS)
+
 if __name__ == "__main__":
-    main("values.py", __doc__ or "", SYSTEMS)
+    main()
