@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         optimal_allocation as optimal_allocation,
     )
     from rlkit.algos.bandits.identification.design import g_optimal_design as g_optimal_design
+    from rlkit.algos.bandits.identification.incoherent import basis_pursuit as basis_pursuit
     from rlkit.algos.bandits.identification.misspecified import (
         phased_elimination as phased_elimination,
     )
