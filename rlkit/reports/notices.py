@@ -33,7 +33,8 @@ def _holes(results: Results) -> list[str]:
         found.append(
             f"Cannot be read, and in no table: "
             f"{counted(len(results.damaged), 'run folder')}, "
-            f"{_names([f'{name} ({why})' for name, why in results.damaged])}."
+            f"{_names([f'{name} ({why})' for name, why in results.damaged])}. "
+            "Of a folder that is deleted rlkit sweep makes the run again."
         )
     if results.unfinished:
         where = dict.fromkeys(f"{c.run.system.label} on {c.run.task}" for c in results.unfinished)
@@ -49,6 +50,16 @@ def _holes(results: Results) -> list[str]:
     ]
     if missing:
         found.append(f"There is no run of {_names(missing)}.")
+    seeds = {cell.seed for cell in results.cells}
+    some = [
+        f"seed {seed} of {system.label} on {task}"
+        for system in results.systems
+        for task in results.tasks
+        if (cells := results.all(system, task))
+        for seed in sorted(seeds - {cell.seed for cell in cells})
+    ]
+    if some:
+        found.append(f"Seeds that others have and that have no run here: {_names(some)}.")
     diverged = [
         f"{c.run.system.label} on {c.run.task}, seed {c.seed}"
         for c in results.cells

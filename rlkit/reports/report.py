@@ -108,9 +108,11 @@ def summary(results: Results) -> str:
     budgets = " and ".join(sorted({cell.run.budget for cell in results.cells}))
     done = len(results.cells) - len(results.unfinished)
     state = "all" if not results.unfinished else f"{done:,} of"
+    unread = counted(len(results.damaged), "run folder")
+    besides = f", {unread} cannot be read" if results.damaged else ""
     return (
         f"{counted(len(results.systems), 'system')} on {counted(len(results.tasks), 'task')}, "
-        f"{counted(len(seeds), 'seed')}; {state} {len(results.cells):,} cells finished; "
+        f"{counted(len(seeds), 'seed')}; {state} {len(results.cells):,} cells finished{besides}; "
         f"budget “{budgets}”"
     )
 

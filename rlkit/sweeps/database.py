@@ -137,15 +137,21 @@ def run_folder(sweep: Path, name: Any) -> Path:
     return inside(sweep / RUNS, inner, RunError)
 
 
-def wake_deleted(base: sqlite3.Connection, sweep: Path) -> int:
-    """Have runs that have ended and of which a file is gone wait again; how many.
+class Deleted(NamedTuple):
+    """A run that has ended and of which a file is gone."""
 
-    What is left of a finished one without its records is removed: nothing could go on from it.
-    """
+    id: int
+    folder: Path
+    done: bool  # it was, and did not fail
+    lost: bool  # its records are gone
+
+
+def deleted(base: sqlite3.Connection, sweep: Path) -> list[Deleted]:
+    """Runs that have ended and were deleted since, in part or as a whole."""
     rows = base.execute(
         "select id, folder, status, kind from runs where status in ('done', 'failed')"
     )
-    gone = []
+    found = []
     for id, name, status, kind in rows.fetchall():
         try:
             folder = run_folder(sweep, name)
@@ -153,11 +159,22 @@ def wake_deleted(base: sqlite3.Connection, sweep: Path) -> int:
             continue
         # a training may have had nothing to be evaluated in
         needed = [_CONFIG] if kind == "training" else [_CONFIG, _EPISODES]
-        lost = status == "done" and not all((folder / file).exists() for file in needed)
-        if lost or not (folder / _CARD).exists():
-            gone.append((id,))
-        if lost:
-            remove(folder)
+        lost = status == "done" and not all((folder / file).is_file() for file in needed)
+        if lost or not (folder / _CARD).is_file():
+            found.append(Deleted(id, folder, status == "done", lost))
+    return found
+
+
+def wake_deleted(base: sqlite3.Connection, sweep: Path) -> int:
+    """Have runs that have ended and of which a file is gone wait again; how many.
+
+    What is left of a finished one without its records is removed: nothing could go on from it.
+    """
+    found = deleted(base, sweep)
+    for run in found:
+        if run.lost:
+            remove(run.folder)
+    gone = [(run.id,) for run in found]
     base.executemany(
         "update runs set status = 'waiting', attempts = 0, reached = 0, error = '' where id = ?",
         gone,

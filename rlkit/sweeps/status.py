@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from rlkit.sweeps import database
 from rlkit.sweeps.store import Store
 
 
@@ -26,6 +27,7 @@ class Status(NamedTuple):
     rows: tuple[Row, ...]
     errors: tuple[tuple[str, str], ...]  # folders of failed runs, and why
     processes: int  # that run something now
+    deleted: int = 0  # runs that were done and whose files are gone: they wait again
 
     @property
     def seconds_left(self) -> float | None:
@@ -39,8 +41,10 @@ class Status(NamedTuple):
 _LISTED = 20  # failed runs
 _TABLE = """
 with r as (
-    select cast(system as text) as system, cast(task as text) as task, status, id,
-        cast(steps as integer) as steps, cast(reached as integer) as reached,
+    select cast(system as text) as system, cast(task as text) as task, id,
+        iif(id in (select id from temp.deleted), 'waiting', status) as status,
+        cast(steps as integer) as steps,
+        iif(id in (select id from temp.deleted), 0, cast(reached as integer)) as reached,
         cast(seconds as real) as seconds, cast(coalesce(began, 0) as real) as began,
         (select count(*) from cells where run = runs.id) as lanes,
         (select count(*) from cells where run = runs.id and error != '') as bad
@@ -60,9 +64,14 @@ from r group by 1, 2 order by min(id)
 
 
 def status(folder: Path) -> Status:
-    """The status of the sweep in `folder`, from its state file alone."""
+    """The status of the sweep in `folder`: what its state file says of the runs that are there."""
     with Store(folder) as store:
         store.recover()
+        gone = [run for run in database.deleted(store.base, folder) if run.done]
+        store.base.execute("create temp table deleted (id integer primary key)")
+        store.base.executemany(
+            "insert into temp.deleted values (?)", [(run.id,) for run in gone]
+        )
         rows = []
         for system, task, *numbers in store.base.execute(_TABLE, (time.time(),)).fetchall():
             done, running, waiting, failed = map(int, numbers[:4])
@@ -81,7 +90,7 @@ def status(folder: Path) -> Status:
         (processes,) = store.base.execute(
             "select count(*) from runs where status = 'running'"
         ).fetchone()
-    return Status(tuple(rows), tuple(errors), processes)
+    return Status(tuple(rows), tuple(errors), processes, len(gone))
 
 
 def table(found: Status) -> str:
@@ -102,6 +111,8 @@ def table(found: Status) -> str:
         lines.append(f"about {clock(found.seconds_left)} left")
     elif open_:
         lines.append("time left unknown: not every system has finished a run yet")
+    if found.deleted:
+        lines.append(f"deleted since: {found.deleted}, which rlkit sweep makes again")
     for folder, error in found.errors[:_LISTED]:
         text = error.splitlines()[0] if error else "no message"
         lines.append(_printable(f"failed: {folder}: {text}"))

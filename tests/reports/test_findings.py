@@ -257,6 +257,14 @@ def test_a_system_that_has_not_finished_a_task_has_no_place_over_tasks(tmp_path:
     assert [d.task for d in found.differences] == ["x"]
     text = " ".join(notices(results))
     assert "Unfinished and in no table or curve: 3 of 12 cells, of b on y." in text
+    assert "no run here" not in text
+
+
+def test_seeds_that_only_others_have_are_named(tmp_path: Path) -> None:
+    run_folder(tmp_path, "a", "x", {k: [1.0] for k in range(3)})
+    run_folder(tmp_path, "b", "x", {k: [1.0] for k in (0, 2)})
+    text = " ".join(notices(read(tmp_path)))
+    assert "Seeds that others have and that have no run here: seed 1 of b on x." in text
 
 
 def test_uneven_seeds_use_as_many_as_the_worst_task_has(tmp_path: Path) -> None:

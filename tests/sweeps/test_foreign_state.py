@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -205,6 +206,31 @@ def test_a_run_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     finished = run(path, folder)
     assert (finished.done, finished.planned.again) == (1, 1)
     assert records(folder) == before
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a file", "an empty folder", "a folder as record"])
+def test_what_is_gone_is_not_said_to_be_there(tmp_path: Path, instead: str) -> None:
+    path, folder = write(tmp_path, BANDITS), tmp_path / "out"
+    run(path, folder)
+    before = records(folder)
+    assert (status(folder).deleted, sum(row.done for row in status(folder).rows)) == (0, 8)
+    gone = folder / "runs" / sorted(before)[0]
+    if instead == "a folder as record":
+        (gone / "episodes.csv").unlink()
+        (gone / "episodes.csv").mkdir()
+    else:
+        shutil.rmtree(gone)
+    if instead == "a file":
+        gone.write_text("no run")
+    if instead == "an empty folder":
+        gone.mkdir()
+    found = status(folder)
+    row = next(row for row in found.rows if row.waiting)
+    assert (row.waiting, row.done, row.share) == (4, 0, 0.0)
+    assert "deleted since: 1, which rlkit sweep makes again" in table(found)
+    assert run(path, folder).planned.again == 1
+    assert records(folder) == before
+    assert (status(folder).deleted, sum(row.done for row in status(folder).rows)) == (0, 8)
 
 
 @pytest.mark.parametrize("name", ["cell.json", "config.json", "episodes.csv"])
