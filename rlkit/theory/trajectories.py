@@ -13,7 +13,15 @@ from rlkit.theory.evaluation import policy_law
 from rlkit.theory.linear import solve_chain
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.streams import categorical, stream, uniform
-from rlkit.theory.validate import as_reals, check_count, check_fraction, check_gamma, check_positive
+from rlkit.theory.validate import (
+    as_reals,
+    check_count,
+    check_fraction,
+    check_gamma,
+    check_positive,
+    check_seed,
+    settings,
+)
 
 
 class Transitions(NamedTuple):
@@ -34,6 +42,7 @@ class Transitions(NamedTuple):
 
 
 @named
+@settings(seed=check_seed)
 def simulate(
     mdp: FiniteMDP, policy: Array, steps: int, seed: int = 0, max_length: int = 0,
     replicate: int = 0, bernoulli: bool = False,

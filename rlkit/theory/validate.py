@@ -166,6 +166,14 @@ def check_counts(least: int = 1, /, **values: Any) -> tuple[int, ...]:
     return tuple(check_count(name, value, least) for name, value in values.items())
 
 
+def check_seed(name: str, value: Any) -> int:
+    """`value` as an int; ValueError naming it unless a whole number in 0..2^63 - 1."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 2**63:
+        raise ValueError(f"{name} must be a whole number in 0..2^63 - 1, got {value!r}")
+    return int(value)
+
+
 def check_fraction(name: str, value: Any, closed: bool = True) -> float:
     """`value` as a float; ValueError naming it outside [0, 1], or (0, 1) unless `closed`."""
     number = _number(value)

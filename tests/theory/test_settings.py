@@ -81,6 +81,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "best_cvar": {"plan": SimpleNamespace(stock=np.zeros(1), at_start=lambda: np.zeros(1))},
     "constrained": {"reward": np.zeros(8), "costs": np.eye(8)[:1], "limits": [1.0]},
     "solve_robust": {"kind": "tv", "radius": 0.1},
+    "quadratic_stream": {"means": np.zeros((3, 2))},
 }
 
 
@@ -93,6 +94,8 @@ def stand_in(name: str, hint: str) -> Any:
 
 
 def bad_values(name: str) -> list[Any]:
+    if name == "seed":
+        return [-1, 1.5, float("nan"), "x", True, 2**63]
     more = [0, 2.5] if name in COUNTS else [1.5] if name in SHARES else []
     return [-1, float("nan"), "x", *more]
 
@@ -109,7 +112,7 @@ def cases() -> Iterator[Any]:
                 continue
             for name, parameter in inspect.signature(function).parameters.items():
                 number = any(word in str(parameter.annotation) for word in ("int", "float"))
-                if name not in COUNTS | SHARES | NUMBERS or not number:
+                if name not in COUNTS | SHARES | NUMBERS | {"seed"} or not number:
                     continue
                 for bad in bad_values(name):
                     if f"{label}.{name}" in INNER or (label, name, bad) in ALLOWED:
@@ -162,6 +165,12 @@ def test_a_class_of_settings_checks_each_of_its_numbers(kind: type) -> None:
 def test_their_methods_check_theirs() -> None:
     rng = np.random.default_rng(0)
     best = Market().optimal_policy()
+    for bad in (-1, 2.5, "x", None):
+        for law in (GeometricBrownian(), Brownian()):
+            with pytest.raises(ValueError, match=r"^seed must be"):
+                law.paths(3, 3, bad)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"^seed must be"):
+            OrnsteinUhlenbeck().paths(0.1, 3, 3, bad)  # type: ignore[arg-type]
     for bad in (0, -1, float("nan"), 2.5):
         for law in (GeometricBrownian(), Brownian()):
             with pytest.raises(ValueError, match=r"^steps must be"):

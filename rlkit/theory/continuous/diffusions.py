@@ -13,7 +13,14 @@ import numpy as np
 
 from rlkit.theory.brief import brief
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import as_reals, check_count, check_number, check_positive, settings
+from rlkit.theory.validate import (
+    as_reals,
+    check_count,
+    check_number,
+    check_positive,
+    check_seed,
+    settings,
+)
 
 
 class Paths(NamedTuple):
@@ -100,6 +107,7 @@ class OrnsteinUhlenbeck:
         return float(keep), float(self.sigma * np.sqrt((1.0 - keep**2) / (2.0 * self.kappa)))
 
     @settings(steps=check_count, count=check_count)
+    @settings(seed=check_seed)
     def paths(self, dt: float, steps: int, count: int, seed: int) -> Paths:
         """Stationary paths, [count, steps + 1]."""
         rng = np.random.default_rng(seed)
@@ -121,6 +129,7 @@ class GeometricBrownian:
     horizon: float = 1.0
 
     @settings(steps=check_count, count=check_count)
+    @settings(seed=check_seed)
     def paths(self, steps: int, count: int, seed: int) -> Paths:
         """Paths to the horizon, [count, steps + 1]."""
         t = np.linspace(0.0, self.horizon, steps + 1)
@@ -151,6 +160,7 @@ class Brownian:
     horizon: float = 1.0
 
     @settings(steps=check_count, count=check_count)
+    @settings(seed=check_seed)
     def paths(self, steps: int, count: int, seed: int) -> Paths:
         """Paths to the horizon, [count, steps + 1]."""
         t = np.linspace(0.0, self.horizon, steps + 1)

@@ -30,6 +30,7 @@ from rlkit.theory.validate import (
     check_counts,
     check_number,
     check_positive,
+    check_seed,
     settings,
 )
 
@@ -134,6 +135,7 @@ class Market:
             y[i + 1] = keep[:, i] * y[i] + pushes[:, i]
         return y.T.copy(), noise
 
+    @settings(seed=check_seed)
     def paths(self, policy: GaussianPolicy, w: float, steps: int, count: int, seed: int) -> Paths:
         """Paths of wealth with running reward lambda log pi (its mean) and terminal cost, for
         `rlkit.theory.continuous.continuous_time`."""
@@ -174,6 +176,7 @@ class PortfolioRun(NamedTuple):
 
 
 @named
+@settings(seed=check_seed)
 def learn(
     market: Market, critic: str = "ctd", iterations: int = 20_000, *, steps: int = 252,
     batch: int = 128, rate_theta: float = 0.1, rate_phi: float = 0.1, rate_w: float = 0.05,

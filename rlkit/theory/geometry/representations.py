@@ -27,6 +27,7 @@ from rlkit.theory.validate import (
     check_fraction,
     check_gamma,
     check_positive,
+    check_seed,
     settings,
 )
 
@@ -151,6 +152,7 @@ def proto_value_functions(mdp: FiniteMDP, count: int, policy: Array | None = Non
 
 
 @named
+@settings(seed=check_seed)
 def random_cumulant_features(
     mdp: FiniteMDP, policy: Array, gamma: float, rank: int, tasks: int, seed: int,
     centred: bool = True,

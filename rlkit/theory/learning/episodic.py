@@ -42,6 +42,8 @@ from rlkit.theory.validate import (
     check_counts,
     check_fraction,
     check_positive,
+    check_seed,
+    settings,
 )
 
 METHODS = {
@@ -75,6 +77,7 @@ class EpisodicRun:
 
 
 @named
+@settings(seed=check_seed)
 def learn(
     mdp: FiniteMDP | Outcomes, horizon: int, episodes: int, method: str = "ucbvi-simple", *,
     scale: float = 1.0, v_max: float = math.inf, delta: float = 0.05, epsilon: float = 0.1,

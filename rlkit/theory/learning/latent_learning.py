@@ -24,7 +24,7 @@ from rlkit.theory.learning.latent import (
 )
 from rlkit.theory.learning.optimism import descending, largest_box
 from rlkit.theory.mdp import Array
-from rlkit.theory.validate import check_count, check_fraction, check_positive
+from rlkit.theory.validate import check_count, check_fraction, check_positive, check_seed, settings
 
 
 class LatentRun(NamedTuple):
@@ -48,6 +48,7 @@ def value_bonus(p: Array, alpha: Array, count: float, iota: float, support: int)
 
 
 @named
+@settings(seed=check_seed)
 def learn_latent(
     truth: LatentMDP, episodes: int, method: str = "value", *, scale: float = 1.0,
     delta: float = 0.05, support: int | None = None, seed: int = 0,

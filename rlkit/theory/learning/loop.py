@@ -22,7 +22,14 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.returns.laws import Outcomes
 from rlkit.theory.streams import stream
-from rlkit.theory.validate import check_choice, check_counts, check_fraction, check_positive
+from rlkit.theory.validate import (
+    check_choice,
+    check_counts,
+    check_fraction,
+    check_positive,
+    check_seed,
+    settings,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class LoopRun:
 
 
 @named
+@settings(seed=check_seed)
 def loop_finite(
     truth: FiniteMDP | Outcomes, hypotheses: Sequence[FiniteMDP], horizon: int, true_index: int,
     loss: str = "model", scale: float = 1.0, delta: float = 0.05, replicates: int = 1,
@@ -157,6 +165,7 @@ def _run_finite(
 
 
 @named
+@settings(seed=check_seed)
 def loop_linear_mixture(
     truth: FiniteMDP | Outcomes, features: Array, horizon: int, span: float, norm: float = 1.0,
     ridge: float = 1.0, delta: float = 0.05, scale: float = 1.0, rule: str = "loss",

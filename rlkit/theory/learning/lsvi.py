@@ -16,10 +16,19 @@ from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.returns.laws import Outcomes
 from rlkit.theory.streams import drawn, stream
-from rlkit.theory.validate import as_reals, check_cap, check_counts, check_fraction, check_positive
+from rlkit.theory.validate import (
+    as_reals,
+    check_cap,
+    check_counts,
+    check_fraction,
+    check_positive,
+    check_seed,
+    settings,
+)
 
 
 @named
+@settings(seed=check_seed)
 def learn_linear(
     mdp: FiniteMDP | Outcomes, features: Array, horizon: int, episodes: int, *,
     mode: str = "practical", scale: float = 1.0, ridge: float = 1.0, v_max: float = math.inf,

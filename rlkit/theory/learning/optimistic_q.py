@@ -19,7 +19,7 @@ from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.streams import categorical, drawn, stream, uniform
-from rlkit.theory.validate import check_counts, check_fraction, check_positive
+from rlkit.theory.validate import check_counts, check_fraction, check_positive, check_seed, settings
 
 
 class OptimisticQRun(NamedTuple):
@@ -37,6 +37,7 @@ class OptimisticQRun(NamedTuple):
 
 
 @named
+@settings(seed=check_seed)
 def learn_optimistic_q(
     mdp: FiniteMDP, steps: int, span: float, *, delta: float = 0.05, scale: float = 1.0,
     horizon: float | None = None, bernoulli: bool = False, replicates: int = 1, seed: int = 0,

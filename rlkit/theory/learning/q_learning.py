@@ -28,7 +28,9 @@ from rlkit.theory.validate import (
     check_gamma,
     check_number,
     check_positive,
+    check_seed,
     per_row,
+    settings,
 )
 
 
@@ -49,6 +51,7 @@ class ControlRun:
 
 
 @named
+@settings(seed=check_seed)
 def learn_control(
     mdp: FiniteMDP | Outcomes, steps: int, *, gamma: float, method: str = "q", epsilon: float = 0.1,
     alpha: float | None = None, omega: float = 0.8, n: int = 3, planning: int = 5,
@@ -102,6 +105,7 @@ def learn_control(
 
 
 @named
+@settings(seed=check_seed)
 def speedy_q(
     mdp: FiniteMDP, sweeps: int, gamma: float, replicates: int = 1, seed: int = 0,
     form: str = "increments", q0: float = 0.0, threads: int = 1,

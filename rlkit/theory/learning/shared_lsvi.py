@@ -33,7 +33,7 @@ from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.streams import categorical, drawn, stream
-from rlkit.theory.validate import as_reals, check_counts, check_positive
+from rlkit.theory.validate import as_reals, check_counts, check_positive, check_seed, settings
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def shared_plan(
 
 
 @named
+@settings(seed=check_seed)
 def learn_shared(
     mdps: Sequence[FiniteMDP], representations: Array, horizon: int, episodes: int, *,
     scale: float = 0.1, ridge: float = 1.0, replicates: int = 1, seed: int = 0, threads: int = 1,

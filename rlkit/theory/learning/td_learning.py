@@ -30,6 +30,8 @@ from rlkit.theory.validate import (
     check_fraction,
     check_gamma,
     check_positive,
+    check_seed,
+    settings,
 )
 
 TD, TRUE_ONLINE, GTD2, TDC, EMPHATIC, NSTEP = range(6)
@@ -51,6 +53,7 @@ class TDRun:
 
 
 @named
+@settings(seed=check_seed)
 def td_learn(
     mdp: FiniteMDP | Outcomes, features: Array, target: Array, steps: int, *, gamma: float,
     method: str = "td", n: int = 4, alpha: float = 0.05, beta: float | None = None,

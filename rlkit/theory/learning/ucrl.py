@@ -28,6 +28,8 @@ from rlkit.theory.validate import (
     check_counts,
     check_fraction,
     check_positive,
+    check_seed,
+    settings,
 )
 
 L1, BERNSTEIN, KL, POSTERIOR = 0, 1, 2, 3
@@ -49,6 +51,7 @@ class RegretCurve:
 
 
 @named
+@settings(seed=check_seed)
 def ucrl(
     mdp: FiniteMDP | Outcomes, horizon: int, radii: str = "l1", delta: float = 0.05,
     scale: float = 1.0, span: float = math.inf, replicates: int = 1, seed: int = 0,

@@ -18,7 +18,14 @@ from rlkit.keywords import named
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.end_components import end_components
 from rlkit.theory.planning.solvers import solve
-from rlkit.theory.validate import check_counts, check_fraction, check_gamma, check_positive
+from rlkit.theory.validate import (
+    check_counts,
+    check_fraction,
+    check_gamma,
+    check_positive,
+    check_seed,
+    settings,
+)
 
 
 class Automaton(NamedTuple):
@@ -158,6 +165,7 @@ def buchi_satisfaction(
 
 
 @named
+@settings(seed=check_seed)
 def learn_counterfactual(
     mdp: FiniteMDP, machine: Automaton, labels: Array, gamma: float, steps: int, seed: int,
     alpha: float = 0.1, epsilon: float = 0.1, counterfactual: bool = True, max_length: int = 100,

@@ -20,7 +20,7 @@ import numpy as np
 from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.preferences.mirror_maps import Array, MirrorMap, entropy
-from rlkit.theory.validate import as_reals, check_count, check_positive, settings
+from rlkit.theory.validate import as_reals, check_count, check_positive, check_seed, settings
 
 Gradient = Callable[[int, Array], Array]  # (round from 0, point [..., d]) -> [..., d]
 StepRule = Callable[[int, Array], Array | float]  # (round from 1, variation [...]) -> [...]
@@ -248,7 +248,7 @@ class QuadraticStream(NamedTuple):
         return float((np.diff(self.means, axis=0) ** 2).sum())
 
 
-@settings(replicates=check_count)
+@settings(replicates=check_count, seed=check_seed)
 def quadratic_stream(
     means: Array, noise: float, seed: int, replicates: int | None = None
 ) -> QuadraticStream:
