@@ -64,6 +64,7 @@ from rlkit.data.stock import Stock
 _CLIP = 40.0  # largest norm of the policy's and the critics' gradients
 
 FITS = ("then-online", "continuous")
+LEARNS_REWARD = True  # rewards of the replay reach no loss of the agent
 
 
 @checked("label_low <= label_high")

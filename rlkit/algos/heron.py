@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 RUN = {"warmup": 1000}
 
 FITS = ("offline", "online", "continuous", "discrete")
+LEARNS_REWARD = True  # rewards of the replay reach no loss of the agent
 
 
 @checked()

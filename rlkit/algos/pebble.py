@@ -62,6 +62,7 @@ RUN = {"warmup": 1000}
 _RESET_UPDATES_FROM = 1 << 40  # their number: no update of a training has such a one
 
 FITS = ("online", "continuous")
+LEARNS_REWARD = True  # rewards of the replay reach no loss of the agent
 
 
 @checked("subset <= n_critics")

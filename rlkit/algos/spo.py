@@ -39,6 +39,7 @@ from rlkit.data.stock import Stock
 RUN = {"warmup": 1000}
 
 FITS = ("online", "continuous", "discrete")
+LEARNS_REWARD = True  # rewards of the replay reach no loss of the agent
 
 
 @checked()

@@ -57,6 +57,7 @@ def checked_pair(x: Array, y: Array, paired: bool) -> list[Array]:
 
 
 def checked_level(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level and power lie strictly between 0 and 1, got {level}")
+    number = not isinstance(level, bool) and isinstance(level, int | float | np.number)
+    if not number or not 0 < level < 1:
+        raise ValueError(f"level and power lie strictly between 0 and 1, got {level!r}")
     return level

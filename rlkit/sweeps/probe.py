@@ -15,6 +15,7 @@ from rlkit.sweeps.plan import Sweep, Variant
 from rlkit.sweeps.status import clock
 
 SECONDS = 20.0  # at most, for each system on each task
+START = 120.0  # at most, to its first step: imports and compilers take their time
 _SHARES = (0.01, 0.04)  # of a cell's steps, that are timed
 
 
@@ -26,8 +27,8 @@ def estimate(
     One configuration of each system on each task is run twice, for few and for more steps: the
     difference is the time of a step, the rest is the time of a start. A warm-up is at most half of
     a probe, so that updates are timed, and what starts from another system starts from one step of
-    it. A probe that takes longer than `SECONDS` is stopped and counts as what it has shown. Nothing
-    of it is kept.
+    it. A probe that takes longer than `SECONDS` is stopped and counts as what it has shown: a start
+    alone where no step was reached within `START`. Nothing of it is kept.
     """
     total = 0.0
     by_pair: dict[tuple[str, str], list[Variant]] = {}
@@ -68,11 +69,15 @@ def _timed(
             source = place
         if more == few:
             seconds, reached = _run(variant, seeds, variant.steps, Path(scratch, "all"), source)
-            return seconds * variant.steps / reached, 0.0
+            return (seconds * variant.steps / reached if reached else seconds), 0.0
         short, least = _run(variant, seeds, few, Path(scratch, "few"), source)
+        if not least:
+            return short, 0.0
         if least < few:  # stopped: its start cannot be told from its steps
             return 0.0, short / least
         long, reached = _run(variant, seeds, more, Path(scratch, "more"), source)
+    if not reached:
+        return long, 0.0
     if reached <= few:
         return 0.0, long / reached
     step = max(0.0, (long - short) / (reached - few))
@@ -82,7 +87,7 @@ def _timed(
 def _run(
     variant: Variant, seeds: Sequence[int], steps: int, folder: Path, source: Path | None
 ) -> tuple[float, int]:
-    """Seconds, and the step that was reached in them."""
+    """Seconds, and the step that was reached in them, 0 for none."""
     from rlkit.sweeps.job import step_of
 
     options = kind_of(variant.kind).stacked([variant.options] * len(seeds))
@@ -101,12 +106,12 @@ def _run(
     engine, began, reached = Local(1), time.monotonic(), 0
     try:
         engine.start(0, job)
-        while time.monotonic() - began < SECONDS:
+        while time.monotonic() - began < (SECONDS if reached else START):
             reached = max(reached, step_of(folder))
             if outcomes := engine.poll(0.05):
                 if outcomes[0].kind != "done":
                     raise RunError(f"{variant.label} on {variant.task}: {outcomes[0].text}")
                 return outcomes[0].seconds, steps
-        return time.monotonic() - began, max(1, reached)
+        return time.monotonic() - began, reached
     finally:
         engine.close()

@@ -69,9 +69,7 @@ def status(folder: Path) -> Status:
         store.recover()
         gone = [run for run in database.deleted(store.base, folder) if run.done]
         store.base.execute("create temp table deleted (id integer primary key)")
-        store.base.executemany(
-            "insert into temp.deleted values (?)", [(run.id,) for run in gone]
-        )
+        store.base.executemany("insert into temp.deleted values (?)", [(run.id,) for run in gone])
         rows = []
         for system, task, *numbers in store.base.execute(_TABLE, (time.time(),)).fetchall():
             done, running, waiting, failed = map(int, numbers[:4])

@@ -177,7 +177,10 @@ def test_what_is_wrong_is_said_above_all(sweep: Path) -> None:
         assert "torn (it has no cell.json)" in top
         assert "1 of 16 cells, of iql on hopper." in top
         assert "With 3 seeds a task" in top
-    assert "15 of 16 cells finished, 1 run folder cannot be read" in Page(written.page.read_text()).text
+    assert (
+        "15 of 16 cells finished, 1 run folder cannot be read"
+        in Page(written.page.read_text()).text
+    )
 
 
 def test_numbers_on_the_page_are_those_of_statistics(sweep: Path) -> None:

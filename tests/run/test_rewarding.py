@@ -67,5 +67,11 @@ def test_agents_of_stable_baselines3_get_it_too(tmp_path: Path) -> None:
 def test_a_dataset_alone_collects_nothing() -> None:
     with pytest.raises(UsageError, match="bonus is for what collects"):
         resolve(Options("iql", dataset="rlkit/pendulum/medium-v0", bonus="count"))
+    for algo in ("spo", "pebble", "heron"):
+        with pytest.raises(UsageError, match=f"{algo} learns from rewards of its own making"):
+            resolve(Options(algo, env="Pendulum-v1", bonus="count"))
+    with pytest.raises(UsageError, match="gail learns from rewards of its own making"):
+        resolve(Options("gail", dataset="rlkit/pendulum/medium-v0", env="Pendulum-v1", online=True,
+                        bonus="count"))  # fmt: skip
     with pytest.raises(UsageError, match="unknown bonus 'counts'"):
         options(bonus="counts")

@@ -171,7 +171,9 @@ def check_id(dataset_id: str) -> None:
     try:
         parse_dataset_id(dataset_id)
     except (ValueError, TypeError) as error:  # TypeError: Minari's own slip on a missing version
+        namespace = dataset_id.rpartition("/")[0] if isinstance(dataset_id, str) else ""
+        why = f": Minari's namespaces have two letters or more, not {namespace!r}"
         raise UsageError(
             f"dataset id {dataset_id!r} must read (namespace/)name-v<number>, "
-            "like rlkit/hopper/medium-replay-small-v1"
+            f"like rlkit/hopper/medium-replay-small-v1{why if len(namespace) == 1 else ''}"
         ) from error

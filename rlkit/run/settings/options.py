@@ -268,6 +268,11 @@ def resolve(options: Options) -> Options:
         raise UsageError(f"{options.algo} begins afresh: --from is for agents of rlkit's own")
     if getattr(module, "NEEDS_START", False) and options.from_run is None:
         raise UsageError(f"{options.algo} goes on from another run: give --from RUN_DIR")
+    if options.bonus and getattr(module, "LEARNS_REWARD", False):
+        raise UsageError(
+            f"{options.algo} learns from rewards of its own making, and whoever it asks judges the "
+            "task's: a bonus would be in neither; leave --bonus out"
+        )
     config = algorithm_config(options.algo, options.config)
     if options.hindsight and draws_itself(module, config):
         raise UsageError(

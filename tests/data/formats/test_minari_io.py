@@ -236,6 +236,8 @@ def test_malformed_ids_and_missing_columns_are_refused() -> None:
     for name in ("hopper", "a/../b-v0", "-v0/x", ""):
         with pytest.raises(ValueError, match="must read"):
             minari_io.write(episodes(), name, observation_space=OBS, action_space=ACT)
+    with pytest.raises(ValueError, match="two letters or more, not 't'"):
+        minari_io.write(episodes(), "t/c-v0", observation_space=OBS, action_space=ACT)
     lacking = episodes()
     del lacking[1]["reward"]
     with pytest.raises(ValueError, match="episode 1 lacks reward"):

@@ -25,7 +25,9 @@ METHODS = ("t", "bootstrap", "bernstein")
 
 def half_width(values: np.ndarray, level: float = 0.95) -> float:
     """Half the width of Student's interval of the mean of values [n]; infinite for one row."""
-    n = len(values)
+    from rlkit.eval.tables import checked_level
+
+    n, level = len(values), checked_level(level)
     if n < 2:
         return np.inf
     return float(stdtrit(n - 1, 0.5 + 0.5 * level) * values.std(ddof=1) / np.sqrt(n))
@@ -36,7 +38,9 @@ def bernstein_half_width(values: np.ndarray, width: float, level: float = 0.95) 
 
     sqrt(2 var ln(4 / d) / n) + 7 width ln(4 / d) / (3 (n - 1)), d = 1 - level.
     """
-    n, log = len(values), np.log(4.0 / (1.0 - level))
+    from rlkit.eval.tables import checked_level
+
+    n, log = len(values), np.log(4.0 / (1.0 - checked_level(level)))
     if n < 2:
         return np.inf
     spread = np.sqrt(2.0 * values.var(ddof=1) * log / n)

@@ -36,7 +36,8 @@ def estimate_propensities(
     `make_classifier` makes a fresh one with `fit(x, y)`, `predict_proba(x)` and `classes_`, as
     scikit-learn's; without it, or without `context` [n, d], shares of the other folds are taken.
     What `mask` [n, K] rules out has probability 0. ValueError for a floor that leaves no room, for
-    actions and contexts that are none, naming the row, and for a mask that rules out what was done.
+    actions and contexts that are none, naming the row, for a mask that rules out what was done, and
+    for a classifier that is none.
     """
     arms = whole("arms", arms)
     action, context = _rows(action, context, arms)
@@ -58,13 +59,34 @@ def estimate_propensities(
             continue
         model = make_classifier()
         model.fit(context[fit], action[fit])
-        found = model.predict_proba(context[held])
-        p[np.ix_(held, np.asarray(model.classes_, int))] = found
+        found = np.asarray(model.predict_proba(context[held]))
+        p[np.ix_(held, _classes(model, found, held.sum(), arms))] = found
     p = np.where(allowed, p, 0.0)
     total, choices = p.sum(1, keepdims=True), allowed.sum(1, keepdims=True)
     p = np.where(total > 0, p / np.where(total > 0, total, 1.0), allowed / choices)
     # A mixture with the uniform choice keeps the sum at one and every available arm at the floor.
     return (1.0 - floor * choices) * p + floor * allowed
+
+
+def _classes(model: Any, found: np.ndarray, rows: int, arms: int) -> np.ndarray:
+    """The arms that the columns of `found` are of. Raises ValueError naming what does not fit."""
+    name = type(model).__name__
+    if not hasattr(model, "classes_"):
+        raise ValueError(
+            f"{name} has no classes_, the arms that the columns of predict_proba are of, as "
+            "scikit-learn's classifiers have after fit"
+        )
+    given = np.asarray(model.classes_)
+    known = given.astype(int) if given.ndim == 1 and given.dtype.kind in "iuf" else np.array([-1])
+    if (known < 0).any() or (known >= arms).any() or len(np.unique(known)) < len(known):
+        raise ValueError(f"{name} has classes_ {given!r:.80}; arms 0..{arms - 1} are needed")
+    if found.shape != (rows, len(known)):
+        raise ValueError(
+            f"{name}.predict_proba gives shape {found.shape}; needed is {(rows, len(known))}"
+        )
+    if found.dtype.kind not in "iuf" or not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError(f"{name}.predict_proba gives something else than probabilities")
+    return known
 
 
 def _rows(action: Any, context: Any, arms: int) -> tuple[np.ndarray, np.ndarray | None]:

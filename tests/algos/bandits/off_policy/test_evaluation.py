@@ -327,6 +327,8 @@ def test_bernstein_covers_at_few_rows():
         ({"estimator": "ips", "interval": "bernstein"}, "bernstein needs width"),
         ({"estimator": "ips", "interval": "bernstein", "width": 0.01}, "more than the width"),
         ({"estimator": "ips", "level": 1.0}, "strictly between 0 and 1"),
+        ({"estimator": "ips", "level": "x"}, "strictly between 0 and 1, got 'x'"),
+        ({"estimator": "ips", "level": None}, "strictly between 0 and 1, got None"),
     ],
 )
 def test_bad_requests_are_refused(arguments, message):

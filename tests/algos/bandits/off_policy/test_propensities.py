@@ -130,3 +130,35 @@ def test_lists_and_whole_floats_do_as_well():
     for action in (a.tolist(), a.astype(np.float32), a.astype(np.int8)):
         found = estimate_propensities(x[:, None].tolist(), action, 3, Frequencies)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda model: (
+                setattr(model, "predict_proba", lambda x: np.ones((len(x), 3))),
+                delattr(model, "classes_"),
+            ),
+            "Frequencies has no classes_",
+        ),
+        (lambda model: setattr(model, "classes_", ["a", "b", "c"]), "has classes_"),
+        (lambda model: setattr(model, "classes_", np.array([0, 1, 7])), "arms 0..2 are needed"),
+        (lambda model: setattr(model, "classes_", np.array([0, 1, 1])), "arms 0..2 are needed"),
+        (lambda model: setattr(model, "predict_proba", lambda x: np.ones((1, 1))), "gives shape"),
+        (
+            lambda model: setattr(model, "predict_proba", lambda x: np.full((len(x), 3), np.nan)),
+            "something else than probabilities",
+        ),
+    ],
+)
+def test_a_classifier_that_is_none_is_named(change, why):
+    class Broken(Frequencies):
+        def fit(self, x, y):
+            super().fit(x, y)
+            change(self)
+
+    Broken.__name__ = "Frequencies"
+    x, a, _ = logged(300, 0)
+    with pytest.raises(ValueError, match=why):
+        estimate_propensities(x[:, None], a, 3, Broken)
