@@ -28,12 +28,15 @@ from rlkit.theory.validate import (
     check_counts,
     check_fraction,
     check_positive,
+    check_seed,
+    settings,
 )
 
 MAX_SWEEPS = 5000
 
 
 @named
+@settings(seed=check_seed)
 def loop_linear(
     truth: FiniteMDP | Outcomes, features: Array, horizon: int, span: float, norm: float = 1.0,
     ridge: float = 1.0, delta: float = 0.05, scale: float = 1.0, rule: str = "loss",
