@@ -112,7 +112,11 @@ class Agent(Learner):
         if c.utility == "exponential" and torch.as_tensor(c.gamma).ne(1).any():
             raise ValueError("a step later the exponential utility is another: give gamma=1")
         self.head = QuantileHead(c.bins, c.huber)
-        seen = dataclasses.replace(spec, obs=(spec.obs[0] - 1 + c.stock_bins,))
+        # Running statistics are of the observation; the stock's points are numbers of its own unit.
+        self.running = spec.normaliser is not None
+        if spec.normaliser is not None:
+            spec.normaliser.users += 1
+        seen = dataclasses.replace(spec, obs=(spec.obs[0] - 1 + c.stock_bins,), normaliser=None)
         self.bins = torch.arange(c.stock_bins, dtype=spec.dtype, device=spec.device)
         self.theta = nets.ActionValues(nets.Init(seen), c.hidden, c.bins, c.norm)
         self.theta_bar = Target(self.theta)
@@ -122,12 +126,13 @@ class Agent(Learner):
 
     def read(self, s: Tensor, stock: Tensor) -> Tensor:
         """What the net sees `[S, B, obs - 1 + stock_bins]` of observations `[S, B, obs]` with
-        stocks `[S, B]` in place of their own."""
+        stocks `[S, B]` in place of their own; the rest by running statistics, if there are any."""
         low, high = (against(x, stock) for x in (self.c.stock_low, self.c.stock_high))
         place = ((stock - low) / (high - low)).clamp(0, 1).unsqueeze(-1)
         place = (self.c.stock_bins - 1) * torch.cat([place] * self.c.stock_bins, -1)
         hats = (1 - (place - self.bins.to(place)).abs()).clamp(min=0)
-        return torch.cat([s[..., :-1], hats], -1)
+        rest = (self.normaliser(s) if self.running else s)[..., :-1]
+        return torch.cat([rest, hats], -1)
 
     def outputs(self, net: nets.ActionValues | Target, s: Tensor, stock: Tensor) -> Tensor:
         """Quantiles `[S, B, A, m]` of G from observations with these stocks."""

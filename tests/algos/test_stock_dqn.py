@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -13,6 +14,7 @@ from rlkit.algos import dqn, stock_dqn
 from rlkit.algos.stock_dqn import best_cvar, utility_of
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import resolve
+from rlkit.core.normaliser import Normaliser
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
 from rlkit.envs.stocked import LONGEST, bet_twice, stop_or_go
@@ -112,6 +114,36 @@ def test_relabelled_rows_forget_their_own_stock() -> None:
             s[..., -1] += shift
             losses.append(agent.update(batch._replace(s=s), config)["q_loss"])
         assert torch.equal(*losses) == same
+
+
+def test_running_statistics_scale_what_is_seen_and_leave_the_stock() -> None:
+    """As an agent without them does on observations that were scaled before."""
+    plain = CASE.spec()
+    seen = Normaliser(plain.obs, plain.lanes, plain.dtype)
+    rng = np.random.default_rng(0)
+    seen.add(rng.normal(3.0, 5.0, (plain.lanes, 50, OBS)))
+    spec = dataclasses.replace(plain, normaliser=seen)
+    config = CASE.make_config(relabel=0.0)
+    mine, other = CASE.agent(spec, config), CASE.agent(plain, config)
+    assert seen.users == 1
+    assert mine.normaliser is seen
+    for step in range(3):
+        batch = make_batch(plain, other, step)._replace(w=None)
+
+        def scaled(s: torch.Tensor) -> torch.Tensor:
+            return torch.cat([seen(s)[..., :-1], s[..., -1:]], -1)
+
+        apart = batch._replace(s=scaled(batch.s), s2=scaled(batch.s2))
+        found = mine.update(batch, config, target=step == 1)
+        expected = other.update(apart, config, target=step == 1)
+        torch.testing.assert_close(found["q_loss"], expected["q_loss"], rtol=1e-10, atol=1e-12)
+        assert not torch.allclose(apart.s, batch.s)
+    for one, same in zip(mine.theta.parameters(), other.theta.parameters(), strict=True):
+        torch.testing.assert_close(one, same)
+    assert torch.equal(mine.act(batch.s), other.act(apart.s))
+    twin = copy.deepcopy(mine)  # looks through statistics of its own
+    twin.normaliser.add(rng.normal(-9.0, 1.0, (plain.lanes, 50, OBS)))
+    assert not torch.equal(twin.read(batch.s, batch.r), mine.read(batch.s, batch.r))
 
 
 def test_what_makes_no_objective_is_refused() -> None:

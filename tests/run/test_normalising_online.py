@@ -97,6 +97,24 @@ def test_files_take_raw_observations(name: str, online: Build) -> None:
     np.testing.assert_allclose([e.return_ for e in again], [e.return_ for e in found], rtol=1e-3)
 
 
+def test_a_stock_is_read_as_it_stands(online: Build) -> None:
+    stocked = {"algo": "stock_dqn", "env": "rlkit/BetTwice-v1", "normalise_obs": True}
+    folder = train(online(**stocked, seeds=(0, 3), config=SMALL)).folder
+    agent = run_folder.restore(folder, "last").agent
+    assert (agent.normaliser.count > 100).all()
+    s = torch.tensor([[[1.0, 0.0, 2.5]]]).expand(2, 1, 3)  # state, stock
+    points = agent.read(s, s[..., -1])[..., 2:]
+    assert points.sum().item() == pytest.approx(2.0)
+    agent.normaliser.shift += 1
+    assert torch.equal(agent.read(s, s[..., -1])[..., 2:], points)
+    assert not torch.equal(agent.read(s, s[..., -1])[..., :2], s[..., :2])
+    policy = rlkit.load(folder, lane=1, checkpoint="last")
+    obs = np.random.default_rng(0).normal(0, 2, (20, *policy.card.obs_shape)).astype(np.float32)
+    for onnx in (False, True):
+        file = export(folder, lane=1, checkpoint="last", onnx=onnx).path
+        np.testing.assert_array_equal(rlkit.load(file).act(obs), policy.act(obs))
+
+
 def test_compiled_updates_are_the_eager_ones(online: Build) -> None:
     found = []
     for engine in ("eager", "compile"):
