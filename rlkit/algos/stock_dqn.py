@@ -36,6 +36,7 @@ from torch import Tensor
 from rlkit import nets
 from rlkit.algos.common import either_action, unheld
 from rlkit.core.batch import Batch
+from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
@@ -206,7 +207,15 @@ def offline_notice(c: Config) -> str:
 
 
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
-    """Minibatches of n-step transitions."""
+    """Minibatches of n-step transitions. Raises UsageError for scaled rewards or observations of a
+    dataset: the stock adds up rewards as the environment pays them."""
     from rlkit.data.sampling.multistep import multistep
+
+    units = stock.transforms
+    if units.obs_mean is not None or (units.reward_scale, units.reward_bias) != (1, 0):
+        scaled = "normalise_obs" if units.obs_mean is not None else "reward"
+        raise UsageError(
+            f"{scaled} would change the unit of the stock, which is the rewards': leave it out"
+        )
 
     return multistep(stock, c.batch_size, c.n_step, c.gamma)

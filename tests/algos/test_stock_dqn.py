@@ -13,10 +13,13 @@ import torch
 from rlkit.algos import dqn, stock_dqn
 from rlkit.algos.stock_dqn import best_cvar, utility_of
 from rlkit.core.batch import Batch
+from rlkit.core.errors import UsageError
 from rlkit.core.lanes import resolve
 from rlkit.core.normaliser import Normaliser
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
+from rlkit.data.stock import Stock
+from rlkit.data.transforms import Transforms
 from rlkit.envs.stocked import LONGEST, bet_twice, stop_or_go
 from rlkit.policy.trace import trace
 from rlkit.testing import Case
@@ -152,6 +155,21 @@ def test_what_makes_no_objective_is_refused() -> None:
     image = Spec((3, 4), Discrete(2), (0,))
     with pytest.raises(ValueError, match="the stock last"):
         stock_dqn.Agent(image, stock_dqn.Config())
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        (Transforms(obs_mean=np.zeros(2), obs_std=np.ones(2)), "normalise_obs would"),
+        (Transforms(reward_scale=2.0), "reward would"),
+        (Transforms(reward_bias=-1.0), "reward would"),
+    ],
+)
+def test_a_stock_of_another_unit_is_refused(units: Transforms, said: str) -> None:
+    spec, c = Spec(2, Discrete(2)), stock_dqn.Config(hidden=(4,))
+    stock = Stock(spec, Streams(spec.seeds), units)
+    with pytest.raises(UsageError, match=said):
+        stock_dqn.source(stock, stock_dqn.Agent(spec, c), c)
 
 
 def test_the_policy_can_be_exported() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rlkit.core.errors import UsageError
 from rlkit.core.lanes import read_seeds
+from rlkit.data.formats import minari_io
 from rlkit.sweeps import plan
 
 from .sweep_files import write
@@ -42,6 +43,22 @@ systems.ppo = { algo = "sb3:ppo" }
 systems.td3 = { algo = "sb3:td3" }
 """
     assert len(plan.read(write(tmp_path, text)).variants) == 3
+
+
+def test_a_dataset_is_looked_into_once(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, seen = minari_io.read_meta, []
+    monkeypatch.setattr(minari_io, "read_meta", lambda name: seen.append(name) or read(name))
+    text = f"""
+tasks.one = {{ dataset = "{dataset}" }}
+systems.iql = {{ algo = "iql" }}
+systems.bc = {{ algo = "bc" }}
+"""
+    text += 'systems.cql = { algo = "cql_discrete" }'
+    with pytest.raises(UsageError, match="cql_discrete is for discrete actions"):
+        plan.read(write(tmp_path, text))
+    assert seen == [dataset]
 
 
 @pytest.mark.parametrize("seeds", ["0:1000000000", "0:100001", "0:99999999999999999999999"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
@@ -14,6 +15,9 @@ from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import check_actions
 from rlkit.run.settings.options import NOT_HASHED, Options, algorithm_config, code_of
 from rlkit.run.train import train
+
+if TYPE_CHECKING:
+    from gymnasium import Space
 
 TASK = ("dataset", "env")
 INCIDENTAL = frozenset({"checkpoint_every", "keep", "log_every"})
@@ -70,14 +74,15 @@ def check_pair(options: dict[str, Any]) -> None:
 def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bool = False) -> None:
     """Raises UsageError for an agent that does not take the actions of a dataset or environment;
     one that cannot be looked into here is the cell's affair."""
-    from rlkit.data.formats import minari_io, minari_local
+    from rlkit.data.formats import minari_local
     from rlkit.data.recipes import cards
     from rlkit.envs.make import make
 
     where = "online" if dataset is None else "then-online" if online else "offline"
     recipe = None if dataset is None else cards.all_recipes().get(dataset)
-    if dataset is not None and minari_local.exists(dataset):
-        space = minari_io.read_meta(dataset).action_space
+    local = None if dataset is None else minari_local.data_path(dataset)
+    if dataset is not None and local is not None:
+        space = _actions(dataset, local, local.stat().st_mtime_ns)
     else:
         if env is not None:
             made = make(env)
@@ -89,6 +94,15 @@ def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bo
         made.close()
     fits = getattr(algorithm(algo), "FITS", ())
     check_actions(algo, fits, where, space, dataset or env or "the task")
+
+
+@cache
+def _actions(dataset: str, folder: Path, changed: int) -> Space[Any]:
+    """The actions of a dataset on this machine, read once for all systems of a sweep: `folder` is
+    where it stands, `changed` the folder's time."""
+    from rlkit.data.formats import minari_io
+
+    return minari_io.read_meta(dataset).action_space
 
 
 def lanes(options: dict[str, Any]) -> int:
