@@ -22,10 +22,13 @@ guided   BC's policy as it draws, the best of 10 draws by the critic of TD3+BC, 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
 import tempfile
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,14 @@ SHARED: dict[str, Any] = {"hidden": (64, 64), "batch_size": 64}
 VALUES = {"lr": 1e-3, "lr_q": 1e-3, "gamma": 0.95, "polyak": 0.02}
 TD3 = {**VALUES, "alpha": 10.0}  # at 0.99 and 0.005 no agent has its values after so few updates
 A2PR = {**TD3, "hidden_q": (64, 64), "hidden_vae": (64, 64)}
-RUNS = tempfile.TemporaryDirectory(prefix="systems-offline-")  # of this process
+
+
+@cache
+def place() -> Path:
+    """The folder of this process's runs, which goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="systems-offline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def training(algo: str, seeds: Seeds, dataset: str = MIXED, **config: Any) -> Options:
@@ -82,7 +92,7 @@ def training(algo: str, seeds: Seeds, dataset: str = MIXED, **config: Any) -> Op
 
 def run_of(options: Options) -> Path:
     """The folder of a training, which systems of one process share."""
-    folder = Path(RUNS.name) / hashlib.sha256(repr(options).encode()).hexdigest()[:16]
+    folder = place() / hashlib.sha256(repr(options).encode()).hexdigest()[:16]
     if not folder.exists():
         begun = time.monotonic()
         datasets.build(MIXED)
