@@ -168,13 +168,11 @@ def built(options: Options, spec: Spec, config: Any) -> Any:
     """The agent of a spec and a resolved Config. Raises UsageError for one whose nets have another
     way to see observations than through the spec's normaliser."""
     agent = algorithm(options.algo).Agent(spec, config)
-    if spec.normaliser is not None:
-        if not spec.normaliser.users:
-            raise UsageError(
-                f"{options.algo} has no net that running statistics of observations would change; "
-                "leave out normalise_obs"
-            )
-        agent.normaliser = spec.normaliser
+    if spec.normaliser is not None and not spec.normaliser.users:
+        raise UsageError(
+            f"{options.algo} has no net that running statistics of observations would change; "
+            "leave out normalise_obs"
+        )
     return agent
 
 

@@ -375,20 +375,6 @@ def test_a_wrong_sweep_file_is_told_by_file_and_field(tmp_path: Path, text: str,
     assert why in str(caught.value)
 
 
-def test_a_budget_leads_nowhere(tmp_path: Path) -> None:
-    path = write(tmp_path, BANDITS + '[budgets."../../out"]\nseeds = [0]\n')
-    for call in (plan.read, plan.folder_of):
-        with pytest.raises(UsageError, match="must be letters"):
-            call(path, "../../out")
-        with pytest.raises(UsageError, match="no budget 'smoke'"):
-            call(path, "smoke")
-
-
-def test_a_sweep_file_that_the_system_refuses(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
-        plan.read(tmp_path)
-
-
 def test_the_longest_names_fit(tmp_path: Path) -> None:
     system, task = "s" * 95, "t" * 95
     text = BANDITS.replace("tasks.easy", f"tasks.{task}").replace(

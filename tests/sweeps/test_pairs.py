@@ -11,7 +11,7 @@ from rlkit.core.lanes import read_seeds
 from rlkit.data.formats import minari_io
 from rlkit.sweeps import plan
 
-from .sweep_files import write
+from .sweep_files import BANDITS, write
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,17 @@ def test_more_seeds_than_anybody_means(seeds: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="more than 100,000"):
         plan.read(write(tmp_path, text))
     assert len(read_seeds("7:100007")) == 100_000
+
+
+def test_a_budget_leads_nowhere(tmp_path: Path) -> None:
+    path = write(tmp_path, BANDITS + '[budgets."../../out"]\nseeds = [0]\n')
+    for call in (plan.read, plan.folder_of):
+        with pytest.raises(UsageError, match="must be letters"):
+            call(path, "../../out")
+        with pytest.raises(UsageError, match="no budget 'smoke'"):
+            call(path, "smoke")
+
+
+def test_a_sweep_file_that_the_system_refuses(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        plan.read(tmp_path)

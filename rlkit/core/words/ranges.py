@@ -85,10 +85,9 @@ def checked(
 
     `orders` are relations of two fields that must hold, such as "low < high". `idle` names fields
     that nothing reads once another is given: {"preferences": "teacher pairs"}; given all the same
-    they are refused. With `lanes` a
-    float field may hold a tuple of values, one a lane. Whole numbers written as floats (1e5) become
-    integers, sequences tuples, paths their texts. Raises UsageError for values, TypeError for
-    unknown keywords.
+    they are refused. With `lanes` a float field may hold a tuple of values, one a lane. Whole
+    numbers written as floats (1e5) become integers, sequences tuples, paths their texts. Raises
+    UsageError for values, TypeError for unknown keywords.
     """
 
     def decorate(kind: Class) -> Class:
