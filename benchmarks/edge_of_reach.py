@@ -3,7 +3,7 @@
     python benchmarks/edge_of_reach.py --out benchmarks/results/edge-of-reach.json
     python benchmarks/edge_of_reach.py ravl --updates 2000
 
-Agents learn on the plane of `rlkit.envs.edge_of_reach` from rollouts of `LENGTH` steps that begin
+Agents learn on the plane of `rlkit.envs.EdgeOfReach` from rollouts of `LENGTH` steps that begin
 at a dataset's states, in the TRUE dynamics instead of a learnt model:
 
     mopo        MOPO; its penalty, whatever its weight, is zero: soft actor-critic without pessimism
@@ -45,7 +45,7 @@ from rlkit.data.replay import Replay
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
-from rlkit.envs import edge_of_reach
+from rlkit.envs.tasks import edge_of_reach
 from rlkit.eval.comparison import compare_means
 from rlkit.eval.rollout import Evaluator
 from rlkit.eval.statistics import bootstrap_interval, mean

@@ -29,7 +29,7 @@ from rlkit.core.streams import generator
 from rlkit.data.recipes.behaviour import from_bytes
 from rlkit.data.recorder import record_episode
 from rlkit.envs.make import make
-from rlkit.envs.maze import LAYOUTS, seeker, wanderer
+from rlkit.envs.tasks.maze import LAYOUTS, seeker, wanderer
 from rlkit.eval.rollout import episode_seed, reference_returns
 
 RECIPES = Path(__file__).parents[1] / "rlkit" / "data" / "recipes"

@@ -19,7 +19,7 @@ from arms import Found, Seeds, command, differing, trained
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from rlkit.envs.catch import Catch
+from rlkit.envs.tasks.catch import Catch
 from rlkit.run.settings.options import Options
 
 EDGE, SIZE = 2, 6  # empty squares around the board, and its side

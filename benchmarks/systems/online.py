@@ -21,7 +21,7 @@ import torch
 from arms import Found, Seeds, command, differing, options_in
 
 from rlkit.algos.stock_dqn import best_cvar, utility_of
-from rlkit.envs.stocked import IDS
+from rlkit.envs.tasks.stocked import IDS
 from rlkit.eval import frequency
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import Options

@@ -8,7 +8,7 @@ programming", Pires, Rowland, Borsa, Guo, Khetarpal, Barreto, Abel, Munos & Dabn
     (4)  y_j = r + γ θ̄_j(s', c', a*)
     (5)  L = E Σ_i mean_j |τ_i - 1{u_ij < 0}| huber(u_ij),  u_ij = y_j - θ_i(s, c, a)
 
-The stock c is the last number of an observation (`envs.stocked` appends it to those of any
+The stock c is the last number of an observation (`envs.tasks.stocked` appends it to those of any
 environment). As (1) tells c' of any c, rows learn about other stocks than theirs: a share `relabel`
 has one drawn from `stock_low`..`stock_high`. What f is:
 

@@ -19,13 +19,15 @@ from rlkit.core.files import trust
 from rlkit.core.files.reading import described
 from rlkit.core.words.extras import how_to_add
 from rlkit.core.words.nearest import suggestion
-from rlkit.envs import bit_flip, catch, contextual, distracted, maze, partial, stocked
 from rlkit.envs.minigrid import SymbolicView, is_grid
 from rlkit.envs.specs import from_text, plain, vouch
+from rlkit.envs.tasks import ids
 
 _GRIDS = ("MiniGrid-", "BabyAI-")
 _OURS = "rlkit/"
-_MUJOCO = ("mujoco", "gymnasium_robotics", "rlkit.envs.maze_env", "rlkit.envs.distracted")
+_MUJOCO = (
+    *("mujoco", "gymnasium_robotics", "rlkit.envs.tasks.maze_env", "rlkit.envs.tasks.distracted"),
+)
 
 
 def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
@@ -123,13 +125,7 @@ def find(name: str) -> None:
         return
     if not module:  # so that misspelt ids of MiniGrid's and ours find their neighbours too
         importlib.import_module("minigrid")
-        maze.register()
-        partial.register()
-        distracted.register()
-        bit_flip.register()
-        catch.register()
-        contextual.register()
-        stocked.register()
+        ids.register()
     where = f"; {module} registers no such id" if module else ""
     raise UsageError(f"unknown environment {name!r}{where}{suggestion(plain, gymnasium.registry)}")
 
@@ -139,13 +135,7 @@ def _register(name: str) -> None:
     if name.startswith(_GRIDS):
         importlib.import_module("minigrid")
     elif name.startswith(_OURS):
-        maze.register()
-        partial.register()
-        distracted.register()
-        bit_flip.register()
-        catch.register()
-        contextual.register()
-        stocked.register()
+        ids.register()
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv
 
+from rlkit.envs.former import current
+
 _FORMAT = 1
 # Classes whose objects hold nothing but their attributes, and enumerations: all that a snapshot may
 # make. A file that names any other is refused, whatever leads to it.
@@ -93,7 +95,8 @@ def _restore(env: Any, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> N
     if meta.get("format") != _FORMAT:
         raise ValueError(f"snapshot format {meta.get('format')!r} is not {_FORMAT}")
     layers = _layers(env)
-    ours, theirs = [_name(layer) for layer in layers], [part["class"] for part in meta["layers"]]
+    ours = [_name(layer) for layer in layers]
+    theirs = [current(part["class"]) for part in meta["layers"]]
     if ours != theirs:
         raise ValueError(f"the environment is {' < '.join(ours)}, the snapshot of {theirs}")
     reader = _Reader(arrays, meta["objects"], layers)

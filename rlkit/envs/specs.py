@@ -25,6 +25,7 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.core.files.reading import fit
+from rlkit.envs.former import current
 
 # Wrappers of gymnasium that write where their arguments say.
 _WRITERS = {"RecordVideo"}
@@ -94,6 +95,9 @@ def from_text(text: Any, where: str) -> EnvSpec:
             f"{where} describes no environment: max_episode_steps is {limit}; at least 1 is "
             "expected, or null"
         )
+    for part in (values, *values["additional_wrappers"]):
+        if part.get("entry_point") is not None:
+            part["entry_point"] = current(part["entry_point"])
     try:
         return EnvSpec.from_json(json.dumps(values))
     except Exception as error:  # gymnasium raises whatever the wrong text makes it stumble over

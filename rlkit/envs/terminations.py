@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from rlkit.core.words.nearest import suggestion
-from rlkit.envs.maze import LAYOUTS
+from rlkit.envs.tasks.maze import LAYOUTS
 
 Termination = Callable[[Tensor], Tensor]
 
@@ -84,7 +84,7 @@ TERMINATIONS |= {
     for layout in LAYOUTS.values()
     for dense in ("", "Dense")
 }
-# `rlkit.envs.distracted`: further numbers follow, which stay far within the bounds of `hopper`
+# `envs.tasks.distracted`: further numbers follow, which stay far within the bounds of `hopper`
 TERMINATIONS |= {
     f"rlkit/{name}{word}-{version}": TERMINATIONS[f"{name}-{version}"]
     for name, version in (*((name, "v5") for name in _MUJOCO), ("Pendulum", "v1"))

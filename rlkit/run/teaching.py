@@ -35,7 +35,7 @@ def tasks(task: Task, named: by_name.Named) -> Tasks:
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise UsageError(
             f"{task.env} has no task_space, a box that a curriculum draws tasks from (see "
-            "rlkit.envs.contextual): rlkit/PendulumTasks-v1 and rlkit/CartPoleTasks-v1 have"
+            "rlkit.envs.Contextual): rlkit/PendulumTasks-v1 and rlkit/CartPoleTasks-v1 have"
         )
     if known is None and named.config is not None:
         raise UsageError(

@@ -30,7 +30,7 @@ from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
-from rlkit.envs import edge_of_reach
+from rlkit.envs.tasks import edge_of_reach
 from rlkit.nets.dynamics import Dynamics
 from rlkit.run import loops
 from rlkit.run.records.events import Metrics, Note, Save

@@ -20,7 +20,7 @@ from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
-from rlkit.envs.stocked import LONGEST, bet_twice, stop_or_go
+from rlkit.envs.tasks.stocked import LONGEST, bet_twice, stop_or_go
 from rlkit.policy.trace import trace
 from rlkit.testing import Case
 from rlkit.testing.cases import OBS, make_batch, make_noise

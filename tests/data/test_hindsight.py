@@ -14,8 +14,8 @@ from rlkit.core.streams import Streams
 from rlkit.data.goals import goals
 from rlkit.data.replay import Replay
 from rlkit.data.sampling.hindsight import AHEAD, Hindsight
-from rlkit.envs.bit_flip import BitFlip
 from rlkit.envs.make import make
+from rlkit.envs.tasks.bit_flip import BitFlip
 
 E = 2
 

@@ -17,27 +17,23 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 import rlkit
-from rlkit.envs import bit_flip, catch, contextual, distracted, maze, partial, stocked
-from rlkit.envs.edge_of_reach import EdgeOfReach
 from rlkit.envs.levels import Levels
 from rlkit.envs.make import make
 from rlkit.envs.specs import from_text, to_text
 from rlkit.envs.tabular import env as tabular
 from rlkit.envs.tabular import latent
 from rlkit.envs.tabular.families import FAMILIES, find_model
+from rlkit.envs.tasks import ids
+from rlkit.envs.tasks.distracted import Distracted
+from rlkit.envs.tasks.edge_of_reach import EdgeOfReach
+from rlkit.envs.tasks.partial import Seen
 from rlkit.envs.taught import Taught
 from rlkit.exploration.wrapper import BonusReward
 from rlkit.run.sb3.actions import fitted
 
 Env = gymnasium.Env[Any, Any]
 
-maze.register()
-partial.register()
-distracted.register()
-bit_flip.register()
-catch.register()
-contextual.register()
-stocked.register()
+ids.register()
 IDS = [name for name in gymnasium.registry if name.startswith("rlkit/")]
 MODELS = {  # of families that need arguments, and of some that would be large
     "deep_sea": "n=3",
@@ -96,8 +92,8 @@ WRAPPED: dict[str, Callable[[], Env]] = {
     "contextual": lambda: make("rlkit/PendulumTasks-v1"),
     "stocked": lambda: make("rlkit/BetTwice-v1"),
     "edge": lambda: make("rlkit-test/Edge-v0"),
-    "seen": lambda: partial.Seen(make("Acrobot-v1"), (1, 4)),
-    "distracted": lambda: distracted.Distracted(make("CartPole-v1"), 2, "noise", 3.0),
+    "seen": lambda: Seen(make("Acrobot-v1"), (1, 4)),
+    "distracted": lambda: Distracted(make("CartPole-v1"), 2, "noise", 3.0),
     "tabular": lambda: tabular.make(find_model("forest"), "one_hot", max_steps=9),
     "latent": lambda: latent.make(latent.probe()),
     "maze": lambda: make("rlkit/PointMaze_UMaze-v0"),

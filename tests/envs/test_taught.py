@@ -9,8 +9,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rlkit.algos.bandits.teachers.mixtures import AlpGmm, Config, RandomTeacher
-from rlkit.envs.edge_of_reach import EdgeOfReach
 from rlkit.envs.minigrid import SymbolicView
+from rlkit.envs.tasks.edge_of_reach import EdgeOfReach
 from rlkit.envs.taught import Taught
 
 

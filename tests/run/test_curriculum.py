@@ -16,7 +16,7 @@ from rlkit.algos.bandits.teachers import AlpGmm, RandomTeacher, Riac
 from rlkit.algos.bandits.teachers.by_name import TEACHERS, read
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
-from rlkit.envs.contextual import Contextual
+from rlkit.envs.tasks.contextual import Contextual
 from rlkit.eval.records import read_episodes
 from rlkit.run import loops
 from rlkit.run.session import Session

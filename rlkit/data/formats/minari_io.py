@@ -88,14 +88,11 @@ def _open(dataset: str | Path) -> minari.MinariDataset:
             f"no dataset {str(dataset)!r} under {root()}" + suggestion(str(dataset), local_ids())
         )
     raw = read_raw(path)
-    meta = path / METADATA_FILE_NAME
-    if raw.get("eval_env_spec") is not None:
-        from_text(raw["eval_env_spec"], f"{meta}: eval_env_spec")
-    if raw.get("env_spec") is not None:
-        from_text(raw["env_spec"], f"{meta}: env_spec")
+    for name in ("eval_env_spec", "env_spec"):
+        _spec(raw, name, path)
     if not (raw.get("observation_space") and raw.get("action_space")):
         # Minari would make the environment to learn the spaces
-        vouch(from_text(raw.get("env_spec"), f"{meta}: env_spec"))
+        vouch(from_text(raw.get("env_spec"), f"{path / METADATA_FILE_NAME}: env_spec"))
     with _readable(path):
         if raw["data_format"] == "hdf5":
             with hdf5.opened(path / _ROWS, "the rows of a Minari dataset") as file:
@@ -115,8 +112,14 @@ def _readable(path: Path) -> Iterator[None]:
         raise FileError(f"{error}; build or import the dataset again") from error
 
 
+def _spec(raw: Mapping[str, Any], name: str, path: Path) -> EnvSpec | None:
+    """The environment that a dataset names, where code of ours has its present name."""
+    text = raw.get(name)
+    return None if text is None else from_text(text, f"{path / METADATA_FILE_NAME}: {name}")
+
+
 def _meta(source: minari.MinariDataset) -> Meta:
-    raw = source.storage.metadata
+    raw, path = source.storage.metadata, Path(source.storage.data_path)
     details = raw.get("rlkit", {})
     low, high = raw.get("ref_min_score"), raw.get("ref_max_score")
     reference = None
@@ -132,8 +135,8 @@ def _meta(source: minari.MinariDataset) -> Meta:
         dataset_id=source.spec.dataset_id,
         observation_space=source.observation_space,
         action_space=source.action_space,
-        env_spec=source.env_spec,
-        eval_env_spec=source._eval_env_spec,
+        env_spec=_spec(raw, "env_spec", path),
+        eval_env_spec=_spec(raw, "eval_env_spec", path),
         reference=reference,
         behaviour_return=details.get("behaviour_return"),
         algorithm=raw.get("algorithm_name") or "",

@@ -16,8 +16,8 @@ from rlkit.core.streams import generator
 from rlkit.data.recipes.behaviour import from_bytes
 from rlkit.data.recipes.cards import Recipe
 from rlkit.data.recorder import Act, Episode, record_episode
-from rlkit.envs import maze
 from rlkit.envs.make import make
+from rlkit.envs.tasks import maze
 
 _EPISODES = 1 << 32  # most episodes of one policy: keeps their streams apart
 _MOST_STEPS = 10_000  # of an episode in an environment without a time limit

@@ -311,7 +311,7 @@ def _check_curriculum(options: Options) -> None:
     if options.envs_backend != "gymnasium" or options.algo.startswith("sb3:"):
         raise UsageError(
             "curriculum is for rlkit's own agents in gymnasium's environments, whose resets take a "
-            "task; around others goes rlkit.envs.taught.Taught"
+            "task; around others goes rlkit.envs.Taught"
         )
     read(options.curriculum)
 

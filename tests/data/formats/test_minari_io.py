@@ -287,6 +287,17 @@ def test_an_environment_registered_by_its_class_is_written() -> None:
     assert stored.kwargs == {"g": 9.0}
 
 
+@pytest.mark.parametrize("which", ["env_spec", "eval_env_spec"])
+def test_a_dataset_that_names_code_of_ours_by_its_former_place(which: str) -> None:
+    spec = EnvSpec("rlkit/CatchPixels-v0", entry_point="rlkit.envs.catch:catch")
+    spaces_of = {"observation_space": OBS, "action_space": ACT}
+    place = minari_io.write(episodes(), "rlkit/test/former-v0", **spaces_of)
+    path = place / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {which: spec.to_json()}))
+    for meta in (minari_io.read("rlkit/test/former-v0")[1], minari_io.read_meta(place)):
+        assert getattr(meta, which).entry_point == "rlkit.envs.tasks.catch:catch"
+
+
 @pytest.mark.parametrize(
     "given", [{"entry_point": lambda: None}, {"entry_point": "a:B", "kwargs": {"x": object()}}]
 )

@@ -11,7 +11,7 @@ rewards drift:
              that Gaussian, and its task is clipped to the box
   Covar-GMM  the same on points (task, t, r), t in [0, 1) the place in the window; a component's
              weight is max(0, cov(t, r)), or |cov(t, r)| with `absolute`
-RIAC is in `riac`. Any of them goes around a gymnasium environment with `rlkit.envs.taught.Taught`.
+RIAC is in `riac`. Any of them goes around a gymnasium environment with `rlkit.envs.Taught`.
 
 Differs from the authors' code: tasks are scaled to the unit box and returns to [0, 1] before
 distances and mixtures see them; private counter-based randomness, so that seed 0 is a seed and a

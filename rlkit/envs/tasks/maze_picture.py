@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlkit.envs.maze import RADIUS, Layout
+from rlkit.envs.tasks.maze import RADIUS, Layout
 
 _FLOOR, _WALL = (238, 240, 243), (94, 102, 112)
 _GOAL, _REACH, _WAY, _BALL = (200, 60, 50), (246, 214, 210), (120, 160, 200), (31, 90, 160)

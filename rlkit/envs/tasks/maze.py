@@ -127,7 +127,7 @@ def register() -> None:
                 if env_id not in gymnasium.registry:
                     gymnasium.register(
                         env_id,
-                        entry_point="rlkit.envs.maze_env:PointMaze",
+                        entry_point="rlkit.envs.tasks.maze_env:PointMaze",
                         max_episode_steps=layout.steps,
                         kwargs={"maze": name, "dense": dense, "goals": goals},
                     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rlkit
-from rlkit.envs.partial import IDS, Seen
+from rlkit.envs.tasks.partial import IDS, Seen
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from rlkit.envs import catch
 from rlkit.envs.make import make
 from rlkit.envs.snapshot import restore, snapshot
+from rlkit.envs.tasks import catch
 
 
 @pytest.mark.parametrize("name", catch._IDS)

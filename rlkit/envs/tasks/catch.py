@@ -98,7 +98,7 @@ def register() -> None:
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 env_id,
-                entry_point="rlkit.envs.catch:catch",
+                entry_point="rlkit.envs.tasks.catch:catch",
                 max_episode_steps=100,
                 kwargs=kwargs | ({"stack": 2} if "drift" in kwargs else {}),
             )

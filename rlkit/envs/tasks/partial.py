@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from rlkit.envs import variants
+from rlkit.envs.tasks import variants
 
 # our id -> gymnasium's, the numbers of its observation that are seen
 IDS = {
@@ -51,4 +51,4 @@ def positions(name: str, **kwargs: Any) -> gymnasium.Env:
 def register() -> None:
     """Makes the ids known to gymnasium; a second call changes nothing."""
     inner = {name: of for name, (of, _) in IDS.items()}
-    variants.register(inner, "rlkit.envs.partial:positions")
+    variants.register(inner, "rlkit.envs.tasks.partial:positions")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rlkit.envs import maze_picture
-from rlkit.envs.maze import LAYOUTS
-from rlkit.envs.maze_picture import picture
+from rlkit.envs.tasks import maze_picture
+from rlkit.envs.tasks.maze import LAYOUTS
+from rlkit.envs.tasks.maze_picture import picture
 
 
 def test_cells_goal_and_ball_stand_where_the_layout_has_them() -> None:

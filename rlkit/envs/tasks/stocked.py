@@ -141,5 +141,5 @@ def register() -> None:
     for env_id in IDS:
         if env_id not in gymnasium.registry:
             gymnasium.register(
-                env_id, entry_point="rlkit.envs.stocked:stocked", kwargs={"name": env_id}
+                env_id, entry_point="rlkit.envs.tasks.stocked:stocked", kwargs={"name": env_id}
             )

@@ -6,8 +6,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlkit.envs.contextual import Contextual
 from rlkit.envs.make import make
+from rlkit.envs.tasks.contextual import Contextual
 
 
 def test_the_physics_are_those_of_the_task() -> None:

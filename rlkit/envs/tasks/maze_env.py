@@ -17,8 +17,8 @@ import gymnasium
 import numpy as np
 
 from rlkit.core.words.nearest import suggestion
-from rlkit.envs.maze import LAYOUTS, RADIUS, Layout
-from rlkit.envs.maze_picture import picture
+from rlkit.envs.tasks.maze import LAYOUTS, RADIUS, Layout
+from rlkit.envs.tasks.maze_picture import picture
 
 with contextlib.redirect_stderr(io.StringIO()):  # it prints news of its robot hands
     from gymnasium_robotics.envs.maze import point

@@ -19,7 +19,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from rlkit.envs import variants
+from rlkit.envs.tasks import variants
 
 Kind = Literal["linear", "noise"]
 KINDS: tuple[Kind, ...] = ("linear", "noise")
@@ -100,4 +100,4 @@ def distracted(name: str, **kwargs: Any) -> gymnasium.Env:
 def register() -> None:
     """Makes the ids known to gymnasium; a second call changes nothing."""
     inner = {name: of for name, (of, _) in IDS.items()}
-    variants.register(inner, "rlkit.envs.distracted:distracted")
+    variants.register(inner, "rlkit.envs.tasks.distracted:distracted")

@@ -12,10 +12,10 @@ from safetensors.numpy import load, save
 
 from rlkit.data.recorder import record_episode
 from rlkit.data.spaces import flatten
-from rlkit.envs import maze
 from rlkit.envs.make import make
-from rlkit.envs.maze import LAYOUTS
 from rlkit.envs.snapshot import restore, snapshot
+from rlkit.envs.tasks import maze
+from rlkit.envs.tasks.maze import LAYOUTS
 from rlkit.envs.terminations import termination
 
 FORMS = [
@@ -199,7 +199,7 @@ def test_making_one_is_silent_and_leaves_no_file(
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.split(".")[0] == "gymnasium_robotics"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "rlkit.envs.maze_env", raising=False)
+    monkeypatch.delitem(sys.modules, "rlkit.envs.tasks.maze_env", raising=False)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "site-packages" not in p])
     with pytest.raises(ValueError, match=r"pip install .*\[robotics\]"):
         make("rlkit/PointMaze_UMaze-v0")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rlkit
-from rlkit.envs.stocked import IDS, Stocked
+from rlkit.envs.tasks.stocked import IDS, Stocked
 
 
 def test_the_stock_is_what_was_collected() -> None:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from rlkit.envs import edge_of_reach
-from rlkit.envs.edge_of_reach import EdgeOfReach
 from rlkit.envs.snapshot import restore, snapshot
+from rlkit.envs.tasks import edge_of_reach
+from rlkit.envs.tasks.edge_of_reach import EdgeOfReach
 from rlkit.eval.rollout import episode_seed, rollout
 
 GRID = torch.from_numpy(np.random.default_rng(0).uniform(-14, 14, (500, 2)))

@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from rlkit.envs import variants
+from rlkit.envs.tasks import variants
 
 # our id -> gymnasium's, range of each attribute of it, returns of the worst and the best student
 IDS: dict[str, tuple[str, dict[str, tuple[float, float]], tuple[float, float]]] = {
@@ -125,4 +125,5 @@ def tasks(name: str, **kwargs: Any) -> gymnasium.Env:
 
 def register() -> None:
     """Makes the ids known to gymnasium; a second call changes nothing."""
-    variants.register({name: of for name, (of, _, _) in IDS.items()}, "rlkit.envs.contextual:tasks")
+    inner = {name: of for name, (of, _, _) in IDS.items()}
+    variants.register(inner, "rlkit.envs.tasks.contextual:tasks")

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import rlkit
-from rlkit.envs.distracted import IDS, Distracted, rotation
 from rlkit.envs.snapshot import restore, snapshot
+from rlkit.envs.tasks.distracted import IDS, Distracted, rotation
 from rlkit.envs.terminations import TERMINATIONS
 
 

@@ -80,4 +80,4 @@ class BitFlip(gymnasium.Env[Any, Any]):
 def register() -> None:
     """Makes the id known to gymnasium; a second call changes nothing."""
     if "rlkit/BitFlip-v0" not in gymnasium.registry:
-        gymnasium.register("rlkit/BitFlip-v0", entry_point="rlkit.envs.bit_flip:BitFlip")
+        gymnasium.register("rlkit/BitFlip-v0", entry_point="rlkit.envs.tasks.bit_flip:BitFlip")
