@@ -50,8 +50,9 @@ def report(argv: Sequence[str]) -> None:
             + "".join(f"; {path} is no run folder" for path in form.paths if not is_run(path))[:200]
         )
     folder = sweep_folder(form.paths[0], form.budget)
-    from rlkit.reports import exports, results
-    from rlkit.reports.plain_text import text_table
+    from rlkit.reports import results
+    from rlkit.reports.formats import exports
+    from rlkit.reports.formats.plain_text import text_table
     from rlkit.reports.report import summary, write_report
     from rlkit.reports.sheets import Links, task_sheet, total_sheet
 

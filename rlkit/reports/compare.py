@@ -16,8 +16,9 @@ from rlkit.core.errors import RunError
 from rlkit.eval.comparison import Comparison
 from rlkit.reports.cells import Cell, System
 from rlkit.reports.findings import compare
-from rlkit.reports.markdown import plain, table
-from rlkit.reports.plain_text import text_table
+from rlkit.reports.formats.markdown import plain, table
+from rlkit.reports.formats.plain_text import text_table
+from rlkit.reports.formats.tables import as_csv
 from rlkit.reports.report import write_whole
 from rlkit.reports.results import Results, scores
 from rlkit.reports.sheets import (
@@ -30,7 +31,6 @@ from rlkit.reports.sheets import (
     seeds_to_tell,
     verdict,
 )
-from rlkit.reports.tables import as_csv
 
 NAMES = "A", "B"
 _COLUMNS = (

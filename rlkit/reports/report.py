@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 from rlkit.core.errors import RunError
 from rlkit.core.files.replacing import make_folder, replacing
-from rlkit.reports import charts
 from rlkit.reports.cells import System
 from rlkit.reports.curves import profile_picture, task_pictures, total_picture
 from rlkit.reports.findings import Findings, findings
+from rlkit.reports.formats import charts
+from rlkit.reports.formats.markdown import markdown
+from rlkit.reports.formats.page import Parts, page
+from rlkit.reports.formats.tables import csv_files
 from rlkit.reports.frequencies import frequency_sheet
 from rlkit.reports.gaps import gap_sheet
-from rlkit.reports.markdown import markdown
 from rlkit.reports.notices import counted, notices
-from rlkit.reports.page import Parts, page
 from rlkit.reports.results import Results
 from rlkit.reports.sheets import (
     Links,
@@ -28,7 +29,6 @@ from rlkit.reports.sheets import (
     task_sheet,
     total_sheet,
 )
-from rlkit.reports.tables import csv_files
 
 PAGE, TEXT = "report.html", "report.md"
 _HOW = [

@@ -23,8 +23,8 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.files.reading import described, inside
 from rlkit.reports import results
 from rlkit.reports.cells import CARD
-from rlkit.reports.page import document
-from rlkit.reports.page import page as sweep_page
+from rlkit.reports.formats.page import document
+from rlkit.reports.formats.page import page as sweep_page
 from rlkit.reports.report import assemble
 from rlkit.reports.runs.page import page as run_page
 from rlkit.reports.runs.page import read_all

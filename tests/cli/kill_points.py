@@ -37,9 +37,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _find = cards.find
 WARM = (  # what commands import, once for all
     *("gymnasium.envs.classic_control.pendulum", "matplotlib.backends.backend_svg", "minari"),
-    *("rlkit.data.exchange", "rlkit.eval.plots", "rlkit.reports.exports", "rlkit.reports.report"),
-    *("rlkit.reports.runs.page", "rlkit.run.clips.video", "rlkit.run.policies.export"),
-    *("rlkit.run.policies.recording", "rlkit.run.train", "rlkit.zoo.finding"),
+    *("rlkit.data.exchange", "rlkit.eval.plots", "rlkit.reports.formats.exports"),
+    *("rlkit.reports.report", "rlkit.reports.runs.page", "rlkit.run.clips.video"),
+    *("rlkit.run.policies.export", "rlkit.run.policies.recording", "rlkit.run.train"),
+    "rlkit.zoo.finding",
 )
 
 

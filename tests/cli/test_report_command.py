@@ -138,7 +138,7 @@ def test_compare_needs_two_sweeps(tmp_path: Path) -> None:
 def test_a_report_starts_light() -> None:
     """No torch, no environment, no plots: a table of 10,000 cells should come at once."""
     code = (
-        "import sys, rlkit.reports.report, rlkit.reports.compare, rlkit.reports.exports;"
+        "import sys, rlkit.reports.report, rlkit.reports.compare, rlkit.reports.formats.exports;"
         "heavy = {'torch', 'gymnasium', 'matplotlib', 'minari', 'tyro', 'scipy.stats'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -18,10 +18,10 @@ import pytest
 from rlkit.core.errors import RunError
 from rlkit.eval.records import mean_returns, read_episodes, read_progress
 from rlkit.reports import cache, results
-from rlkit.reports.exports import export, folder_name
+from rlkit.reports.formats.exports import export, folder_name
+from rlkit.reports.formats.tables import as_csv
 from rlkit.reports.report import write_report
 from rlkit.reports.results import read
-from rlkit.reports.tables import as_csv
 
 from .run_folders import run_folder
 

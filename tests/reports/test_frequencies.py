@@ -9,9 +9,9 @@ import pytest
 
 from rlkit.eval.frequency import LENGTHS, write
 from rlkit.eval.records import Episode
+from rlkit.reports.formats.markdown import markdown
+from rlkit.reports.formats.page import page
 from rlkit.reports.frequencies import frequency_sheet
-from rlkit.reports.markdown import markdown
-from rlkit.reports.page import page
 from rlkit.reports.report import assemble
 from rlkit.reports.results import read
 

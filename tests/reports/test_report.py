@@ -16,9 +16,9 @@ from numpy.testing import assert_allclose
 
 from rlkit.eval import statistics as st
 from rlkit.eval.statistics import Band, Interval
-from rlkit.reports import charts
 from rlkit.reports.cells import System
 from rlkit.reports.curves import Line, Picture
+from rlkit.reports.formats import charts
 from rlkit.reports.report import write_report
 from rlkit.reports.results import read
 from rlkit.reports.sheets import decimals, number

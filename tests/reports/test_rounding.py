@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from rlkit.eval.rounding import alike, differ, tied
-from rlkit.reports import charts
 from rlkit.reports.compare import changes, move_sheet
 from rlkit.reports.curves import profile_picture
 from rlkit.reports.findings import Findings, findings
+from rlkit.reports.formats import charts
 from rlkit.reports.notices import notices
 from rlkit.reports.results import read
 from rlkit.reports.sheets import Links, difference_sheet

@@ -16,9 +16,9 @@ import numpy as np
 from rlkit.core.errors import UsageError
 from rlkit.eval.comparison import compare_means
 from rlkit.eval.statistics import Interval
-from rlkit.reports import charts
 from rlkit.reports.findings import mean_interval, quietly
-from rlkit.reports.page import document, figures, legend, plain, table
+from rlkit.reports.formats import charts
+from rlkit.reports.formats.page import document, figures, legend, plain, table
 from rlkit.reports.report import write_whole
 from rlkit.reports.runs import facts, pictures
 from rlkit.reports.runs.facts import Facts

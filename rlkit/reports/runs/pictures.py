@@ -8,9 +8,9 @@ import numpy as np
 
 from rlkit.eval import statistics
 from rlkit.eval.statistics import Array, Band
-from rlkit.reports import charts
 from rlkit.reports.curves import Line, Picture
 from rlkit.reports.findings import quietly
+from rlkit.reports.formats import charts
 from rlkit.reports.runs.facts import Facts
 
 _REPS = 1_000  # of a band over seeds

@@ -22,9 +22,9 @@ from rlkit.core.words.nearest import suggestion
 from rlkit.eval import records
 from rlkit.eval.records import Episode
 from rlkit.reports.cells import EPISODES, Cell
+from rlkit.reports.formats.tables import CELL_COLUMNS, as_csv, cell_row, write_csv
 from rlkit.reports.report import no_link
 from rlkit.reports.results import RUNS, Results
-from rlkit.reports.tables import CELL_COLUMNS, as_csv, cell_row, write_csv
 
 CURVE_COLUMNS = (
     *("system", "setting", "task", "seed", "run", "step", "episodes", "return", "length"),
@@ -216,7 +216,7 @@ def _write_events(run: Path, to: Path, lanes: list[int], seeds: tuple[int, ...])
 
 
 def to_mlflow(results: Results, out: Path) -> list[Path]:
-    from rlkit.reports.mlflow_export import to_mlflow as log
+    from rlkit.reports.formats.mlflow_export import to_mlflow as log
 
     return log(results, out, curve_rows(results))
 

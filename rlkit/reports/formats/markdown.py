@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from rlkit.reports.curves import Picture
-from rlkit.reports.page import Parts
+from rlkit.reports.formats.page import Parts
 from rlkit.reports.sheets import Entry, Sheet, decimals, last_return, versions
 
 

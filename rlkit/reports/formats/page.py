@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from rlkit.reports import charts
 from rlkit.reports.cells import System
 from rlkit.reports.curves import Picture
 from rlkit.reports.findings import Findings
+from rlkit.reports.formats import charts
+from rlkit.reports.formats.style import CSS
 from rlkit.reports.results import RUNS
 from rlkit.reports.sheets import (
     Configuration,
@@ -20,7 +21,6 @@ from rlkit.reports.sheets import (
     last_return,
     versions,
 )
-from rlkit.reports.style import CSS
 
 _OPEN = 60  # a longer list of runs or differences is folded
 _FOLDERS = 12  # named behind a version before "and 7 more"

@@ -12,12 +12,12 @@ import pytest
 from rlkit.core.errors import UsageError
 from rlkit.eval.records import Episode, append_episodes, append_progress
 from rlkit.reports.cells import POINTS
-from rlkit.reports.exports import CURVE_COLUMNS, export
+from rlkit.reports.formats.exports import CURVE_COLUMNS, export
+from rlkit.reports.formats.tables import CELL_COLUMNS
 from rlkit.reports.results import Results, read
-from rlkit.reports.tables import CELL_COLUMNS
 from tests.run.trackers.stand_ins import Store, instead_of_mlflow
 
-from .run_folders import run_folder
+from ..run_folders import run_folder
 
 CURVES = {4: [0.1, 1 / 3, 2.0], 7: [5.0, float("inf"), 1e-300]}
 
