@@ -30,10 +30,10 @@ from rlkit.envs.tabular.grids import frozen_lake
 from rlkit.eval.heat_table import heat_table
 from rlkit.theory import FiniteMDP
 from rlkit.theory.evaluation import policy_model
-from rlkit.theory.learning.episodic import learn
-from rlkit.theory.learning.loop import loop_finite
-from rlkit.theory.learning.lsvi import learn_linear
-from rlkit.theory.learning.ucrl import ucrl
+from rlkit.theory.learning.regret.episodic import learn
+from rlkit.theory.learning.regret.loop import loop_finite
+from rlkit.theory.learning.regret.lsvi import learn_linear
+from rlkit.theory.learning.regret.ucrl import ucrl
 from rlkit.theory.mdp import Array
 from rlkit.theory.planning.average_reward import average_value, relative_value_iteration, restarting
 from rlkit.theory.planning.finite_horizon import backward_induction, evaluate_stages

@@ -22,8 +22,8 @@ from rlkit.algos.bandits.contextual.multitask import GFUCB
 from rlkit.algos.bandits.driver import play
 from rlkit.envs.bandits.multitask import SharedRepresentation
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.lsvi import learn_linear
-from rlkit.theory.learning.shared_lsvi import learn_shared
+from rlkit.theory.learning.regret.lsvi import learn_linear
+from rlkit.theory.learning.regret.shared_lsvi import learn_shared
 
 STATES, ACTIONS, GROUPS, TASKS, CLASS = 5, 4, 3, 8, 16
 HORIZON, EPISODES = 3, 120

@@ -7,8 +7,8 @@ from rlkit.envs.tabular.chains import river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory.geometry.bisimulation import bisimulation_metric
 from rlkit.theory.learning.q_learning import learn_control
+from rlkit.theory.learning.regret.ucrl import ucrl
 from rlkit.theory.learning.td_learning import td_learn
-from rlkit.theory.learning.ucrl import ucrl
 from rlkit.theory.objectives.occupancy import maximum_entropy
 from rlkit.theory.planning.average_reward import howard, relative_value_iteration
 from rlkit.theory.planning.finite_horizon import StagePlan, backward_induction

@@ -10,15 +10,15 @@ from rlkit.envs.tabular.latent import probe
 from rlkit.theory.evaluation import occupancy
 from rlkit.theory.geometry.bisimulation import bisimulation_metric, policy_bisimulation
 from rlkit.theory.geometry.representations import learn_successor, successor_svd
-from rlkit.theory.learning.episodic import learn
 from rlkit.theory.learning.latent_learning import learn_latent
-from rlkit.theory.learning.loop import loop_finite, loop_linear_mixture
-from rlkit.theory.learning.loop_values import loop_linear
-from rlkit.theory.learning.lsvi import learn_linear
-from rlkit.theory.learning.optimistic_q import learn_optimistic_q
 from rlkit.theory.learning.q_learning import learn_control, speedy_q
+from rlkit.theory.learning.regret.episodic import learn
+from rlkit.theory.learning.regret.loop import loop_finite, loop_linear_mixture
+from rlkit.theory.learning.regret.loop_values import loop_linear
+from rlkit.theory.learning.regret.lsvi import learn_linear
+from rlkit.theory.learning.regret.optimistic_q import learn_optimistic_q
+from rlkit.theory.learning.regret.ucrl import ucrl
 from rlkit.theory.learning.td_learning import td_learn
-from rlkit.theory.learning.ucrl import ucrl
 from rlkit.theory.objectives.automata import eventually, learn_counterfactual
 from rlkit.theory.objectives.occupancy import convex_front, maximum_entropy
 from rlkit.theory.planning.average_reward import anchored_average, howard, relative_value_iteration

@@ -11,11 +11,11 @@ from rlkit.theory.continuous.mean_variance import Market
 from rlkit.theory.continuous.mean_variance import learn as learn_portfolio
 from rlkit.theory.geometry.bisimulation import policy_bisimulation
 from rlkit.theory.geometry.lipschitz import value_constant
-from rlkit.theory.learning.episodic import learn
-from rlkit.theory.learning.lsvi import learn_linear
 from rlkit.theory.learning.q_learning import learn_control, speedy_q
+from rlkit.theory.learning.regret.episodic import learn
+from rlkit.theory.learning.regret.lsvi import learn_linear
+from rlkit.theory.learning.regret.ucrl import ucrl
 from rlkit.theory.learning.td_learning import td_learn
-from rlkit.theory.learning.ucrl import ucrl
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.planning.linear_program import flow_matrix
 from rlkit.theory.planning.solvers import solve

@@ -35,7 +35,8 @@ def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:
 
 def _of_system(given: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """Options of a solver or a learner with their defaults, and the names its `config` may have."""
-    from rlkit.theory.learning import episodic, q_learning
+    from rlkit.theory.learning import q_learning
+    from rlkit.theory.learning.regret import episodic
     from rlkit.theory.planning import solvers
 
     if "solver" in given:
@@ -106,8 +107,8 @@ def _learn(options: dict[str, Any], seed: int, steps: int) -> tuple[Any, Any]:
     """Steps or episodes `[C]`, and the score at each."""
     from rlkit.envs.tabular.families import find_model
     from rlkit.theory.evaluation import evaluate_policy
-    from rlkit.theory.learning.episodic import learn
     from rlkit.theory.learning.q_learning import learn_control
+    from rlkit.theory.learning.regret.episodic import learn
 
     mdp, config, method = find_model(options["mdp"]), options["config"], options["learner"]
     count = min(options["checkpoints"], steps)

@@ -22,7 +22,7 @@ from rlkit.theory.learning.latent import (
     evaluate_plan,
     optimal_value,
 )
-from rlkit.theory.learning.optimism import descending, largest_box
+from rlkit.theory.learning.regret.optimism import descending, largest_box
 from rlkit.theory.mdp import Array
 from rlkit.theory.validate import check_count, check_fraction, check_positive, check_seed, settings
 

@@ -24,9 +24,9 @@ from rlkit.algos.bandits.identification.misspecified import phased_elimination
 from rlkit.algos.bandits.identification.pure_exploration import identify
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy import evaluate, learning
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.algos.bandits.off_policy.densities import GaussianMixture
 from rlkit.algos.bandits.off_policy.importance import expectations
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
 from rlkit.algos.bandits.self_play import hedge_self_play
 from rlkit.algos.bandits.slates import thompson
 from rlkit.algos.bandits.slates.thompson import SlateRecommender

@@ -4,14 +4,15 @@
     print(log)                                    # how well it covers
     print(evaluate(log, target, "dr", q=make_model))
 
-`evaluation` has the estimators by name; `slates` those for slates, `continuous` those for actions
-in R^d; `propensities` estimates what a log lacks, `loggers` joins logs of several policies;
-`learning` trains policies; `importance` is adaptive importance sampling with control variates.
+`logs` reads them and says what they cover; `evaluation` has the estimators by name; `slates` those
+for slates, `continuous` those for actions in R^d; `propensities` estimates what a log lacks,
+`loggers` joins logs of several policies; `learning` trains policies; `importance` is adaptive
+importance sampling with control variates.
 """
 
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.algos.bandits.off_policy.evaluation import Estimate, evaluate
-from rlkit.algos.bandits.off_policy.overlap import Overlap, overlap
-from rlkit.algos.bandits.off_policy.tables import from_table
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
+from rlkit.algos.bandits.off_policy.logs.overlap import Overlap, overlap
+from rlkit.algos.bandits.off_policy.logs.tables import from_table
 
 __all__ = ["DecisionLog", "Estimate", "Overlap", "evaluate", "from_table", "overlap"]

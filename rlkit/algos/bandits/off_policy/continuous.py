@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from rlkit.algos.bandits.off_policy import intervals, tuning
-from rlkit.algos.bandits.off_policy.decision_log import first_row
 from rlkit.algos.bandits.off_policy.evaluation import Estimate
+from rlkit.algos.bandits.off_policy.logs.decision_log import first_row
 from rlkit.core.words.nearest import suggestion
 
 KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rlkit.algos.bandits.off_policy import intervals, tuning
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, read_target
 from rlkit.algos.bandits.off_policy.estimators import ESTIMATORS, Estimator, influence
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog, read_target
 from rlkit.algos.bandits.off_policy.reward_models import (
     Factory,
     classifier_weights,

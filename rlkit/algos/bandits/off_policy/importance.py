@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, importance_weights
 from rlkit.algos.bandits.off_policy.densities import Density, fit_mixture
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog, importance_weights
 from rlkit.algos.bandits.off_policy.reward_models import folds_of
 from rlkit.envs.bandits.counts import whole
 

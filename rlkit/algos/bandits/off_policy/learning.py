@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from rlkit.algos.bandits.interface import Observation, available, check_context
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
 from rlkit.core.flat import flatten
 from rlkit.core.lanes import resolve
 from rlkit.core.optim import Adam

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, first_row
 from rlkit.algos.bandits.off_policy.evaluation import Estimate, evaluate
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog, first_row
 
 
 def balanced(log: DecisionLog, logger: np.ndarray, probs: np.ndarray) -> DecisionLog:

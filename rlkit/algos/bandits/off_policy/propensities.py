@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.algos.bandits.off_policy.decision_log import first_row
+from rlkit.algos.bandits.off_policy.logs.decision_log import first_row
 from rlkit.algos.bandits.off_policy.reward_models import folds_of
 from rlkit.envs.bandits.counts import whole
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rlkit.algos.bandits.off_policy.decision_log import (
+from rlkit.algos.bandits.off_policy.logs.decision_log import (
     DecisionLog,
     check_target,
     importance_weights,

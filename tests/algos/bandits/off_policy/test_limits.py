@@ -5,10 +5,10 @@ import pytest
 
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy import evaluate, tuning
-from rlkit.algos.bandits.off_policy.coverage import coverage
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
 from rlkit.algos.bandits.off_policy.estimators import ESTIMATORS
 from rlkit.algos.bandits.off_policy.intervals import interval
+from rlkit.algos.bandits.off_policy.logs.coverage import coverage
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
 
 N, K = 90, 3
 ACTION = np.arange(N) % K

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from rlkit.algos.bandits.off_policy import evaluate, overlap
-from rlkit.algos.bandits.off_policy.classification import (
+from rlkit.algos.bandits.off_policy.logs.classification import (
     DATASETS,
     ClassificationBandit,
     classification_bandit,

@@ -9,7 +9,7 @@ import numpy as np
 
 from rlkit.core.jit import njit
 from rlkit.keywords import named
-from rlkit.theory.learning.episodic import EpisodicRun, exact_value
+from rlkit.theory.learning.regret.episodic import EpisodicRun, exact_value
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.learning.sampling import draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from rlkit.algos.bandits.off_policy.coverage import Overlap, coverage
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, check_target
+from rlkit.algos.bandits.off_policy.logs.coverage import Overlap, coverage
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog, check_target
 
 __all__ = ["Overlap", "overlap"]
 

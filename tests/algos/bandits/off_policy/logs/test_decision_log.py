@@ -7,7 +7,7 @@ from rlkit.algos.bandits.context_free import ContextFreePolicy
 from rlkit.algos.bandits.driver import play
 from rlkit.algos.bandits.interface import Feedback
 from rlkit.algos.bandits.off_policy import DecisionLog, from_table
-from rlkit.algos.bandits.off_policy.decision_log import check_target, importance_weights
+from rlkit.algos.bandits.off_policy.logs.decision_log import check_target, importance_weights
 from rlkit.envs.bandits.contextual import TabularContexts
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from rlkit.keywords import named
 from rlkit.theory.brief import brief
-from rlkit.theory.learning.episodic import exact_value
+from rlkit.theory.learning.regret.episodic import exact_value
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.mdp import Array, FiniteMDP
 from rlkit.theory.planning.finite_horizon import backward_induction

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback, draw
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
 from rlkit.core.words.nearest import suggestion
 
 DATASETS = ("digits", "wine", "iris", "breast_cancer")  # bundled in scikit-learn

@@ -5,8 +5,8 @@ from rlkit.envs.tabular.chains import deep_sea, lock, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.envs.tabular.grids import frozen_lake
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.episodic import METHODS, learn
-from rlkit.theory.learning.episodic_plans import (
+from rlkit.theory.learning.regret.episodic import METHODS, learn
+from rlkit.theory.learning.regret.episodic_plans import (
     UCBVI_CH,
     UCBVI_SIMPLE,
     bonus,

@@ -15,7 +15,7 @@ import numpy as np
 from rlkit.core.jit import njit
 from rlkit.keywords import named
 from rlkit.theory.brief import brief
-from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
+from rlkit.theory.learning.regret.optimism import descending, largest_box, largest_kl, largest_l1
 from rlkit.theory.learning.replicates import each
 from rlkit.theory.learning.sampling import draw, world_of
 from rlkit.theory.mdp import Array, FiniteMDP

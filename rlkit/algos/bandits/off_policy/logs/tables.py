@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog, first_row
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog, first_row
 from rlkit.algos.bandits.off_policy.propensities import Classifier, estimate_propensities
 from rlkit.core.words.nearest import suggestion
 

@@ -17,7 +17,7 @@ from rlkit.core.jit import njit
 from rlkit.keywords import named
 from rlkit.theory.brief import brief
 from rlkit.theory.kernels import expectation
-from rlkit.theory.learning.episodic_plans import (
+from rlkit.theory.learning.regret.episodic_plans import (
     EPS_GREEDY,
     PSRL,
     RLSVI,

@@ -4,7 +4,7 @@ import pytest
 from rlkit.envs.tabular.chains import jao, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.loop import _row_parameters, loop_finite, loop_linear_mixture
+from rlkit.theory.learning.regret.loop import _row_parameters, loop_finite, loop_linear_mixture
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.returns.laws import Outcomes, outcomes_from_coo
 

@@ -3,7 +3,7 @@ import pytest
 
 from rlkit.envs.tabular.chains import deep_sea
 from rlkit.envs.tabular.garnet import garnet
-from rlkit.theory.learning.lsvi import learn_linear, ridge_plan
+from rlkit.theory.learning.regret.lsvi import learn_linear, ridge_plan
 from rlkit.theory.planning.finite_horizon import backward_induction
 from rlkit.theory.returns.laws import outcomes_from_coo, outcomes_of
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback, Observation, available, check_feedback
-from rlkit.algos.bandits.off_policy.coverage import Overlap, coverage
+from rlkit.algos.bandits.off_policy.logs.coverage import Overlap, coverage
 from rlkit.envs.bandits.counts import check_whole
 from rlkit.envs.bandits.jit import dense
 

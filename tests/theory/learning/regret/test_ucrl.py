@@ -3,7 +3,7 @@ import pytest
 
 from rlkit.envs.tabular.chains import deep_sea, river_swim
 from rlkit.envs.tabular.garnet import garnet
-from rlkit.theory.learning.ucrl import BERNSTEIN, L1, _confidence, ucrl
+from rlkit.theory.learning.regret.ucrl import BERNSTEIN, L1, _confidence, ucrl
 from rlkit.theory.returns.laws import outcomes_from_coo
 
 SWIM = river_swim()

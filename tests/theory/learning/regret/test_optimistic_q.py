@@ -4,7 +4,7 @@ import pytest
 from rlkit.envs.tabular.chains import deep_sea, jao, river_swim
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.optimistic_q import learn_optimistic_q
+from rlkit.theory.learning.regret.optimistic_q import learn_optimistic_q
 
 SWIM, SPAN = river_swim(), 6.32
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from rlkit.theory.learning.optimism import descending, largest_box, largest_kl, largest_l1
+from rlkit.theory.learning.regret.optimism import descending, largest_box, largest_kl, largest_l1
 
 
 def case(seed, n=6):

@@ -5,8 +5,8 @@ import pytest
 
 from rlkit.envs.tabular.garnet import garnet
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.lsvi import learn_linear, ridge_plan
-from rlkit.theory.learning.shared_lsvi import learn_shared, shared_plan
+from rlkit.theory.learning.regret.lsvi import learn_linear, ridge_plan
+from rlkit.theory.learning.regret.shared_lsvi import learn_shared, shared_plan
 from rlkit.theory.planning.finite_horizon import backward_induction
 
 MODEL = garnet(4, 2, 2, seed=1)

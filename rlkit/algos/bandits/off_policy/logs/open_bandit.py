@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from rlkit.algos.bandits.interface import Feedback
-from rlkit.algos.bandits.off_policy.decision_log import DecisionLog
-from rlkit.algos.bandits.off_policy.tables import one_hot
+from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
+from rlkit.algos.bandits.off_policy.logs.tables import one_hot
 from rlkit.core.files.reading import reading
 from rlkit.core.words.nearest import suggestion
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rlkit.algos.bandits.off_policy import evaluate
-from rlkit.algos.bandits.off_policy.open_bandit import read_items, read_open_bandit
+from rlkit.algos.bandits.off_policy.logs.open_bandit import read_items, read_open_bandit
 
 ITEMS = 3
 

@@ -3,7 +3,7 @@ import pytest
 
 from rlkit.envs.tabular.chains import deep_sea, jao, river_swim
 from rlkit.theory import FiniteMDP
-from rlkit.theory.learning.loop_values import linear_plan, loop_linear, own_loss, regressed
+from rlkit.theory.learning.regret.loop_values import linear_plan, loop_linear, own_loss, regressed
 from rlkit.theory.planning.average_reward import relative_value_iteration
 from rlkit.theory.returns.laws import outcomes_from_coo
 

@@ -1,0 +1,1 @@
+"""Learners with regret bounds: optimism and sampling, in episodes and for average reward."""
