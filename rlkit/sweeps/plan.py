@@ -57,6 +57,7 @@ class _Search(TypedDict, total=False):
     system: str
     trials: Any  # a count, which ranges.count reads
     sampler_seed: Any
+    last: Any
     space: dict[str, Any]
 
 
@@ -96,6 +97,7 @@ class Search:
     system: str
     trials: Any  # a count, which ranges.count reads
     sampler_seed: Any
+    last: Any  # evaluations whose mean is a seed's score, the last ones
     space: dict[str, Any]
 
 
@@ -327,13 +329,14 @@ def _search(
     given: Any, variants: tuple[Variant, ...], seeds: tuple[int, ...], path: Path
 ) -> Search:
     where = f"{path}: search"
-    sweep_file.known(given, {"system", "trials", "sampler_seed", "space"}, where)
+    sweep_file.known(given, set(_Search.__annotations__), where)
     fit(given, _Search, where, UsageError)
     own = [variant for variant in variants if variant.system == given.get("system")]
     if not own or any(variant.configuration for variant in own):
         raise UsageError(f"{where}: system must name a system of the file that has no grid")
     trials = count(f"{where}: trials", given.get("trials", 20))
     sampler_seed = count(f"{where}: sampler_seed", given.get("sampler_seed", 0), least=0)
+    last = count(f"{where}: last", given.get("last", 1))
     if any(variant.start for variant in own):
         raise UsageError(f"{where}: {given['system']} starts from another system")
     if len(seeds) < 2:
@@ -356,7 +359,7 @@ def _search(
             except (RlkitError, *FOREIGN) as error:
                 why = str(error) if isinstance(error, RlkitError) else described(error)
                 raise UsageError(f"{where}.space.{name} = {value!r}: {why}") from None
-    return Search(given["system"], trials, sampler_seed, space)
+    return Search(given["system"], trials, sampler_seed, last, space)
 
 
 def _reference(given: Any, where: str) -> tuple[float, float] | None:

@@ -4,6 +4,7 @@
     system = "sac"                 # whose config is searched
     trials = 20
     sampler_seed = 0
+    last = 1                       # evaluations that a score is the mean of, the last ones
 
     [search.space]
     lr = { low = 1e-4, high = 1e-2, log = true }
@@ -116,23 +117,29 @@ def of_trial(asked: Sweep, configuration: dict[str, Any]) -> Sweep:
 def scored(part: Sweep, folder: Path) -> Interval:
     """Mean score of a trial over seeds and tasks, with its interval."""
     columns = []
+    last = 1 if part.search is None else part.search.last
     with Store(folder) as store:
         for variant in part.variants:
-            columns.append([_final(store, variant, seed) for seed in part.seeds])
+            columns.append([_final(store, variant, seed, last) for seed in part.seeds])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TooFewRunsWarning)  # refused when the file is read
         return bootstrap_interval(np.array(columns).T, mean)
 
 
-def _final(store: Store, variant: Variant, seed: int) -> float:
+def last_return(store: Store, variant: Variant, seed: int, last: int) -> float:
+    """Mean return of the last evaluations of a finished cell, or of all where there are fewer."""
     folder, lane = store.place(variant, seed)
     rows = read_episodes(store.folder / folder / run_folder.EPISODES)
     _, _, returns = mean_returns(rows[rows["lane"] == lane])
-    last = float(returns[0, -1])
+    return float(returns[0, -last:].mean())
+
+
+def _final(store: Store, variant: Variant, seed: int, last: int) -> float:
+    score = last_return(store, variant, seed, last)
     if variant.reference is None:
-        return last
+        return score
     low, high = variant.reference
-    return (last - low) / (high - low)
+    return (score - low) / (high - low)
 
 
 def _suggest(trial: Any, name: str, space: Any) -> Any:

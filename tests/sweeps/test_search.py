@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rlkit.core.errors import RunError, UsageError
+from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.sweeps import plan
-from rlkit.sweeps.search import search
+from rlkit.sweeps.search import last_return, of_trial, search
+from rlkit.sweeps.store import Store
 
 from .sweep_files import BANDITS, Inside, write
 
@@ -54,3 +57,29 @@ def test_a_search_goes_on_after_a_failure_and_is_the_same(tmp_path: Path) -> Non
     found = search(plan.read(path), tmp_path / "broken", again, quiet=True)
     assert len(again.started) == 3, "finished trials are not run again"
     assert {str(o.configuration) for o in found} == {str(o.configuration) for o in straight}
+
+
+def test_the_score_is_the_mean_of_the_last_evaluations_asked_for(tmp_path: Path) -> None:
+    text = TABULAR.replace("checkpoints = 2", "checkpoints = 4").replace("trials = 5", "trials = 1")
+    scores = []
+    for last in (1, 3, 9):
+        asked = plan.read(write(tmp_path, text.replace("trials", f"last = {last}\ntrials")))
+        (one,) = search(asked, tmp_path / "out", Inside(), quiet=True)
+        scores.append(one.score.point)
+        part = of_trial(asked, one.configuration)
+    (path,) = (tmp_path / "out" / "runs").glob("*/episodes.csv")
+    _, steps, returns = mean_returns(read_episodes(path))
+    assert len(steps) == 4
+    kept = [returns[:, -1], returns[:, 1:].mean(axis=1), returns.mean(axis=1)]  # there are 4
+    np.testing.assert_allclose(scores, [seeds.mean() / 20 for seeds in kept])
+    with Store(tmp_path / "out") as store:
+        (variant,) = part.variants
+        told = [last_return(store, variant, seed, 3) for seed in part.seeds]
+    np.testing.assert_allclose(told, kept[1])
+
+
+@pytest.mark.parametrize("last", ["0", "-1", "2.5", '"all"'])
+def test_a_number_of_evaluations_that_is_none_is_refused(tmp_path: Path, last: str) -> None:
+    path = write(tmp_path, TABULAR.replace("trials = 5", f"last = {last}"))
+    with pytest.raises(UsageError, match="search: last"):
+        plan.read(path)
