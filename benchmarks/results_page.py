@@ -31,6 +31,7 @@ CHAPTERS = {
     "learning": "What agents learn",
     "edge": "What agents learn",
     "systems": "What agents learn",
+    "presets": "What agents learn",
     "beside": "What agents learn",
     "behaviour": "What agents learn",
     "tabular": "Tabular problems",

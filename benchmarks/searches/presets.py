@@ -81,6 +81,7 @@ def record(family: str, folder: Path, engine: Local) -> dict[str, Any]:
         "note": f"{_lengths(held)}; scores are the mean of the last {asked.search.last} "
         "evaluations, and the search's the mean over tasks, of normalised scores where a task has "
         f"reference returns. Found: {_said(winner)}.",
+        "tasks": {v.task: v.options.get("dataset") or v.options["env"] for v in held.variants},
         "found": winner,
         "results": results
         | {"trials": {_said(one.configuration): {"score": str(one.score)} for one in trials}},
