@@ -1,6 +1,6 @@
 """Keywords of other libraries, answered with ours.
 
-`rlkit.lazy` gives every public function of a package these answers.
+`rlkit.lazy` gives every public function of a package these answers, with `rlkit.arguments`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Collection
+from enum import Enum
 from typing import Any, ParamSpec, TypeVar
+
+from rlkit.arguments import checks_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,15 +74,18 @@ _ELSEWHERE = {
 
 
 def named(function: Callable[P, T]) -> Callable[P, T]:
-    """`function`, with a TypeError for an unknown keyword that says what it is called here."""
+    """`function`, with a TypeError for an unknown keyword that says what it is called here, and
+    the checks of `rlkit.arguments`."""
     parameters = inspect.signature(function).parameters
     known = frozenset(parameters)
     variadic = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    check = checks_of(function)
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         if not variadic and not known.issuperset(kwargs):
             refuse_unknown(function.__name__, kwargs, known)
+        check(args, kwargs)
         return function(*args, **kwargs)
 
     setattr(checked, _MARK, True)
@@ -87,10 +93,46 @@ def named(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def answering(value: Any) -> Any:
-    """A public function as `named` has it; anything else, and one that is so already, as it is."""
+    """A public function as `named` has it; a class with the checks of `rlkit.arguments` before its
+    constructors and methods; anything else, and what is so already, as it is."""
+    if inspect.isclass(value) and _MARK not in vars(value) and not _is_foreign(value):
+        _check_methods(value)
     if not inspect.isfunction(value) or getattr(value, _MARK, False):
         return value
     return named(value)
+
+
+def _is_foreign(kind: type) -> bool:
+    """Whether others call its methods, from compiled code or millions of times: the core's, modules
+    of torch, environments; or there is nothing to check: errors, choices."""
+    if kind.__module__.startswith(("rlkit.core.", "rlkit.nets.")):
+        return True
+    homes = {base.__module__.partition(".")[0] for base in kind.__mro__} - {"rlkit", "typing"}
+    return bool(homes - {"builtins", "abc", "collections"}) or issubclass(kind, Exception | Enum)
+
+
+def _check_methods(kind: Any) -> None:
+    setattr(kind, _MARK, True)
+    for name, member in list(vars(kind).items()):
+        bound = isinstance(member, staticmethod | classmethod)
+        function = member.__func__ if bound else member
+        if not inspect.isfunction(function) or getattr(function, _MARK, False):
+            continue
+        if name == "__init__" or not name.startswith("_"):
+            whole = _checked(function, kind.__name__ if name == "__init__" else name)
+            setattr(kind, name, type(member)(whole) if bound else whole)
+
+
+def _checked(function: Callable[P, T], caller: str) -> Callable[P, T]:
+    check = checks_of(function, caller)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        check(args, kwargs)
+        return function(*args, **kwargs)
+
+    setattr(checked, _MARK, True)
+    return checked
 
 
 def refuse_unknown(caller: str, given: Collection[str], known: Collection[str]) -> None:

@@ -10,8 +10,10 @@ checkpoint, and all go on to the farthest of these steps, which is where they en
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import math
+import signal
 import threading
 import traceback
 from collections import deque
@@ -25,7 +27,7 @@ import torch
 from rlkit.core import errors
 from rlkit.core.errors import RunError
 from rlkit.run import child, loops
-from rlkit.run.halt import Halt
+from rlkit.run.halt import BrokenOff, Halt
 from rlkit.run.preparing import rows
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.events import Diverged, Event, Note, Save, merge
@@ -205,6 +207,8 @@ class _Agreed(Halt):
         if until is not None:
             self.until = until
             self.known.set()
+        else:
+            self.heard()
 
     def here(self, step: int) -> bool:
         if not self.asked:
@@ -213,6 +217,25 @@ class _Agreed(Halt):
             self.line.send(("at", step))
             self.known.wait()
         return step >= self.until
+
+    @contextlib.contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """As for one process; the parent's word is heard by another thread, which cannot raise
+        here, so that it comes as a signal. A terminal's own, before the word, is nothing."""
+
+        def handle(number: int, frame: Any) -> None:
+            if self.asked:
+                raise BrokenOff
+
+        deaf = signal.signal(signal.SIGINT, handle)
+        self.heard = _thread.interrupt_main
+        try:
+            if self.asked:
+                raise BrokenOff
+            yield
+        finally:
+            self.heard = lambda: None
+            signal.signal(signal.SIGINT, deaf)
 
 
 def _events(job: dict[str, Any], halt: Halt) -> Iterator[Event]:

@@ -13,6 +13,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _FIRST = b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once\n"
 
 
+class BrokenOff(BaseException):
+    """What was under way has been given up because a stop was asked for; nothing of it is kept."""
+
+
 class Halt:
     """A wish to stop, looked at between steps. `signal` is the signal that asked, 0 if none did."""
 
@@ -29,6 +33,21 @@ class Halt:
     def here(self, step: int) -> bool:
         """Whether to stop after `step`."""
         return self.asked
+
+    @contextlib.contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """In this block, which may be long, a wish to stop raises BrokenOff wherever it stands."""
+        before, self.heard = self.heard, _break_off
+        try:
+            if self.asked:
+                raise BrokenOff
+            yield
+        finally:
+            self.heard = before
+
+
+def _break_off() -> None:
+    raise BrokenOff
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from torch import Tensor
 from rlkit.core import state
 from rlkit.core.engine import Engine
 from rlkit.core.history import Past
+from rlkit.run.halt import BrokenOff
 from rlkit.run.records.events import Diverged, Evaluated, Event, Metrics, Note, Progress, Save
 from rlkit.run.session import Session, fetch
 from rlkit.run.settings.algorithms import algorithm
@@ -44,6 +45,8 @@ def offline(session: Session, start: int = 0, until: int | None = None) -> Itera
     total = options.total_steps if until is None else until
     engine = session.engine if session.pretrain is None else session.pretrain
     yield from _begin(session, engine, start)
+    if session.halted:
+        return
     period = getattr(engine.source, "every", 0)
     every = (options.log_every, options.eval_every, options.saves_every, _STRIDE, period)
     step = start
@@ -70,9 +73,11 @@ def online(session: Session, start: int = 0, offset: int = 0) -> Iterator[Event]
     assert collector is not None
     assert replay is not None
     assert options.warmup is not None
-    if start == offset:
+    if start == offset and not collector.begun:
         collector.reset()
     yield from _begin(session, engine, start)
+    if session.halted:
+        return
     period = getattr(engine.source, "every", 0)
     # a policy that has learnt already collects its own warm-up
     policy_from = 0 if offset or options.from_run is not None else options.warmup
@@ -128,13 +133,23 @@ def finetune(session: Session, start: int = 0) -> Iterator[Event]:
 
 
 def _begin(session: Session, engine: Engine, step: int) -> Iterator[Event]:
-    """The beginning of an engine's source, unless a checkpoint remembers it."""
+    """The beginning of an engine's source, unless a checkpoint remembers it. It may take long: a
+    wish to stop breaks it off, and the training goes on from before it."""
     name = "pretrain" if engine is session.pretrain else "main"
     if name in session.begun or not hasattr(engine.source, "begin"):
         return
     if line := getattr(engine.source, "beginning", ""):
         yield Note(line)
-    engine.source.begin()
+    if step and session.saved != step:
+        yield from _sound(session, step, {})
+        yield _save(session, step)
+    try:
+        with session.halt.breaking_off():
+            engine.source.begin()
+    except BrokenOff:
+        session.halt.here(step)  # where every process is: nobody runs ahead of its checkpoint
+        session.halted = True
+        return
     session.begun.add(name)
     if step == 0:  # it may have taken long
         yield _save(session, step)

@@ -217,7 +217,8 @@ class Session:
                     self.replay.cut()
                     if self.bonus is not None:
                         self.bonus.bonus.begun_anew()
-            return int(meta["step"]), note
+            self.saved = int(meta["step"])
+            return self.saved, note
         except (
             *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
             RuntimeError,  # torch's, and of what is nested too deeply

@@ -149,10 +149,10 @@ def _train(plan: Plan, report: Reporter | Callback | None) -> Result:
         run_folder.clean(folder)
     if recorder.step >= options.total_steps:
         return _result(plan, recorder.step, "resumed" if plan.begun else "trained", tuple(notes))
-    stopped = (
-        f"stopped at step {recorder.step:,} of {options.total_steps:,}, where a checkpoint stands; "
-        f"go on with: rlkit resume {folder}"
-    )
+    where = f"at step {recorder.step:,} of {options.total_steps:,}, where a checkpoint stands"
+    if not run_folder.steps(folder):
+        where = "before the first step, of whose preparation nothing is kept"
+    stopped = f"stopped {where}; go on with: rlkit resume {folder}"
     if halt.signal:
         raise Interrupted(stopped, halt.signal)
     told.note(stopped)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from rlkit.core.errors import RunError
 from rlkit.core.files.reading import fit, inside
-from rlkit.core.files.replacing import remove
 from rlkit.sweeps.kinds.by_name import KINDS
 
 FILE, RUNS = "sweep.sqlite", "runs"
-# `rlkit.run.records.folder` has the names too, and torch with them.
-_CARD, _CONFIG, _EPISODES = "cell.json", "config.json", "episodes.csv"
-_FORMAT = 2  # 1 had neither runs.source nor cells.error
+_FORMAT = 3
 _SCHEMA = """
 create table if not exists runs (
     id integer primary key, folder text unique, kind text, system text, task text, options text,
     seeds text, steps integer, reached integer default 0, seconds real default 0,
     status text default 'waiting', attempts integer default 0, error text default '',
-    owner text, began real, source integer
+    owner text, began real, source integer,
+    records text default ''
 );
 create table if not exists cells (
     system text, task text, configuration text, seed integer, hash text, run integer, lane integer,
@@ -33,10 +32,14 @@ create index if not exists cells_by_run on cells (run);
 """
 
 
-_MIGRATION = (
-    "alter table runs add column source integer",
-    "alter table cells add column error text default ''",
-)
+# What an older version lacks.
+_MIGRATIONS = {
+    1: (
+        "alter table runs add column source integer",
+        "alter table cells add column error text default ''",
+    ),
+    2: ("alter table runs add column records text default ''",),
+}
 
 
 class Run(NamedTuple):
@@ -91,13 +94,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(base: sqlite3.Connection, path: Path) -> None:
     (version,) = base.execute("pragma user_version").fetchone()
-    if version not in (0, 1, _FORMAT):
+    if version not in (0, *_MIGRATIONS, _FORMAT):
         raise RunError(f"{path} was written by another version of rlkit")
     if version == _FORMAT:
         return
     base.execute("begin immediate")
     if base.execute("pragma user_version").fetchone()[0] == version:  # nobody was quicker
-        for statement in (*_SCHEMA.split(";")[:-1], *(_MIGRATION if version == 1 else ())):
+        newer = [lines for older, lines in _MIGRATIONS.items() if 0 < version <= older]
+        for statement in (*_SCHEMA.split(";")[:-1], *chain.from_iterable(newer)):
             base.execute(statement)
         base.execute(f"pragma user_version = {_FORMAT}")
     base.execute("commit")
@@ -135,52 +139,6 @@ def run_folder(sweep: Path, name: Any) -> Path:
     if root != RUNS:
         raise RunError(f"{sweep / FILE}: folder {name!r} does not lie under {RUNS}/")
     return inside(sweep / RUNS, inner, RunError)
-
-
-class Deleted(NamedTuple):
-    """A run that has ended and of which a file is gone."""
-
-    id: int
-    folder: Path
-    done: bool  # it was, and did not fail
-    lost: bool  # its records are gone
-
-
-def deleted(base: sqlite3.Connection, sweep: Path) -> list[Deleted]:
-    """Runs that have ended and were deleted since, in part or as a whole."""
-    rows = base.execute(
-        "select id, folder, status, kind from runs where status in ('done', 'failed')"
-    )
-    found = []
-    for id, name, status, kind in rows.fetchall():
-        try:
-            folder = run_folder(sweep, name)
-        except RunError:  # told where the run is read
-            continue
-        # a training may have had nothing to be evaluated in
-        needed = [_CONFIG] if kind == "training" else [_CONFIG, _EPISODES]
-        lost = status == "done" and not all((folder / file).is_file() for file in needed)
-        if lost or not (folder / _CARD).is_file():
-            found.append(Deleted(id, folder, status == "done", lost))
-    return found
-
-
-def wake_deleted(base: sqlite3.Connection, sweep: Path) -> int:
-    """Have runs that have ended and of which a file is gone wait again; how many.
-
-    What is left of a finished one without its records is removed: nothing could go on from it.
-    """
-    found = deleted(base, sweep)
-    for run in found:
-        if run.lost:
-            remove(run.folder)
-    gone = [(run.id,) for run in found]
-    base.executemany(
-        "update runs set status = 'waiting', attempts = 0, reached = 0, error = '' where id = ?",
-        gone,
-    )
-    base.executemany("update cells set error = '' where run = ?", gone)
-    return len(gone)
 
 
 class _Row(TypedDict):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from rlkit.sweeps import database
+from rlkit.sweeps import standing
 from rlkit.sweeps.store import Store
 
 
@@ -27,7 +27,7 @@ class Status(NamedTuple):
     rows: tuple[Row, ...]
     errors: tuple[tuple[str, str], ...]  # folders of failed runs, and why
     processes: int  # that run something now
-    deleted: int = 0  # runs that were done and whose files are gone: they wait again
+    deleted: int = 0  # runs that were done and whose files are gone or damaged: they wait again
 
     @property
     def seconds_left(self) -> float | None:
@@ -67,7 +67,7 @@ def status(folder: Path) -> Status:
     """The status of the sweep in `folder`: what its state file says of the runs that are there."""
     with Store(folder) as store:
         store.recover()
-        gone = [run for run in database.deleted(store.base, folder) if run.done]
+        gone = [run for run in standing.gone(store.base, folder) if run.done]
         store.base.execute("create temp table deleted (id integer primary key)")
         store.base.executemany("insert into temp.deleted values (?)", [(run.id,) for run in gone])
         rows = []
@@ -110,7 +110,7 @@ def table(found: Status) -> str:
     elif open_:
         lines.append("time left unknown: not every system has finished a run yet")
     if found.deleted:
-        lines.append(f"deleted since: {found.deleted}, which rlkit sweep makes again")
+        lines.append(f"deleted or damaged since: {found.deleted}, which rlkit sweep makes again")
     for folder, error in found.errors[:_LISTED]:
         text = error.splitlines()[0] if error else "no message"
         lines.append(_printable(f"failed: {folder}: {text}"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlkit.core.errors import RunError, UsageError, WrongPathError
-from rlkit.sweeps import database, owners
+from rlkit.sweeps import database, owners, standing
 from rlkit.sweeps.database import FILE, RUNS, Run
 from rlkit.sweeps.kinds.by_name import kind_of
 from rlkit.sweeps.plan import Sweep, Variant
@@ -76,11 +76,11 @@ class Store:
         """Register the cells of `sweep` that are new, in runs of at most `lanes` cells (the kind's
         own choice by default); wake what was extended or has failed.
 
-        A run that has ended and was deleted since, in part or as a whole, is made again. Raises
+        A run that has ended and was deleted or damaged since is made again. Raises
         UsageError, and changes nothing, where a cell stands there with other options.
         """
         with self._writing():
-            made_again = database.wake_deleted(self.base, self.folder)
+            made_again = standing.wake(self.base, self.folder)
             known = {
                 (system, task, configuration, seed): (hash_, run)
                 for system, task, configuration, seed, hash_, run in self.base.execute(
@@ -274,6 +274,7 @@ class Store:
         status = "waiting" if again else "failed" if error else "done"
         ended = not error or 0 < len(lanes) < len(run.seeds)
         reached = run.steps if ended else run.reached
+        left = standing.stamp(self.folder / run.folder) if status == "done" else ""
         with self._writing():
             self.base.execute("update cells set error = '' where run = ?", (run.id,))
             self.base.executemany(
@@ -282,8 +283,8 @@ class Store:
             )
             self.base.execute(
                 "update runs set status = ?, error = ?, reached = ?, seconds = seconds + ?, "
-                "owner = null where id = ?",
-                (status, error, reached, seconds, run.id),
+                "records = ?, owner = null where id = ?",
+                (status, error, reached, seconds, left, run.id),
             )
 
     def give_back(self, run: Run, seconds: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -144,12 +143,15 @@ def test_a_locked_state_file_is_told_from_a_damaged_one(
     other.close()
 
 
-def test_a_state_file_of_the_last_version_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_state_file_of_an_older_version_goes_on(tmp_path: Path, version: int) -> None:
     path, folder = write(tmp_path, BANDITS), tmp_path / "out"
     run(path, folder)
-    altered(folder, "alter table runs drop column source")
-    altered(folder, "alter table cells drop column error")
-    altered(folder, "pragma user_version = 1")
+    altered(folder, "alter table runs drop column records")
+    if version == 1:
+        altered(folder, "alter table runs drop column source")
+        altered(folder, "alter table cells drop column error")
+    altered(folder, f"pragma user_version = {version}")
     path.write_text(BANDITS.replace("0:4", "0:5"))
     assert run(path, folder).done == 2
 
@@ -193,55 +195,6 @@ def test_what_a_kill_leaves_is_cleared_and_what_lives_is_kept(tmp_path: Path) ->
         assert left == [f"{living.owner}.lock"]
         assert not owners.is_dead(folder, living.owner)
     assert not list((folder / "owners").iterdir())
-
-
-def test_a_run_that_was_deleted_is_made_again(tmp_path: Path) -> None:
-    path, folder = write(tmp_path, BANDITS), tmp_path / "out"
-    run(path, folder)
-    before = records(folder)
-    gone = folder / "runs" / sorted(before)[0]
-    for file in gone.iterdir():
-        file.unlink()
-    gone.rmdir()
-    finished = run(path, folder)
-    assert (finished.done, finished.planned.again) == (1, 1)
-    assert records(folder) == before
-
-
-@pytest.mark.parametrize("instead", ["nothing", "a file", "an empty folder", "a folder as record"])
-def test_what_is_gone_is_not_said_to_be_there(tmp_path: Path, instead: str) -> None:
-    path, folder = write(tmp_path, BANDITS), tmp_path / "out"
-    run(path, folder)
-    before = records(folder)
-    assert (status(folder).deleted, sum(row.done for row in status(folder).rows)) == (0, 8)
-    gone = folder / "runs" / sorted(before)[0]
-    if instead == "a folder as record":
-        (gone / "episodes.csv").unlink()
-        (gone / "episodes.csv").mkdir()
-    else:
-        shutil.rmtree(gone)
-    if instead == "a file":
-        gone.write_text("no run")
-    if instead == "an empty folder":
-        gone.mkdir()
-    found = status(folder)
-    row = next(row for row in found.rows if row.waiting)
-    assert (row.waiting, row.done, row.share) == (4, 0, 0.0)
-    assert "deleted since: 1, which rlkit sweep makes again" in table(found)
-    assert run(path, folder).planned.again == 1
-    assert records(folder) == before
-    assert (status(folder).deleted, sum(row.done for row in status(folder).rows)) == (0, 8)
-
-
-@pytest.mark.parametrize("name", ["cell.json", "config.json", "episodes.csv"])
-def test_a_run_of_which_a_file_was_deleted_is_made_again(tmp_path: Path, name: str) -> None:
-    path, folder = write(tmp_path, BANDITS), tmp_path / "out"
-    run(path, folder)
-    before = records(folder)
-    (folder / "runs" / sorted(before)[0] / name).unlink()
-    finished = run(path, folder)
-    assert (finished.done, finished.planned.again) == (1, 1)
-    assert records(folder) == before
 
 
 def test_a_run_folder_with_what_a_start_writes_begins_again(tmp_path: Path) -> None:

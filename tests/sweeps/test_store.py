@@ -176,10 +176,11 @@ def test_status_counts_cells_and_steps(store: Store) -> None:
         assert run is not None
         if step == 100:
             store.finish(run, 4.0)
-            for name in ("cell.json", "config.json", "episodes.csv"):  # none is as good as deleted
+            # none is as good as deleted
+            for name, text in (("cell.json", "{}"), ("config.json", "{}"), ("episodes.csv", "")):
                 file = store.folder / run.folder / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.touch()
+                file.write_text(text)
         else:
             store.reached({run.id: step})
     found = status(store.folder)
