@@ -24,6 +24,7 @@ from rlkit.eval.statistics import (
     performance_profile,
     profile_band,
 )
+from rlkit.eval.tables import checked_draws
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
@@ -107,6 +108,7 @@ def profile_plot(
 
     One curve above another everywhere is better on the whole distribution of runs and tasks.
     """
+    reps = checked_draws(level, reps, rng)
     if not scores:
         raise ValueError("no scores to draw")
     tables = {name: np.asarray(table, float) for name, table in scores.items()}

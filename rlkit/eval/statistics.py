@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.eval.rounding import ROUNDING, above, settled
-from rlkit.eval.tables import checked, checked_level, checked_pair, warn_one_run
+from rlkit.eval.tables import checked, checked_draws, checked_pair, warn_one_run
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rng = np.random.Generator | int
@@ -154,8 +154,9 @@ def bootstrap_interval(
     Every replicate draws N runs with replacement for each task independently.  `task_bootstrap`
     draws the tasks too, which asks about new tasks of the same kind rather than these ones.  One
     run gives no interval and a `TooFewRunsWarning`.  Raises ValueError for scores that are not a
-    finite `[runs, tasks]` table.
+    finite `[runs, tasks]` table, and for `level`, `reps` or `rng` that are none.
     """
+    reps = checked_draws(level, reps, rng)
     table = checked(scores, 2, "scores")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     return _interval(statistic(table), draws, level)
@@ -170,6 +171,7 @@ def bootstrap_intervals(
     rng: Rng = 0,
 ) -> dict[str, Interval]:
     """`bootstrap_interval` of several statistics on the same draws, which are made once."""
+    reps = checked_draws(level, reps, rng)
     table = checked(scores, 2, "scores")
 
     def every(tables: Array) -> Array:
@@ -195,6 +197,7 @@ def bootstrap_two_sample(
     Runs of the two sides are drawn independently, or together when `paired` (row k of both tables
     has the same seed).  Tasks, when drawn, are the same ones for both.
     """
+    reps = checked_draws(level, reps, rng)
     tables = checked_pair(x, y, paired)
     draws = _replicates(
         statistic,
@@ -224,6 +227,7 @@ def difference_interval(
     With `paired` the noise that a seed brings to both sides cancels. The IQM cuts a quarter of all
     runs, rounded down: it differs a little between equal laws where the numbers of runs do.
     """
+    reps = checked_draws(level, reps, rng)
     largest = np.max([np.abs(table).max() for table in checked_pair(x, y, paired)])
 
     def difference(a: Array, b: Array) -> Array:
@@ -252,6 +256,7 @@ def profile_band(
     rng: Rng = 0,
 ) -> Band:
     """`profile` of `scores [N, M]` at thresholds `taus [T]`, with pointwise intervals."""
+    reps = checked_draws(level, reps, rng)
     table = checked(scores, 2, "scores")
     taus = np.asarray(taus, float)
     if taus.ndim != 1 or not taus.size or np.isnan(taus).any():
@@ -270,6 +275,7 @@ def curve_band(
     rng: Rng = 0,
 ) -> Band:
     """`statistic` of `curves [N, M, T]` at every time, with pointwise intervals `[T]`."""
+    reps = checked_draws(level, reps, rng)
     table = checked(curves, 3, "curves")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     return _band(statistic(np.moveaxis(table, -1, 0)), draws, level)
@@ -290,6 +296,7 @@ def curve_interval(
     `over_time` maps `[..., T]` to `[...]`.  A replicate draws whole runs, one for all time points,
     because time points of one run are not independent.
     """
+    reps = checked_draws(level, reps, rng)
     table = checked(curves, 3, "curves")
     draws = _replicates(statistic, [table], reps, rng, task_bootstrap=task_bootstrap)
     point = over_time(statistic(np.moveaxis(table, -1, 0)))
@@ -314,8 +321,6 @@ def _replicates(
     A single NaN replicate where one run a task leaves nothing to resample.  `work` is what the
     statistic spends a score, so that chunks stay small.
     """
-    if reps < 1:
-        raise ValueError(f"reps must be at least 1, got {reps}")
     rng = np.random.default_rng(rng)
     tasks = tables[0].shape[1]
     time_first = [np.moveaxis(t, 2, 0) if t.ndim == 3 else t for t in tables]  # [T, N, M] | [N, M]
@@ -352,7 +357,7 @@ def _interval(point: Array, draws: Array, level: float) -> Interval:
 
 
 def _band(point: Array, draws: Array, level: float) -> Band:
-    tail = 0.5 - 0.5 * checked_level(level)
+    tail = 0.5 - 0.5 * level
     low, high = np.quantile(draws, (tail, 1 - tail), axis=0)
     named = len(draws) > 1 and np.isnan(low).any()
     why = "the statistic is not a number on resampled runs" if named else "one run"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rlkit.core.words.ranges import count
 from rlkit.eval.rounding import ROUNDING, tied
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,6 +55,15 @@ def checked_pair(x: Array, y: Array, paired: bool) -> list[Array]:
         columns = [tied(a[:, k], b[:, k], unit=unit) for k in range(a.shape[1])]
         a, b = (np.stack(side, -1) for side in zip(*columns, strict=True))
     return [a, b]
+
+
+def checked_draws(level: float, reps: int, rng: np.random.Generator | int) -> int:
+    """`reps`, resamples of a bootstrap, as an int. Raises ValueError for what is none, and for a
+    level or a seed that is none, naming it."""
+    checked_level(level)
+    if not isinstance(rng, np.random.Generator):
+        count("rng", rng, 0)
+    return count("reps", reps)
 
 
 def checked_level(level: float) -> float:
