@@ -23,14 +23,8 @@ import rlkit
 ROOT = Path(rlkit.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
-TOP = {"", "__main__", "arguments", "front", "keywords", "lazy"}  # above the rooms, or below all
-    "",
-    "__main__",
-    "arguments",
-    "front",
-    "keywords",
-    "lazy",
-}  # what is above the rooms, or below them all
+# What is above the rooms, or below them all.
+TOP = {"", "__main__", "arguments", "front", "keywords", "lazy"}
 # room -> rooms of rlkit its modules may import at the top, besides itself
 MAY_IMPORT = {
     "core": set(),
