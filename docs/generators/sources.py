@@ -173,7 +173,8 @@ def _allowed(hint: ast.expr) -> str:
         return f"several, each: {inner}" if "..." in text else f"{len(parts)}, each: {inner}"
     several = {"Widths": "Count", "Naturals": "Natural", "NonNegatives": "NonNegative"}
     if text in several:
-        return f"several, each: {_ranges()[several[text]]}"
+        none = "; none: a linear net" if text == "Widths" else ""
+        return f"several, each: {_ranges()[several[text]]}{none}"
     if (name := text.rpartition(".")[2]) in _choices():
         return _one_of(_choices()[name])
     plain = {"bool": "True or False", "str": "text", "int": "whole number", "float": "number"}

@@ -11,8 +11,6 @@ In pytest, give every check its own id:
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import random
 from collections.abc import Callable
 from types import ModuleType
@@ -28,7 +26,6 @@ from rlkit.core.lanes import float_fields, resolve
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
-from rlkit.core.words.ranges import declared, range_of
 from rlkit.testing.cases import (
     ACTIONS,
     BATCH,
@@ -40,6 +37,11 @@ from rlkit.testing.cases import (
     map_rows,
     observations,
     run_updates,
+)
+from rlkit.testing.config_checks import (
+    config_is_data,
+    no_layers_are_a_linear_net,
+    ranges_are_declared,
 )
 from rlkit.testing.state_checks import checkpoint_continues_bitwise, own_loop_continues_bitwise
 
@@ -66,52 +68,6 @@ def run_check(name: str, case: Case) -> None:
     if name in case.inapplicable:
         raise Skipped(case.inapplicable[name])
     CHECKS[name](case)
-
-
-def config_is_data(case: Case) -> None:
-    """`Config` has defaults, is frozen, and survives JSON."""
-    config = case.module.Config()
-    first = dataclasses.fields(config)[0].name
-    try:
-        setattr(config, first, getattr(config, first))
-    except dataclasses.FrozenInstanceError:
-        pass
-    else:
-        raise AssertionError("Config must be a frozen dataclass")
-    plain = json.loads(json.dumps(dataclasses.asdict(config)))
-    back = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    assert case.module.Config(**back) == config, "Config does not survive a JSON round trip"
-
-
-def ranges_are_declared(case: Case) -> None:
-    """Every number of `Config` declares its range, and a value outside is refused."""
-    for name, hint in declared(case.module.Config).items():
-        numeric = {int, float} & {hint, *_leaves(hint)}
-        allowed = range_of(hint)
-        assert not numeric or allowed is not None, (
-            f"field {name!r} declares no range: see rlkit.core.words.ranges"
-        )
-        if not numeric or allowed is None:
-            continue
-        bounded = math.isfinite(allowed.low)
-        outside = allowed.low - 1 if bounded else math.nan
-        default = getattr(case.module.Config(), name)
-        if isinstance(default, tuple):
-            value: Any = (int(outside) if bounded else outside,) * max(1, len(default))
-        else:
-            value = outside
-        said = ""
-        try:
-            case.module.Config(**{name: value})
-        except ValueError as error:
-            said = str(error)
-        assert name in said, f"field {name!r} takes {value!r}: put @checked() on Config"
-
-
-def _leaves(hint: Any) -> set[Any]:
-    """Every type inside another."""
-    inside = (part for part in get_args(hint) if not isinstance(part, str))
-    return {leaf for part in inside for leaf in {part, *_leaves(part)} if isinstance(leaf, type)}
 
 
 def lanes_equal_separate_runs(case: Case) -> None:
@@ -374,6 +330,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     for check in (
         config_is_data,
         ranges_are_declared,
+        no_layers_are_a_linear_net,
         lanes_equal_separate_runs,
         optimisers_move_their_own_net,
         terminal_rows_ignore_the_next_state,

@@ -57,6 +57,9 @@ def test_a_bonus_stays_in_the_rewards(online: Build) -> None:
     [
         ({"config": {}}, "dqn draws its minibatches itself"),
         ({"env": "CartPole-v1"}, "CartPole-v1 is not goal-conditioned"),
+        # what no other setting would mend is said first
+        ({"env": "CartPole-v1", "config": {}}, "CartPole-v1 is not goal-conditioned"),
+        ({"env": "CartPol-v1", "config": {}}, "unknown environment 'CartPol-v1'"),
         ({"algo": "sb3:dqn", "config": None}, "rlkit's own agents"),
     ],
 )

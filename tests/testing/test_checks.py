@@ -98,6 +98,29 @@ def test_config_without_ranges(faulty: Callable[..., str]) -> None:
     assert "field 'lr' takes -1" in said
 
 
+# no_layers_are_a_linear_net
+
+
+class LastWidth(iql.Agent):
+    def __init__(self, spec: Spec, c: iql.Config) -> None:
+        self.last = c.hidden[-1]
+        super().__init__(spec, c)
+
+
+class Refuses(iql.Agent):
+    def __init__(self, spec: Spec, c: iql.Config) -> None:
+        if not c.hidden:
+            raise ValueError("at least one layer is needed")
+        super().__init__(spec, c)
+
+
+def test_nets_that_need_a_layer(faulty: Callable[..., str]) -> None:
+    said = faulty("no_layers_are_a_linear_net", agent=LastWidth)
+    assert "hidden=() ends in IndexError" in said
+    said = faulty("no_layers_are_a_linear_net", agent=Refuses)
+    assert "hidden=() is refused without its name: ValueError: at least one layer" in said
+
+
 # lanes_equal_separate_runs
 
 

@@ -73,7 +73,7 @@ Natural = Annotated[int, Range("not be negative", 0)]
 Threads = Annotated[int, Range("lie in 1..1024", 1, 1024)]  # more end a process without a word
 NonNegatives = tuple[NonNegative, ...]
 Naturals = tuple[Natural, ...]
-Widths = tuple[Count, ...]  # of hidden layers
+Widths = tuple[Count, ...]  # of hidden layers; of none a net is linear
 
 _ORDERS = {"<": operator.lt, "<=": operator.le}
 

@@ -275,6 +275,7 @@ def resolve(options: Options) -> Options:
         )
     config = algorithm_config(options.algo, options.config)
     if options.hindsight and draws_itself(module, config):
+        _check_goals(options)  # no other algorithm would do where there are none
         raise UsageError(
             f"{options.algo} draws its minibatches itself, and hindsight relabels single "
             "transitions drawn uniformly: give sac, td3, or dqn with --config.n-step 1"
@@ -322,6 +323,18 @@ def _check_hindsight(options: Options) -> None:
         raise UsageError("hindsight relabels what is collected: give an environment and no dataset")
     if options.algo.startswith("sb3:") or options.shift:
         raise UsageError("hindsight is for rlkit's own agents and for vectors")
+
+
+def _check_goals(options: Options) -> None:
+    """Raises UsageError for an environment that is not there, or has no goals."""
+    from rlkit.data.goals import goals
+    from rlkit.envs.make import make
+
+    env = make(str(options.env))
+    try:
+        goals(env, str(options.env))
+    finally:
+        env.close()
 
 
 def code_of(config: Any) -> Iterator[tuple[str, str, str]]:
