@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import iterate
 
 from rlkit.data.spaces import executable, stack
+from rlkit.envs.stepping import begun, stepped
 
 Act = Callable[[Any], Any]
 Episode = dict[str, Any]
@@ -29,14 +30,14 @@ def record_episode(env: gymnasium.Env, act: Act, seed: int | None = None) -> Epi
     ValueError for an action or a reward that is not finite, before it enters the episode.
     """
     taking = _Taking(env.observation_space, env.action_space)
-    obs, _ = env.reset(seed=seed)
+    obs = begun(env, seed)
     taking.begin(obs)
     ended = False
     while not ended:
         action = executable(env.action_space, act(obs))
-        obs, reward, terminated, truncated, _ = env.step(action)
+        obs, reward, terminated, truncated = stepped(env, action)
         ended = terminated or truncated
-        taking.add(action, float(reward), terminated, truncated, obs)
+        taking.add(action, reward, terminated, truncated, obs)
     episode = taking.finish()
     if seed is not None:
         episode["level_seed"] = np.full(len(episode["reward"]), seed, np.int64)
@@ -155,12 +156,12 @@ class _Single:
         self.resetting = np.zeros(1, bool)
 
     def reset(self, seed: int | None) -> Any:
-        return self._batch(self.env.reset(seed=seed)[0])
+        return self._batch(begun(self.env, seed))
 
     def step(self, actions: Any) -> tuple[Any, list[Any], Any, Any, Any]:
-        final, reward, terminated, truncated, _ = self.env.step(self.actions(actions)[0])
+        final, reward, terminated, truncated = stepped(self.env, self.actions(actions)[0])
         final = _copy(final)  # the reset may write into the same array
-        obs = self.env.reset()[0] if terminated or truncated else final
+        obs = begun(self.env) if terminated or truncated else final
         return self._batch(obs), [final], [reward], [terminated], [truncated]
 
     def rows(self, obs: Any) -> list[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from rlkit.envs.minigrid import is_grid
 from rlkit.envs.snapshot import SnapshotUnsupported, restore, snapshot
+from rlkit.envs.stepping import begun, stepped
 
 if TYPE_CHECKING:
     import gymnasium
@@ -108,14 +109,14 @@ class Separate:
         return [self.reset(row, seed) for row, seed in enumerate(seeds)]
 
     def reset(self, row: int, seed: int, options: dict[str, Any] | None = None) -> Any:
-        return self.envs[row].reset(seed=seed, options=options)[0]
+        return begun(self.envs[row], seed, options)
 
     def step(self, actions: np.ndarray, rows: np.ndarray) -> Outcome:
         observations, reward = [], np.empty(len(rows))
         terminated, truncated = np.empty(len(rows), bool), np.empty(len(rows), bool)
         for i, (row, action) in enumerate(zip(rows, actions, strict=True)):
             taken = action if action.ndim else action.item()
-            raw, reward[i], terminated[i], truncated[i], _ = self.envs[row].step(taken)
+            raw, reward[i], terminated[i], truncated[i] = stepped(self.envs[row], taken)
             observations.append(raw)
         return Outcome(observations, reward, terminated, truncated)
 

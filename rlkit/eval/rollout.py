@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rlkit.core.boxes import as_declared, into_box
+from rlkit.envs.stepping import begun, stepped
 from rlkit.envs.worlds import Worlds, worlds
 from rlkit.eval.records import Array, Episode
 
@@ -214,12 +215,12 @@ def reference_returns(
     env = env_fn()
     returns = np.zeros(episodes)
     for e in range(episodes):
-        env.reset(seed=episode_seed(seed, e))
+        begun(env, episode_seed(seed, e))
         env.action_space.seed(episode_seed(seed, e, stream=1))
         t, ended = 0, False
         while not ended:
-            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            returns[e] += float(reward)
+            _, reward, terminated, truncated = stepped(env, env.action_space.sample())
+            returns[e] += reward
             t += 1
             ended = terminated or truncated or t == max_steps
     env.close()

@@ -22,6 +22,7 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.streams import generator
 from rlkit.data.spaces import executable
 from rlkit.envs.make import make
+from rlkit.envs.stepping import begun, named, stepped
 from rlkit.eval.rollout import episode_seed
 from rlkit.policy import onnx_file
 from rlkit.policy.policy import Policy
@@ -180,7 +181,7 @@ def play(
 ) -> Iterator[Moment]:
     """One whole episode from its reset on; a picture at the steps that are `wanted`."""
     act = player.begin()
-    raw, _ = env.reset(seed=seed)
+    raw = begun(env, seed)
     t, total, reward, end = 0, 0.0, 0.0, ""
     while True:
         yield Moment(t, total, _picture(env) if wanted(t) else None, end)
@@ -193,8 +194,7 @@ def play(
         action = executable(env.action_space, action)
         if isinstance(action, np.ndarray) and not action.ndim:
             action = action.item()
-        raw, given, terminated, truncated, _ = env.step(action)
-        reward = float(given)
+        raw, reward, terminated, truncated = stepped(env, action)
         t, total = t + 1, total + reward
         cut = truncated or t == player.limit
         end = "terminated" if terminated else "truncated" if cut else ""
@@ -204,9 +204,13 @@ def _picture(env: gymnasium.Env) -> np.ndarray:
     try:
         picture = np.asarray(env.render())
     except Exception as error:  # of whatever it draws with
-        raise RlkitError(f"the environment cannot draw: {type(error).__name__}: {error}") from error
+        raise RlkitError(
+            f"environment {named(env)} cannot draw: {type(error).__name__}: {error}"
+        ) from error
     if picture.ndim != 3 or picture.shape[2] != 3:
-        raise RlkitError(f"the environment drew an array of shape {picture.shape}, not (H, W, 3)")
+        raise RlkitError(
+            f"environment {named(env)} drew an array of shape {picture.shape}, not (H, W, 3)"
+        )
     return picture
 
 
