@@ -6,6 +6,7 @@ for are taken into memory, and what a file declares is held against its bytes be
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fnmatch
 import itertools
@@ -115,21 +116,25 @@ def _blocks(path: str | Path, rows: Any, width: int) -> Iterator[tuple[int, list
 
 
 def _numbers(path: str | Path, name: str, cells: Sequence[str], line: int) -> np.ndarray:
-    try:
-        return np.array(cells).astype(np.float64)
-    except ValueError:
-        plain = [_WORDS.get(cell.strip().lower(), cell) for cell in cells]
-    try:
-        return np.array(plain).astype(np.float64)
-    except ValueError:
-        for number, cell in enumerate(plain):
-            try:
-                float(cell)
-            except ValueError:
-                raise FileError(
-                    f"{path}, line {line + number}: {cell[:40]!r} in column {name!r} is no number"
-                ) from None
-        raise
+    if _is_plain("".join(cells)):
+        with contextlib.suppress(ValueError):
+            return np.array(cells).astype(np.float64)
+    plain = [_WORDS.get(cell.strip().lower(), cell) for cell in cells]
+    for number, cell in enumerate(plain):
+        try:
+            if not _is_plain(cell):
+                raise ValueError
+            float(cell)
+        except ValueError:
+            raise FileError(
+                f"{path}, line {line + number}: {cell[:40]!r} in column {name!r} is no number"
+            ) from None
+    return np.array(plain).astype(np.float64)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing in it is a number to Python alone: 1_000, digits of other alphabets."""
+    return "_" not in text and text.isascii()
 
 
 # --- Parquet --------------------------------------------------------------------------------------

@@ -151,6 +151,8 @@ def test_rows_of_an_environment_must_fit_it() -> None:
         ("", "must name the columns"),
         ("id,o_1,u,r,done\n", "holds no rows"),
         (ROWS.replace("-0.5,2.0", "left,2.0"), r"line 3: 'left' in column 'u' is no number"),
+        (ROWS.replace("-0.5,2.0", "1_0,2.0"), r"line 3: '1_0' in column 'u' is no number"),
+        (ROWS.replace("-0.5,2.0", "٣,2.0"), r"line 3: '٣' in column 'u' is no number"),
         (ROWS.replace("a,1,0.25,", "a,1,"), "line 3: 6 cells, not 7"),
         (ROWS.replace("o_2", "o_1"), "column 'o_1' stands in it twice"),
         (ROWS.replace("0.25", ""), "row 2 has an empty observation"),
