@@ -30,38 +30,11 @@ from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.eval.rollout import rollout
 from rlkit.run.task import actor
+from rlkit.testing.episode_toys import positions
 
 UPDATES, EPISODES = 1_000, (20,)
 SHARED: dict[str, Any] = {"gamma": 0.98, "target_period": 200, "lr": 1e-3, "batch_size": 64}
 HISTORY: dict[str, Any] = {**SHARED, "hidden": (64,), "context": 4, "latent": 32, "lr_model": 1e-3}
-SEEN = [0, 2]  # cart and angle
-
-
-def controlled(episodes: int, seed: int = 0) -> EpisodeStore:
-    """What a linear controller sees that acts at random half of the time."""
-    rng, env, found = np.random.default_rng(seed), gymnasium.make("CartPole-v1"), []
-    gains = np.array([0.02, 0.05, 1.0, 0.3])
-    for number in range(episodes):
-        state, over = env.reset(seed=seed + number)[0], False
-        rows: dict[str, list[Any]] = {"action": [], "reward": [], "terminated": [], "obs": [state]}
-        while not over:
-            push = int(state @ gains > 0)
-            action = int(rng.integers(2)) if rng.random() < 0.5 else push
-            state, r, terminated, truncated, _ = env.step(action)
-            over = terminated or truncated
-            for name, value in zip(rows, (action, r, terminated, state), strict=True):
-                rows[name].append(value)
-        found.append(
-            {
-                "obs": np.array(rows["obs"], np.float32)[:, SEEN],
-                "action": np.array(rows["action"]),
-                "reward": np.array(rows["reward"], np.float32),
-                "terminated": np.array(rows["terminated"]),
-                "truncated": ~np.array(rows["terminated"])
-                & (np.arange(len(rows["action"])) == len(rows["action"]) - 1),
-            }
-        )
-    return EpisodeStore.from_episodes(found)
 
 
 def hidden() -> gymnasium.Env:
@@ -93,7 +66,7 @@ def history(seeds: Seeds) -> Found:
     weights = {"loss": 0.03, "no loss": 0.0, "no memory": None}
     values: dict[str, dict[str, np.ndarray]] = {}
     for count in EPISODES:
-        store, at = controlled(count, 1_000 * min(seeds)), f"return, {count} episodes"
+        store, at = positions(count, 1_000 * min(seeds)), f"return, {count} episodes"
         values[at] = {}
         for name, weight in weights.items():
             values[at][name] = learnt(store, seeds, weight)

@@ -22,19 +22,17 @@ from typing import Any
 import numpy as np
 import torch
 from arms import Found, Seeds, command
-from torch import Tensor
 
 from rlkit.algos import combo, vagram
 from rlkit.algos.imagination.dynamics_reward import Judges, filtered
 from rlkit.algos.imagination.fitting import LaneAdam, fit, likelihood, squared_error
 from rlkit.algos.imagination.noise import LaneNoise
-from rlkit.algos.imagination.proposals import Proposal
 from rlkit.algos.imagination.rollout import Hooks, roll_out
-from rlkit.core.batch import Batch
 from rlkit.core.spec import Spec
-from rlkit.core.streams import Streams, generator
+from rlkit.core.streams import generator
 from rlkit.data.replay import Replay
 from rlkit.nets.dynamics import Dynamics
+from rlkit.testing.model_toys import CANDIDATES, ERROR, plane, promised, proposed
 
 
 # --- where inputs distract ------------------------------------------------------------------------
@@ -88,17 +86,8 @@ STEPS = 400
 
 def acts(seeds: Seeds, alpha: float, states: str) -> np.ndarray:
     """The policy's action `[S]` after it learnt from rows of which half are imagined."""
-    spec = Spec(1, 1, seeds)
     c = combo.Config(**ONE_STEP, alpha=alpha, states=states)  # type: ignore[arg-type]
-    agent, streams = combo.Agent(spec, c), Streams(seeds)
-    real = (torch.arange(32) < 16).float().expand(len(seeds), -1)
-    s, end = torch.zeros(len(seeds), 32, 1), torch.zeros(len(seeds), 32)
-    for step in range(STEPS):
-        jitter = torch.from_numpy(streams.draw("jitter", "normal", step, (32,))[0]).float()
-        a = torch.where(real > 0, -0.3, 0.8) + 0.05 * jitter
-        r = torch.where(real > 0, 1.0, 2.0)
-        agent.update(Batch(s, a.clamp(-0.99, 0.99).unsqueeze(-1), r, end, s, real=real), c)
-    return agent.act(torch.zeros(len(seeds), 1, 1)).detach()[:, 0, 0].double().numpy()
+    return promised(c, seeds, STEPS).double().numpy()
 
 
 def combos(seeds: Seeds) -> Found:
@@ -128,19 +117,7 @@ def combos(seeds: Seeds) -> Found:
 
 
 # --- long rollouts --------------------------------------------------------------------------------
-ERROR, CANDIDATES, LENGTHS = 0.2, 6, (1, 5, 20)
-
-
-def truth(s: Tensor, a: Tensor) -> Tensor:
-    """A turning plane that is pushed."""
-    turned = torch.stack([0.9 * s[..., 0] + 0.3 * s[..., 1], 0.9 * s[..., 1] - 0.3 * s[..., 0]], -1)
-    return turned + 0.2 * a
-
-
-def proposed(s: Tensor, a: Tensor, alive: Tensor, noise: LaneNoise) -> Proposal:
-    """Candidates around the truth."""
-    s2 = truth(s, a).unsqueeze(1) + ERROR * noise.normal(CANDIDATES, s.shape[1], 2)
-    return Proposal(s, a, s2, torch.zeros_like(s2[..., 0]))
+LENGTHS = (1, 5, 20)
 
 
 def morecs(seeds: Seeds) -> Found:
@@ -149,7 +126,7 @@ def morecs(seeds: Seeds) -> Found:
     rows = torch.from_numpy(np.stack(drawn)).float()
     s, a = rows[..., :2], rows[..., 2:3].clamp(-1, 1)
     data, no = Replay(spec, count, envs=count), torch.zeros(len(seeds), count, dtype=torch.bool)
-    data.add(s, a, s[..., 0], no, no, truth(s, a) + 0.02 * rows[..., 3:])
+    data.add(s, a, s[..., 0], no, no, plane(s, a) + 0.02 * rows[..., 3:])
     judges = Judges(spec, (32, 32), 3, 1.0)
     judges.fit(data, 300, (32, 32), (16,), 3e-3, 1.0)
     rules = {
@@ -167,7 +144,7 @@ def morecs(seeds: Seeds) -> Found:
         walk = roll_out(lambda s, n: 0 * s[..., :1], hooks, start, max(LENGTHS), noise)
         with torch.no_grad():
             for step, row in enumerate(walk, 1):
-                exact = truth(exact, 0 * exact[..., :1])
+                exact = plane(exact, 0 * exact[..., :1])
                 if step in LENGTHS:
                     error = (row.s2 - exact).square().sum(-1).mean(-1)
                     values[f"squared error after {step} steps"][name] = error.double().numpy()

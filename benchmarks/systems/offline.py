@@ -47,7 +47,6 @@ from rlkit.data.formats import minari_io
 from rlkit.data.replay import Replay
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
-from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
 from rlkit.eval.rollout import rollout
@@ -57,6 +56,7 @@ from rlkit.run.records.folder import restore
 from rlkit.run.settings.options import Options
 from rlkit.run.task import actor
 from rlkit.run.train import train
+from rlkit.testing.episode_toys import LUCK, bandit
 
 MIXED = "rlkit/pendulum/mixed-v0"
 RETURN = "return, pendulum/mixed"
@@ -152,38 +152,22 @@ def edac(seeds: Seeds) -> Found:
 
 
 # --- conditioning on returns ----------------------------------------------------------------------
-GOOD, BAD = [1.0] * 5 + [0.0] * 5, [1.0] * 9 + [0.0] * 81  # what the arms paid
-LUCK = {
+BANDIT = {
     "context": 1, "width": 8, "layers": 1, "max_steps": 9, "dropout": 0.0, "warmup_steps": 5,
     "clip": 1.0, "weight_decay": 0.0, "lr": 3e-2, "relative": False, "unit": 1.0, "batch_size": 64,
 }  # fmt: skip
 
 
-def bandit() -> EpisodeStore:
-    """Episodes of one step: 10 of the good arm, 90 of the other."""
-    return EpisodeStore.from_episodes(
-        {
-            "obs": np.ones((2, 1), np.float32),
-            "action": np.array([arm]),
-            "reward": np.array([reward], np.float32),
-            "terminated": np.array([True]),
-            "truncated": np.array([False]),
-        }
-        for arm, rewards in enumerate((GOOD, BAD))
-        for reward in rewards
-    )
-
-
 def luck(seeds: Seeds) -> dict[str, np.ndarray]:
     """The expected reward of policies learnt from the bandit, sampled; the best is 0.5."""
-    spec, store = Spec(1, Discrete(2), seeds), bandit()
+    spec, store = Spec(1, Discrete(2), seeds), bandit(LUCK)
     one, found = torch.ones(len(seeds), 1, 1), {}
 
     def stock(columns: tuple[str, ...] = ()) -> Stock:
         data = Replay.from_store(store, spec, Transforms(), columns=columns, gamma=1.0)
         return Stock(spec, Streams(seeds), Transforms(), data)
 
-    c = dt.Config(**LUCK)  # type: ignore[arg-type]
+    c = dt.Config(**BANDIT)  # type: ignore[arg-type]
     agent = dt.Agent(spec, c)
     Engine(agent, c, spec, dt.source(stock(agent.columns), agent, c), "eager").run(0, 300)
     agent.target = 1.0
@@ -237,7 +221,7 @@ def decision_transformer(seeds: Seeds) -> Found:
             (at, "DT, asked for 1", "BC"),
             (by, "asked for 1.0", "asked for 0.6"),
         ],
-        settings={"luck": LUCK},
+        settings={"luck": BANDIT},
     )
 
 

@@ -26,8 +26,9 @@ from rlkit.eval import frequency
 from rlkit.run.records import folder as run_folder
 from rlkit.run.settings.options import Options
 from rlkit.run.train import train
+from rlkit.testing.bets import Law, cvar, law_of
 from rlkit.theory.returns import stock as exact
-from rlkit.theory.returns.laws import Categorical, Outcomes
+from rlkit.theory.returns.laws import Categorical
 
 LEVELS = (0.1, 0.25, 0.5, 1.0)  # τ of CVaR
 RISK = 0.5  # of the exponential utility
@@ -43,33 +44,6 @@ UTILITIES = {
     "quadratic": exact.QUADRATIC,
     "exponential": exact.exponential(RISK),
 }
-Law = dict[float, float]
-
-
-def law_of(agent: Any, model: Outcomes, lane: int, first: float) -> Law:
-    """The exact law of the return of a lane that begins with this stock."""
-    law: Law = {}
-    states = model.mdp.num_states
-    pending = [(0, 0.0, 1.0)]
-    while pending:
-        state, paid, p = pending.pop()
-        if state < 0:
-            law[paid] = law.get(paid, 0.0) + p
-            continue
-        s = torch.cat([torch.eye(states)[state], torch.tensor([first + paid])])
-        action = int(agent.act(s.expand(agent.lanes, 1, -1))[lane, 0])
-        for k in np.flatnonzero(model.row == model.mdp.row_table()[state, action]):
-            pending.append((int(model.s2[k]), paid + float(model.r[k]), p * float(model.p[k])))
-    return law
-
-
-def cvar(law: Law, tau: float) -> float:
-    """Mean of the worst τ of a law."""
-    left, total = tau, 0.0
-    for x in sorted(law):
-        share = min(law[x], left)
-        left, total = left - share, total + share * x
-    return total / tau
 
 
 def expected(law: Law, utility: str, first: float) -> float:

@@ -67,6 +67,12 @@ class Config(Named):
     scaling: Scaling = "standard"  # of r̂ on all rows: std 1, mean 0 and std 1, or none
 
 
+# name -> fields of Config, options of the run; the authors' learner is of TD3's kind
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "pendulum": ({"factors": "pendulum", "agent": "td3"}, {"warmup": 25_000}),
+}
+
+
 def Agent(spec: Spec, c: Config) -> Behind:
     """The agent named by the config, with the columns that its rewards are read from."""
     return Behind(spec, c, (*ranking.wanted_columns(c.factors), *COLUMNS))

@@ -27,13 +27,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlkit import nets
-from rlkit.algos.imagination.closeness import lane_weights
+from rlkit.algos.imagination.closeness import LookingOn, LookingOnce
 from rlkit.algos.imagination.fitting import likelihood, objective, squared_error
 from rlkit.algos.imagination.planning import cross_entropy, standard_normals
 from rlkit.core.batch import Batch
@@ -51,7 +50,6 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
-from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.nets.dynamics import Dynamics, Prediction
 
@@ -204,58 +202,6 @@ class Agent(Learner):
         return plan[:, :, 0]
 
 
-class Rows(Uniform):
-    """Minibatches of real rows, with their weights as `w` when `closeness` asks for them."""
-
-    beginning = "looking through the dataset"
-
-    def __init__(self, stock: Stock, agent: Agent, c: Config) -> None:
-        real = stock.data if stock.replay is None else stock.replay
-        assert real is not None
-        super().__init__(real, c.batch_size, stock.streams)
-        self.stock, self.agent, self.c, self.every = stock, agent, c, c.model_every
-        kappa = c.closeness.flatten().tolist() if isinstance(c.closeness, Tensor) else [c.closeness]
-        self.closeness = np.broadcast_to(np.array(kappa, np.float64), stock.spec.lanes)
-        shape = (stock.spec.lanes, real.capacity)
-        self.omega = torch.ones(shape, dtype=stock.spec.dtype, device=stock.spec.device)
-
-    def batch(self, index: Tensor) -> Batch:
-        b = super().batch(index)
-        return b._replace(w=self.omega.gather(1, index)) if self.closeness.any() else b
-
-    def look(self) -> dict[str, Tensor]:
-        """Takes statistics and weights of all rows; metrics `[S]`."""
-        x = torch.cat([self.replay.rows("s"), self.replay.rows("a")], -1)
-        for lane in range(self.stock.spec.lanes):
-            self.agent.model.normalise_by(lane, x[lane % len(x)])
-        if not self.closeness.any():
-            return {}
-        found, share = lane_weights(self.replay, self.stock.spec, self.closeness, self.c.good)
-        self.omega[:, : found.shape[1]] = torch.from_numpy(found).to(self.omega)
-        return {"effective_share": torch.from_numpy(share).to(self.omega)}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"omega": self.omega} if self.closeness.any() else {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        if self.closeness.any():
-            self.omega.copy_(state["omega"])
-
-
-class Online(Rows):
-    """Looks at its rows every `model_every` steps."""
-
-    def advance(self, step: int) -> dict[str, Tensor]:
-        return self.look()
-
-
-class Offline(Rows):
-    """Looks at the dataset once, before the first update."""
-
-    def begin(self) -> None:
-        self.look()
-
-
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Real rows, weighed when asked. Raises UsageError for a dataset beside an environment."""
     if stock.data is not None and stock.replay is not None:
@@ -263,4 +209,5 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
             "the dynamics model is fitted to a dataset or to an environment's steps, not to both; "
             "give one of them"
         )
-    return Online(stock, agent, c) if stock.data is None else Offline(stock, agent, c)
+    kind = LookingOn if stock.data is None else LookingOnce
+    return kind(stock, agent.model, c)

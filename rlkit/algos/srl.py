@@ -20,7 +20,7 @@ there is ours; the model learns from the same minibatch; (6) descends on log α.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,13 @@ class Config:
     hidden_q: Widths = (256, 256)  # widths of the critics
     hidden_model: Widths = (400, 300)  # widths of the model
     log_std: tuple[Real, Real] = (-20.0, 2.0)  # bounds of the policy's log standard deviation
+
+
+# name -> fields of Config, options of the run; all else of the paper's are the defaults
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "pendulum": ({}, {"warmup": 1_000}),
+    "mujoco": ({}, {"warmup": 10_000}),
+}
 
 
 def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]

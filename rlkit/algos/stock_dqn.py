@@ -48,12 +48,16 @@ from rlkit.nets.action_values import of_action
 from rlkit.nets.value_heads import QuantileHead
 
 if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
+    from gymnasium import Env
+
     from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
+    from rlkit.data.store import EpisodeStore
 
 RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
 
 FITS = ("online", "then-online", "offline", "discrete")
+COUNTS_REWARD = True  # observations count what the environment has paid
 
 Utility = Literal["mean", "shortfall", "homeostasis", "quadratic", "exponential"]
 
@@ -199,6 +203,29 @@ def best_cvar(agent: Agent, s: Tensor, tau: float, stocks: Tensor) -> tuple[Tens
         value = agent.utilities(agent.outputs(agent.theta, rows, stock), stock).amax(-1)
     levels, best = (value / tau - stock).max(-1)
     return levels, stocks[best]
+
+
+def select(store: EpisodeStore, c: Config) -> EpisodeStore:
+    """All episodes. Raises UsageError where the last number of an observation is no stock."""
+    from rlkit.envs.tasks.stocked import check_rows
+
+    for gamma in _discounts(c):
+        rows = (store.obs[..., -1], store.reward, store.next_obs[..., -1])
+        check_rows(*rows, gamma, "the dataset has no stock")
+    return store
+
+
+def check_env(env: Env, c: Config, name: str) -> None:
+    """Raises UsageError for an environment whose observations do not end in a stock."""
+    from rlkit.envs.tasks import stocked
+
+    for gamma in _discounts(c):
+        stocked.check_env(env, gamma, name)
+
+
+def _discounts(c: Config) -> list[float]:
+    """One a lane where they differ."""
+    return list(c.gamma) if isinstance(c.gamma, tuple) else [float(c.gamma)]
 
 
 def offline_notice(c: Config) -> str:

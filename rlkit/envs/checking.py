@@ -66,7 +66,10 @@ def check_observations(space: spaces.Space, view: bool) -> bool:
         return False
     if view and len(space.shape) == 3 and space.shape[-1] == 3 and space.dtype == np.uint8:
         return False
-    why = f"they are {space.dtype}"
+    why = (
+        f"they are {space.dtype}; brought to 0 ... 255 and uint8 by gymnasium's "
+        "TransformObservation they are an image"
+    )
     if space.dtype == np.uint8:
         try:
             layout(space.shape)

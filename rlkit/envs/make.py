@@ -55,6 +55,8 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
                 raise
             more = how_to_add("robotics")
             raise ValueError(f"environment {name!r} needs gymnasium-robotics: {more}") from error
+        except gymnasium.error.DependencyNotInstalled as error:  # of a wrapper, a renderer
+            raise ValueError(f"environment {name!r} cannot be made: {error}") from error
     if not isinstance(made.observation_space, spaces.Box):
         if is_grid(made) and isinstance(made.observation_space, spaces.Dict):
             return SymbolicView(made)

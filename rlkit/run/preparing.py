@@ -38,6 +38,8 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     asked = None if options.env is None else of_env(options.env)
     if options.envs_backend == "envpool" and asked is not None:
         _check_pooled(asked)
+    if asked is not None:
+        _check_for_algorithm(options, asked, f"environment {options.env}")
     if options.curriculum and asked is not None:
         tasks(asked, read(options.curriculum))
     if options.hindsight and asked is not None:
@@ -83,7 +85,9 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     if meta.eval_env_spec is not None:
         dataset["evaluated_in"] = _told(meta)
     if chosen is not None and options.eval_episodes:
-        _check_fit(of_spec(chosen, options), meta, f"its environment {chosen.id}", options)
+        theirs = of_spec(chosen, options)
+        _check_fit(theirs, meta, f"its environment {chosen.id}", options)
+        _check_for_algorithm(options, theirs, f"environment {chosen.id}")
     return Task(
         obs=meta.obs_shape,
         act=Discrete(meta.act_size) if meta.discrete else Box(meta.act_size),
@@ -189,6 +193,18 @@ def _check_normalised(options: Options, shape: tuple[int, ...]) -> None:
             "normalise_obs is for vectors: images are divided by 255 as they are read, cells of a "
             "grid are categories"
         )
+
+
+def _check_for_algorithm(options: Options, task: Task, name: str) -> None:
+    """What the algorithm itself looks for in an environment, where it has a `check_env`."""
+    look = getattr(algorithm(options.algo), "check_env", None)
+    if look is None:
+        return
+    env = task.make_env()
+    try:
+        look(env, options.config, name)
+    finally:
+        env.close()
 
 
 def _check_pooled(task: Task) -> None:

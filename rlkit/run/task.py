@@ -158,7 +158,7 @@ def make_agent(options: Options, task: Task, lanes: Sequence[int]) -> tuple[Any,
     named = task.env or options.dataset or "the task"
     fits = getattr(module, "FITS", ())
     check_actions(options.algo, fits, options.where, task.act, named)
-    check_pixels(options, fits, task.image, named)
+    check_pixels(options, fits, task.image, named, task.obs)
     spec = task.spec(tuple(options.seeds[k] for k in lanes), options.device)
     config = core_lanes.resolve(core_lanes.select(options.config, lanes), spec)
     return built(options, spec, config), config, spec

@@ -33,6 +33,7 @@ from rlkit.run.policies.recording import load as load_recordable
 from rlkit.run.settings.options import Options
 from rlkit.run.task import actor
 from rlkit.run.train import train
+from rlkit.testing.episode_toys import LUCK, bandit
 
 SMALL: dict[str, Any] = {
     **{"context": 4, "width": 8, "layers": 1, "max_steps": 9, "dropout": 0.0},
@@ -121,21 +122,6 @@ def test_acting_step_by_step_is_the_window_at_once() -> None:
     torch.testing.assert_close(agent.act(x.s[:, :, 3], past=past), whole)
 
 
-def bandit(pays: list[list[float]]) -> EpisodeStore:
-    """One-step episodes: arm k was drawn as often as `pays[k]` is long, and paid these rewards."""
-    return EpisodeStore.from_episodes(
-        {
-            "obs": np.ones((2, 1), np.float32),
-            "action": np.array([arm]),
-            "reward": np.array([reward], np.float32),
-            "terminated": np.array([True]),
-            "truncated": np.array([False]),
-        }
-        for arm, rewards in enumerate(pays)
-        for reward in rewards
-    )
-
-
 def chances(agent: dt.Agent, return_: float) -> torch.Tensor:
     """Probabilities of the arms `[S, A]` when a return is asked for."""
     agent.target = return_
@@ -159,9 +145,8 @@ def test_luck_is_its_blind_spot() -> None:
     """A good arm, drawn once in ten, pays with chance ½; the other with chance 0.1. Of the episodes
     that paid 5 of 14 are the good arm's, so that is the share it gets when asked for 1: the return
     is 0.243 where 0.5 could be had. Plain cloning has 0.14."""
-    good, bad = [1.0] * 5 + [0.0] * 5, [1.0] * 9 + [0.0] * 81
     c = dt.Config(**SMALL | ARMS)
-    agent = trained(bandit([good, bad]), Spec(1, Discrete(2), (0, 1, 2)), c, 100)
+    agent = trained(bandit(LUCK), Spec(1, Discrete(2), (0, 1, 2)), c, 100)
     share = chances(agent, 1.0)[:, 0]
     torch.testing.assert_close(share, torch.full_like(share, 5 / 14), rtol=0, atol=0.06)
     achieved = 0.5 * share + 0.1 * (1 - share)

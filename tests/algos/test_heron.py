@@ -62,6 +62,21 @@ def test_the_pendulums_factors() -> None:
     torch.testing.assert_close(z, torch.tensor([[-4.0, -9.0, -0.25]]).to(z))
 
 
+def test_the_pendulums_factors_are_of_the_pendulum_alone() -> None:
+    c = heron.Config(**SMALL, agent="sac", given="hidden=8,8")
+    for obs, act in ((4, 1), (3, 2)):
+        spec = Spec(obs, act)
+        stock = Stock(spec, Streams((0,)), Transforms(), replay=Replay(spec, 9))
+        with pytest.raises(UsageError, match=rf"those of Pendulum-v1.*\({obs},\)"):
+            heron.source(stock, heron.Agent(spec, c), c)
+    spec = Spec(3, 1)
+    replay, no = Replay(spec, 9), np.zeros((1, 1), bool)
+    s = np.ones((1, 1, 3))  # cosine and sine of no angle
+    replay.add(s, s[..., :1], s[..., 0], no, no, s)
+    with pytest.raises(UsageError, match="cosine and sine are none"):
+        ranking.read("pendulum", replay, Transforms())
+
+
 # --- a dataset --------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.eval.rollout import rollout
 from rlkit.run.task import actor
+from rlkit.testing.episode_toys import positions
 
 LENGTH = 3  # steps before the junction
 SMALL: dict[str, Any] = {
@@ -214,33 +215,13 @@ def test_acting_sees_what_training_sees(context: int) -> None:
     assert torch.equal(agent.q.latent(b.s, other, b.mask), agent.q.latent(b.s, b.a, b.mask))
 
 
-def controlled(episodes: int) -> EpisodeStore:
-    """Positions of CartPole under a linear controller that acts at random half of the time."""
-    rng, env, found = np.random.default_rng(0), gymnasium.make("CartPole-v1"), []
-    for number in range(episodes):
-        seen, over = env.reset(seed=number)[0], False
-        obs, action, reward, ended = [seen], [], [], []
-        while not over:
-            push = int(seen @ np.array([0.02, 0.05, 1.0, 0.3]) > 0)
-            action.append(int(rng.integers(2)) if rng.random() < 0.5 else push)
-            seen, r, terminated, truncated, _ = env.step(action[-1])
-            over = terminated or truncated
-            obs.append(seen)
-            reward.append(r)
-            ended.append(terminated)
-        episode = {"action": np.array(action), "reward": np.array(reward, np.float32)}
-        flags = {"terminated": np.array(ended), "truncated": np.zeros(len(ended), bool)}
-        found.append({"obs": np.array(obs, np.float32)[:, [0, 2]], **episode, **flags})
-    return EpisodeStore.from_episodes(found)
-
-
 def hidden() -> gymnasium.Env:
     return rlkit.make("rlkit/CartPolePositions-v1")
 
 
 @pytest.mark.slow
 def test_memory_pays_where_velocities_are_hidden() -> None:
-    store, spec = controlled(60), Spec(2, Discrete(2), (0, 1, 2))
+    store, spec = positions(60), Spec(2, Discrete(2), (0, 1, 2))
     transforms = Transforms.fit(store, (0, 1), True)
     data = Replay.from_store(store, spec, transforms)
     stock = Stock(spec, Streams(spec.seeds), transforms, data)

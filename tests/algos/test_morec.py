@@ -25,24 +25,13 @@ from rlkit.data.replay import Replay
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
+from rlkit.testing.model_toys import plane, proposed
 
 SPEC = Spec(2, 1, (3, 0), torch.float64)
 
 
-def truth(s: Tensor, a: Tensor) -> Tensor:
-    """A turning plane that is pushed."""
-    turned = torch.stack([0.9 * s[..., 0] + 0.3 * s[..., 1], 0.9 * s[..., 1] - 0.3 * s[..., 0]], -1)
-    return turned + 0.2 * a
-
-
-def proposed(s: Tensor, a: Tensor, alive: Tensor, noise: LaneNoise, k: int = 6) -> Proposal:
-    """Candidates around the truth, each with an error of its own."""
-    s2 = truth(s, a).unsqueeze(1) + 0.2 * noise.normal(k, s.shape[1], 2)
-    return Proposal(s, a, s2, torch.zeros_like(s2[..., 0]))
-
-
 def oracle(s: Tensor, a: Tensor, s2: Tensor) -> Tensor:
-    return -(s2 - truth(s, a).unsqueeze(1)).norm(dim=-1)
+    return -(s2 - plane(s, a).unsqueeze(1)).norm(dim=-1)
 
 
 # --- the filter -------------------------------------------------------------------------------
@@ -83,7 +72,7 @@ def test_odds_are_the_softmaxs() -> None:
     assert torch.equal(score, r[:, 1])
 
 
-def test_a_judge_who_knows_keeps_rollouts_near_the_truth() -> None:
+def test_a_judge_who_knows_keeps_rollouts_near_the_plane() -> None:
     """Errors along the rollout are smaller than unfiltered ones, by more the longer it is."""
 
     def errors(select: Any) -> list[float]:
@@ -92,7 +81,7 @@ def test_a_judge_who_knows_keeps_rollouts_near_the_truth() -> None:
         hooks = Hooks(proposed, select=select)
         exact, found = start, []
         for row in roll_out(lambda s, n: 0 * s[..., :1], hooks, start, 8, noise):
-            exact = truth(exact, 0 * exact[..., :1])
+            exact = plane(exact, 0 * exact[..., :1])
             found.append(float((row.s2 - exact).square().sum(-1).mean()))
         return found
 
@@ -123,7 +112,7 @@ def rows(count: int = 600) -> Replay:
     data = Replay(SPEC, count, envs=count)
     no = torch.zeros(2, count, dtype=torch.bool)
     noise = 0.02 * torch.randn(2, count, 2, generator=rng).double()
-    data.add(s, a.clamp(-1, 1), s[..., 0], no, no, truth(s, a.clamp(-1, 1)) + noise)
+    data.add(s, a.clamp(-1, 1), s[..., 0], no, no, plane(s, a.clamp(-1, 1)) + noise)
     return data
 
 
@@ -132,11 +121,11 @@ def learnt(updates: int = 300, weight: float = 1.0, n: int = 3) -> tuple[Judges,
     return judges, judges.fit(rows(), updates, (32, 32), (16,), 3e-3, weight)
 
 
-def test_judges_prefer_what_is_near_the_truth() -> None:
+def test_judges_prefer_what_is_near_the_plane() -> None:
     judges, metrics = learnt()
     rng = torch.Generator().manual_seed(1)
     s, a = torch.randn(2, 500, 2, generator=rng).double(), torch.zeros(2, 500, 1).double()
-    exact = truth(s, a)
+    exact = plane(s, a)
     moved = [exact + d * torch.tensor([0.7, -0.7]).double() for d in (0.0, 0.5, 1.5)]
     r = judges(s, a, torch.stack(moved, 1)).mean(-1)  # [S, 3]
     assert (r[:, 0] > r[:, 1]).all()

@@ -23,6 +23,7 @@ from rlkit.data.transforms import Transforms
 from rlkit.envs.tasks.stocked import LONGEST, bet_twice, stop_or_go
 from rlkit.policy.trace import trace
 from rlkit.testing import Case
+from rlkit.testing.bets import cvar, law_of, observed
 from rlkit.testing.cases import OBS, make_batch, make_noise
 from rlkit.theory.returns.laws import Categorical, Outcomes
 from rlkit.theory.returns.stock import (
@@ -212,10 +213,6 @@ def learn(model: Outcomes, updates: int, stocks: np.ndarray, **given: Any) -> An
     return agent
 
 
-def observed(state: int, states: int, stock: float) -> torch.Tensor:
-    return torch.cat([torch.eye(states)[state], torch.tensor([stock])])
-
-
 def test_one_agent_finds_the_best_cvar_of_every_level() -> None:
     """The two-round bet: .1 and .25 play safe, .5 looks at its stock, 1 bets."""
     model, stocks = bet_twice(), np.arange(-8.0, 8.5)
@@ -228,7 +225,7 @@ def test_one_agent_finds_the_best_cvar_of_every_level() -> None:
         assert exact_cvar(plan, tau)[0] == pytest.approx(known)
         level, first = best_cvar(agent, start, tau, torch.arange(-8.0, 8.5))
         for lane in range(2):
-            law = played(agent, model, lane, float(first[lane]))
+            law = law_of(agent, model, lane, float(first[lane]))
             assert cvar(law, tau) == pytest.approx(known)
             # An error of the value counts 1 / τ times.
             assert float(level[lane]) == pytest.approx(known, abs=0.15 / tau)
@@ -243,31 +240,6 @@ def test_one_agent_finds_the_best_cvar_of_every_level() -> None:
                 agreed += int((choice == int(np.argmax(sides))).all())
     assert asked >= 8
     assert agreed == asked
-
-
-def played(agent: Any, model: Outcomes, lane: int, first: float) -> dict[float, float]:
-    """The exact law of the return from state 0 when the agent begins with this stock."""
-    law: dict[float, float] = {}
-    pending = [(0, 0.0, 1.0)]
-    while pending:
-        state, paid, p = pending.pop()
-        if state < 0:
-            law[paid] = law.get(paid, 0.0) + p
-            continue
-        s = observed(state, model.mdp.num_states, first + paid)
-        action = int(agent.act(s.expand(2, 1, -1))[lane, 0])
-        for k in np.flatnonzero(model.row == model.mdp.row_table()[state, action]):
-            pending.append((int(model.s2[k]), paid + float(model.r[k]), p * float(model.p[k])))
-    return law
-
-
-def cvar(law: dict[float, float], tau: float) -> float:
-    """Mean of the worst τ of a law."""
-    left, total = tau, 0.0
-    for x in sorted(law):
-        share = min(law[x], left)
-        left, total = left - share, total + share * x
-    return total / tau
 
 
 def _exact_sides(model: Outcomes, plan: Any, state: int, i: int) -> list[float]:

@@ -18,6 +18,7 @@ from rlkit.algos.preference.teachers import ranking
 from rlkit.cli.main import main
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
+from rlkit.core.spec import Spec
 from rlkit.data.formats import minari_io
 from rlkit.envs.make import make
 from rlkit.run.records import folder as run_folder
@@ -160,7 +161,7 @@ def test_no_setting_of_a_file_names_code_in_disguise(
 @pytest.mark.parametrize("factors", [f"{MODULE}:1", f"{MODULE}:a:b", f"{MODULE}-x:f"])
 def test_what_a_file_is_not_asked_about_is_not_imported(factors: str) -> None:
     with pytest.raises(UsageError, match="name nothing"):
-        ranking.check(factors)
+        ranking.check(factors, Spec(3, 1))
 
 
 def test_columns_of_a_dataset_are_no_code() -> None:

@@ -63,6 +63,16 @@ def test_a_module_that_cannot_be_imported_is_named() -> None:
         make("no_such_module:Env-v0")
 
 
+def test_what_an_environment_misses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking() -> gymnasium.Env:
+        raise gymnasium.error.DependencyNotInstalled("run `pip install opencv-python`")
+
+    spec = gymnasium.envs.registration.EnvSpec("Lacking-v0", entry_point=lacking)
+    monkeypatch.setitem(gymnasium.registry, "Lacking-v0", spec)
+    with pytest.raises(ValueError, match=r"'Lacking-v0' cannot be made: run .pip install opencv"):
+        make("Lacking-v0")
+
+
 def test_mujocos_model_deprecations_reach_neither_terminal_nor_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,6 +178,7 @@ def test_the_replay_ratio_watches_the_hidden_units_behind_the_image() -> None:
     [
         ({"algo": "mbpo", "env": ENVS["continuous"]}, "mbpo takes no images.*those that do: bc, "),
         ({"env": "CartPole-v1", "shift": 2}, "shift moves images; the observations of CartPole-v1"),
+        ({"env": ENVS["discrete"], "shift": 10}, "shift 10 would move .* 10 x 10, out of sight"),
     ],
 )
 def test_what_does_not_go_together_is_said(given: dict[str, Any], said: str) -> None:

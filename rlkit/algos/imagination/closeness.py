@@ -13,10 +13,18 @@ expert's. `effective_share` tells how many rows a weighting leaves.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Protocol
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlkit.core.batch import Batch
 from rlkit.core.spec import Spec
 from rlkit.data.replay import Replay
+from rlkit.data.sampling.samplers import Uniform
+from rlkit.data.stock import Stock
+from rlkit.nets.dynamics import Dynamics
 
 _CHUNK = 4096  # rows whose distances are computed at once
 _MOST = 1000  # good rows that distances are taken to
@@ -79,3 +87,70 @@ def lane_weights(
         good = good_rows(fields["r"][k], fields["last"][k] > 0, real.envs, share)
         found.append(weights(every[k], good, float(closeness[lane])))
     return np.stack(found), np.array([effective_share(omega) for omega in found])
+
+
+# --- minibatches of them --------------------------------------------------------------------------
+class Settings(Protocol):
+    """Fields of a `Config` that say how rows are weighed."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def closeness(self) -> float | Tensor: ...
+    @property
+    def good(self) -> float: ...
+    @property
+    def model_every(self) -> int: ...
+
+
+class Rows(Uniform):
+    """Minibatches of real rows, with their weights as `w` when `closeness` asks for them, for a
+    `model` whose inputs are normalised by the rows' statistics."""
+
+    beginning = "looking through the dataset"
+
+    def __init__(self, stock: Stock, model: Dynamics, c: Settings) -> None:
+        real = stock.data if stock.replay is None else stock.replay
+        assert real is not None
+        super().__init__(real, c.batch_size, stock.streams)
+        self.stock, self.model, self.c, self.every = stock, model, c, c.model_every
+        kappa = c.closeness.flatten().tolist() if isinstance(c.closeness, Tensor) else [c.closeness]
+        self.closeness = np.broadcast_to(np.array(kappa, np.float64), stock.spec.lanes)
+        shape = (stock.spec.lanes, real.capacity)
+        self.omega = torch.ones(shape, dtype=stock.spec.dtype, device=stock.spec.device)
+
+    def batch(self, index: Tensor) -> Batch:
+        b = super().batch(index)
+        return b._replace(w=self.omega.gather(1, index)) if self.closeness.any() else b
+
+    def look(self) -> dict[str, Tensor]:
+        """Takes statistics and weights of all rows; metrics `[S]`."""
+        x = torch.cat([self.replay.rows("s"), self.replay.rows("a")], -1)
+        for lane in range(self.stock.spec.lanes):
+            self.model.normalise_by(lane, x[lane % len(x)])
+        if not self.closeness.any():
+            return {}
+        found, share = lane_weights(self.replay, self.stock.spec, self.closeness, self.c.good)
+        self.omega[:, : found.shape[1]] = torch.from_numpy(found).to(self.omega)
+        return {"effective_share": torch.from_numpy(share).to(self.omega)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"omega": self.omega} if self.closeness.any() else {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        if self.closeness.any():
+            self.omega.copy_(state["omega"])
+
+
+class LookingOn(Rows):
+    """Looks at its rows every `model_every` steps."""
+
+    def advance(self, step: int) -> dict[str, Tensor]:
+        return self.look()
+
+
+class LookingOnce(Rows):
+    """Looks at the dataset once, before the first update."""
+
+    def begin(self) -> None:
+        self.look()

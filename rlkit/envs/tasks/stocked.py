@@ -8,7 +8,8 @@ discounted return: see `rlkit.algos.stock_dqn` and, for exact answers, `rlkit.th
     rlkit/StopOrGo-v1       +1 a step (action 1) for at most eight, or the end (action 0); the first
                             stock is drawn from -6, ..., -1
 
-Both count without discount.
+Both count without discount. An environment of one's own states that it carries a stock by an
+attribute `stock`, the present one, which is the last number of its observation; see `check_env`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from rlkit.core.errors import UsageError
+
 if TYPE_CHECKING:  # at run time where a model is made: solvers bring numba along
     from rlkit.theory.returns.laws import Outcomes
 
 ROUNDS, LONGEST = 2, 8
+_STEPS = 20  # in which an environment is looked at
+_SLACK = 1e-4  # of the numbers themselves: room for float32
 
 
 class Stocked(gymnasium.Wrapper, RecordConstructorArgs):
@@ -67,6 +72,62 @@ class Stocked(gymnasium.Wrapper, RecordConstructorArgs):
 
     def _joined(self, observation: Any) -> np.ndarray:
         return np.append(observation, self.stock).astype(self.observation_space.dtype)
+
+
+def check_env(env: gymnasium.Env, gamma: float, name: str) -> None:
+    """Whether the last number of an observation is a stock that counts with `gamma`, in some steps
+    with random actions; `env` is stepped.
+
+    Raises UsageError, which begins with `name`, where nothing states that it has one, or what it
+    states is not what it does.
+    """
+    env.action_space.seed(0)
+    seen, _ = env.reset(seed=0)
+    if not env.has_wrapper_attr("stock"):
+        raise UsageError(
+            f"{name} does not tell what has been collected so far, the stock: append it with "
+            "rlkit.envs.Stocked(env, gamma), or take one of "
+            f"{', '.join(IDS)}; an environment that has it as the last number of its observation "
+            "says so by an attribute `stock`, the present one"
+        )
+    rows = []
+    for _ in range(_STEPS):
+        told = float(env.get_wrapper_attr("stock"))
+        if not np.isclose(np.ravel(seen)[-1], told, rtol=_SLACK, atol=_SLACK):
+            raise UsageError(
+                f"{name} has an attribute `stock` of {told:g}, and {np.ravel(seen)[-1]:g} as the "
+                "last number of its observation: they must be one"
+            )
+        ahead, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        rows.append((np.ravel(seen)[-1], float(reward), np.ravel(ahead)[-1]))
+        seen = env.reset()[0] if terminated or truncated else ahead
+    stock, paid, later = np.array(rows, np.float64).T
+    check_rows(stock, paid, later, gamma, name)
+
+
+def check_rows(
+    stock: np.ndarray, reward: np.ndarray, later: np.ndarray, gamma: float, name: str
+) -> None:
+    """Raises UsageError, which begins with `name`, unless the numbers `later [N]` are the stocks
+    (c + r) / γ that follow `stock [N]` and `reward [N]`, and any of them moved."""
+    stock, reward, later = (x.astype(np.float64) for x in (stock, reward, later))
+    due = (stock + reward) / gamma
+    wrong = ~np.isclose(later, due, rtol=_SLACK, atol=_SLACK)
+    if not wrong.any():
+        if (later == stock).all() and not reward.any():
+            raise UsageError(f"{name}: no reward is paid, and the last number never moves")
+        return
+    row = int(wrong.argmax())
+    told = (later != 0) & (np.abs(later) > _SLACK)
+    other = float(np.median((stock + reward)[told] / later[told])) if told.any() else 0.0
+    says = ""
+    if 0 < other <= 1 + _SLACK and np.allclose(later * other, stock + reward, _SLACK, _SLACK):
+        says = f"; it counts with --config.gamma {min(float(f'{other:.4g}'), 1.0):g}"
+    raise UsageError(
+        f"{name}: after the stock {stock[row]:g} and the reward {reward[row]:g} there must be "
+        f"(c + r) / gamma = {due[row]:g} with gamma {gamma:g}, and there is {later[row]:g}"
+        + (says or "; the last number of an observation must be the stock, in the unit of rewards")
+    )
 
 
 class Paying(gymnasium.Env):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.core.errors import UsageError
+from rlkit.core.pixels import layout
 
 WHERE = {  # as FITS has it -> in words
     "offline": "a dataset",
@@ -96,8 +97,11 @@ def check_actions(name: str, fits: tuple[str, ...], where: str, act: Any, task: 
         )
 
 
-def check_pixels(options: Any, fits: tuple[str, ...], image: bool, task: str) -> None:
-    """Raises UsageError where an algorithm takes no images, or a shift has none to shift."""
+def check_pixels(
+    options: Any, fits: tuple[str, ...], image: bool, task: str, shape: tuple[int, ...]
+) -> None:
+    """Raises UsageError where an algorithm takes no images, or a shift has none to shift, or leaves
+    nothing of those of observations of this `shape`."""
     if image and fits and "pixels" not in fits:
         others = ", ".join(name for name in algorithms() if "pixels" in shipped(name))
         raise UsageError(
@@ -106,6 +110,13 @@ def check_pixels(options: Any, fits: tuple[str, ...], image: bool, task: str) ->
         )
     if options.shift and not image:
         raise UsageError(f"shift moves images; the observations of {task} are none")
+    if options.shift:
+        _, _, height, width = layout(shape)
+        if options.shift >= min(height, width):
+            raise UsageError(
+                f"shift {options.shift} would move the images of {task}, {height} x {width}, out "
+                "of sight; DrQ's is 4 of 84"
+            )
 
 
 def _others(where: str, actions: str | None, name: str) -> str:

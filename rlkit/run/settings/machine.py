@@ -46,5 +46,7 @@ def check_memory(options: Options, task: Task) -> None:
         if size > memory():
             raise UsageError(
                 f"{name} would take {size / 1e9:,.0f} GB for {lanes} "
-                f"{'lane' if lanes == 1 else 'lanes'}; this machine has {memory() / 1e9:,.0f} GB"
+                f"{'lane' if lanes == 1 else 'lanes'}; this machine has {memory() / 1e9:,.0f} GB: "
+                f"give a smaller {name.partition(' ')[0]}"
+                + (" or fewer seeds" if lanes > 1 else "")
             )

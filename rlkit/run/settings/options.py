@@ -273,6 +273,11 @@ def resolve(options: Options) -> Options:
             f"{options.algo} learns from rewards of its own making, and whoever it asks judges the "
             "task's: a bonus would be in neither; leave --bonus out"
         )
+    if options.bonus and getattr(module, "COUNTS_REWARD", False):
+        raise UsageError(
+            f"{options.algo} counts the rewards that an environment has paid in its observations: "
+            "a bonus would be in the one and not in the other; leave --bonus out"
+        )
     config = algorithm_config(options.algo, options.config)
     if options.hindsight and draws_itself(module, config):
         _check_goals(options)  # no other algorithm would do where there are none

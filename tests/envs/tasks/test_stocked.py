@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
 
 import rlkit
-from rlkit.envs.tasks.stocked import IDS, Stocked
+from rlkit.core.errors import UsageError
+from rlkit.envs.tasks.stocked import IDS, Stocked, check_env, check_rows
 
 
 def test_the_stock_is_what_was_collected() -> None:
@@ -64,3 +67,73 @@ def test_what_cannot_have_a_stock_is_refused() -> None:
     for stocks in ([], [np.nan]):
         with pytest.raises(ValueError, match="stocks are"):
             Stocked(env, 1.0, stocks)
+
+
+# --- who says that there is a stock ---------------------------------------------------------------
+
+
+class Own(gymnasium.ObservationWrapper):
+    """An environment of one's own that has a stock in its observations and says so, or wrongly."""
+
+    def __init__(self, env: gymnasium.Env, off: float = 0.0) -> None:
+        super().__init__(env)
+        self.off = off
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (5,), np.float32)
+
+    def reset(self, **given: Any) -> Any:
+        self.stock = 0.0
+        return super().reset(**given)
+
+    def step(self, action: Any) -> Any:
+        seen, r, *rest = self.env.step(action)
+        self.stock += r
+        return self.observation(seen), r, *rest
+
+    def observation(self, observation: Any) -> Any:
+        return np.append(observation, self.stock + self.off).astype(np.float32)
+
+
+def test_a_stock_that_is_stated_is_looked_at() -> None:
+    cart = gymnasium.make("CartPole-v1")
+    for env, gamma in (
+        (Stocked(cart, 0.9), 0.9),
+        (Own(cart), 1.0),
+        (rlkit.make("rlkit/BetTwice-v1"), 1.0),
+    ):
+        check_env(env, gamma, "mine")
+    stacked = gymnasium.wrappers.FrameStackObservation(Stocked(cart, 0.9), 3)
+    check_env(gymnasium.wrappers.FlattenObservation(stacked), 0.9, "mine")
+
+
+@pytest.mark.parametrize(
+    ("wrap", "gamma", "said"),
+    [
+        (lambda cart: cart, 1.0, r"mine does not tell .*Stocked\(env, gamma\).*StopOrGo"),
+        (lambda cart: Stocked(cart, 0.9), 0.99, r"counts with --config.gamma 0\.9$"),
+        (lambda cart: Own(cart, off=1.0), 1.0, "stock` of 0, and 1 as the last"),
+        (
+            lambda cart: gymnasium.wrappers.TransformReward(Stocked(cart, 1.0), lambda r: 2 * r),
+            1.0,
+            "after the stock 0 and the reward 2 there must be",
+        ),
+        (
+            lambda cart: gymnasium.wrappers.TransformReward(Stocked(cart, 1.0), lambda r: 0 * r),
+            1.0,
+            "after the stock 0 and the reward 0 there must be",
+        ),
+    ],
+)
+def test_what_carries_no_stock_is_refused(wrap: Any, gamma: float, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_env(wrap(gymnasium.make("CartPole-v1")), gamma, "mine")
+
+
+def test_rows_have_to_follow_from_each_other() -> None:
+    c = np.array([0.0, 1.0, 3.0], np.float32)
+    check_rows(c[:2], np.array([1.0, 2.0]), c[1:], 1.0, "rows")
+    with pytest.raises(UsageError, match=r"counts with --config.gamma 0\.5"):
+        check_rows(c[:2], np.array([0.5, 0.5]), c[1:], 1.0, "rows")
+    with pytest.raises(UsageError, match="never moves"):
+        check_rows(np.zeros(4), np.zeros(4), np.zeros(4), 1.0, "rows")
+    with pytest.raises(UsageError, match="must be the stock"):
+        check_rows(np.zeros(2), np.array([1.0, 2.0]), np.array([5.0, 1.0]), 1.0, "rows")

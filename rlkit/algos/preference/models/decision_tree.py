@@ -56,7 +56,7 @@ class Tree:
     """Asks the decision tree about pairs of rows, and fits the reward of each lane."""
 
     def __init__(self, stock: Stock, data: Replay, c: Settings) -> None:
-        ranking.check(c.factors)
+        ranking.check(c.factors, stock.spec)
         self.stock, self.data, self.c = stock, data, c
         init = OwnInit(stock.spec, "heron/reward")
         self.net = RewardNet(init, c.hidden_reward, c.members, c.bounded)

@@ -26,6 +26,7 @@ from torch import Tensor
 from rlkit.algos.preference.feedback import action_in_env, in_env
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
+from rlkit.core.spec import Spec
 from rlkit.core.words.nearest import suggestion
 from rlkit.data.replay import Replay
 from rlkit.data.store import EpisodeStore
@@ -42,6 +43,10 @@ def pendulum(obs: Tensor, action: Tensor, next_obs: Tensor) -> Tensor:
 
 
 NAMED: dict[str, Factors] = {"pendulum": pendulum}
+_PENDULUM = (
+    "factors 'pendulum' are those of Pendulum-v1, whose observations are cosine, sine and velocity "
+    "and whose action is a torque; name a function of your own, package.module:function, or columns"
+)
 
 
 class Ranked(NamedTuple):
@@ -81,6 +86,8 @@ def read(factors: str, data: Replay, transforms: Transforms) -> Tensor:
         return torch.stack(found, -1)
     function = _function(factors)
     s, s2 = (in_env(data.rows(n), transforms) for n in ("s", "s2"))
+    if factors == "pendulum" and bool(((s[..., :2].square().sum(-1) - 1).abs() > 0.01).any()):
+        raise UsageError(f"{_PENDULUM}; here cosine and sine are none")
     a = data.rows("a")
     a = a if data.spec.discrete else action_in_env(a, transforms)
     try:
@@ -111,10 +118,12 @@ def check_columns(factors: str, store: EpisodeStore) -> None:
             )
 
 
-def check(factors: str) -> None:
-    """Raises UsageError when `factors` names nothing."""
+def check(factors: str, spec: Spec) -> None:
+    """Raises UsageError when `factors` names nothing, or factors of another task than `spec` is."""
     if not _listed(factors):
         _function(factors)
+    if factors == "pendulum" and (spec.obs != (3,) or spec.discrete or spec.act_size != 1):
+        raise UsageError(f"{_PENDULUM}; here they are {spec.obs}, {spec.act}")
 
 
 def _listed(factors: str) -> list[str]:
