@@ -179,3 +179,13 @@ systems.other = { algo = "td3" }
         plan.only(asked, ["thrid"])
     with pytest.raises(UsageError, match="no task 'c'"):
         plan.only(asked, tasks=["c"])
+
+
+def test_what_an_agent_looks_for_in_an_environment_is_looked_for_first(file: Path) -> None:
+    text = 'seeds = "0:1"\n[tasks]\nmine = {{ env = "{}" }}\n[systems.stock]\nalgo = "stock_dqn"\n'
+    text += "config = {{ gamma = 1.0 }}\n"
+    file.write_text(text.format("rlkit/BetTwice-v1"))
+    assert len(plan.read(file).variants) == 1
+    file.write_text(text.format("CartPole-v1"))
+    with pytest.raises(UsageError, match=r"systems.stock on tasks.mine: environment CartPole-v1 "):
+        plan.read(file)

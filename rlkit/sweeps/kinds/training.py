@@ -69,6 +69,17 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def check_pair(options: dict[str, Any]) -> None:
     check_actions_of(options["algo"], options["dataset"], options["env"], options["online"])
+    look = getattr(algorithm(options["algo"]), "check_env", None)
+    if look is None or options["env"] is None:
+        return
+    from rlkit.envs.make import make
+
+    env = make(options["env"])
+    try:
+        config = algorithm_config(options["algo"], options["config"])
+        look(env, config, f"environment {options['env']}")
+    finally:
+        env.close()
 
 
 def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bool = False) -> None:
