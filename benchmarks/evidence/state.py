@@ -207,7 +207,7 @@ def lines(claims: dict[str, Any], verdicts: dict[str, Verdict]) -> Iterator[str]
 
 def record(name: str, budget: str, scores: Scores) -> Path:
     """Writes the systems of which every seed is finished."""
-    seeds = plan.read(HERE / f"{name}.toml", budget).seeds
+    asked = plan.read(HERE / f"{name}.toml", budget)
     systems = [
         {
             "system": system,
@@ -216,7 +216,7 @@ def record(name: str, budget: str, scores: Scores) -> Path:
             "versions": scores.versions.get((system, task), {}),
         }
         for (system, task), by_seed in sorted(scores.seeds.items())
-        if by_seed.keys() >= set(seeds)
+        if by_seed.keys() >= set(asked.seeds)
     ]
     RECORDED.mkdir(parents=True, exist_ok=True)
     path = RECORDED / f"{name}-{budget}.json"
@@ -225,6 +225,7 @@ def record(name: str, budget: str, scores: Scores) -> Path:
         "sweep": name,
         "budget": budget,
         "score": f"mean return of the last {LAST} evaluations",
+        "tasks": {v.task: v.options.get("dataset") or v.options["env"] for v in asked.variants},
         "data": dict(sorted(scores.data.items())),
         "systems": systems,
     }
