@@ -10,7 +10,8 @@ discrete ones), one thread, eager, time of the processor; relative and system ru
 ratio is the median over rounds, with its quartiles.
 
 Left out are systems whose update is another agent's to the letter: SS-ORL, HERON, SPO, VPL and
-regret with successor features put rewards, actions or latents behind the rows, V-GPS trains
+regret with successor features put rewards, actions or latents behind the rows, PETS has no relative
+(its update is a step of the model, which others fit in epochs of their own), V-GPS trains
 nothing.
 """
 
