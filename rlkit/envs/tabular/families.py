@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.files.reading import described
 from rlkit.core.words.nearest import suggestion
 from rlkit.theory.mdp import FiniteMDP
+from rlkit.theory.validate import INT32_MAX
 
 FAMILIES = {  # name -> module of this folder
     "river_swim": "chains", "deep_sea": "chains", "chain": "chains", "lock": "chains",
@@ -73,17 +75,36 @@ def _call(name: str, make: Callable[..., Any], options: dict[str, Any]) -> Any:
     missing = [key for key, p in parameters.items() if p.default is p.empty and key not in options]
     if missing:
         raise UsageError(f"{name} needs {', '.join(missing)}, as in {EXAMPLE}")
-    whole = {  # as one writes them: 1e3
-        key: int(value)
+    typed = {
+        key: _fitting(name, key, value, str(parameters[key].annotation))
         for key, value in options.items()
-        if isinstance(value, float)
-        and value.is_integer()
-        and parameters[key].annotation in (int, "int")
     }
     try:
-        return make(**(options | whole))
+        return make(**typed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name}: {error}") from error
+    except (MemoryError, OverflowError) as error:
+        raise UsageError(f"{name}: a model of this size takes more memory than there is") from error
+
+
+def _fitting(name: str, key: str, value: Any, hint: str) -> Any:
+    """The argument `value` as its type wants it, a count written as 1e3 too. Raises UsageError."""
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    wanted = ""
+    if hint == "int":
+        if not number or not math.isfinite(value) or value != int(value):
+            wanted = "a whole number"
+        elif key != "seed" and abs(value) > INT32_MAX:  # states and actions are counted in 32 bits
+            wanted = f"at most {INT32_MAX:,}"
+        else:
+            return int(value)
+    elif hint == "float" and (not number or not math.isfinite(value)):
+        wanted = "a finite number"
+    elif hint == "bool" and not isinstance(value, bool):
+        wanted = "True or False"
+    if wanted:
+        raise UsageError(f"{name}: {key} is {value!r}; it must be {wanted}")
+    return value
 
 
 def _environment_model(name: str, options: dict[str, Any]) -> FiniteMDP:

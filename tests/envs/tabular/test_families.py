@@ -53,6 +53,16 @@ def test_environments_and_files(tmp_path):
         ("garnet:stats=9", "did you mean 'states'?"),
         ("garnet:states=9,actions", "'actions' should read key=value"),
         ("Hopper-v5", "has no transition table"),
+        ("forest:states=abc", "forest: states is 'abc'; it must be a whole number"),
+        ("forest:states=2.5", "forest: states is 2.5; it must be a whole number"),
+        ("forest:states=True", "forest: states is True; it must be a whole number"),
+        (
+            "forest:states=1e12",
+            "forest: states is 1000000000000.0; it must be at most 2,147,483,647",
+        ),
+        ("forest:fire=[0.1]", "forest: fire is [0.1]; it must be a finite number"),
+        ("forest:fire=1e999", "forest: fire is inf; it must be a finite number"),
+        ("frozen_lake:slippery=2", "frozen_lake: slippery is 2; it must be True or False"),
     ],
 )
 def test_what_is_not_there_is_named(source, says):
