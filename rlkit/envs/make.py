@@ -14,7 +14,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.wrappers import FlattenObservation
 
-from rlkit.core.errors import UsageError
+from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.files import trust
 from rlkit.core.files.reading import described
 from rlkit.core.words.extras import how_to_add
@@ -50,13 +50,20 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
     with _quiet_models(spec):
         try:
             made = _wrapped(spec, **kwargs)
-        except ModuleNotFoundError as error:
-            if error.name != "gymnasium_robotics":
-                raise
-            more = how_to_add("robotics")
-            raise ValueError(f"environment {name!r} needs gymnasium-robotics: {more}") from error
+        except RlkitError:
+            raise
         except gymnasium.error.DependencyNotInstalled as error:  # of a wrapper, a renderer
             raise ValueError(f"environment {name!r} cannot be made: {error}") from error
+        except Exception as error:  # whatever its constructor stumbles over
+            if getattr(error, "name", None) == "gymnasium_robotics":
+                more = how_to_add("robotics")
+                raise ValueError(
+                    f"environment {name!r} needs gymnasium-robotics: {more}"
+                ) from error
+            if isinstance(env, EnvSpec) or str(error).startswith("environment "):
+                raise  # which is said already, or by `make_described`
+            said = described(error)
+            raise ValueError(f"environment {name!r} cannot be made: {said}") from error
     if not isinstance(made.observation_space, spaces.Box):
         if is_grid(made) and isinstance(made.observation_space, spaces.Dict):
             return SymbolicView(made)

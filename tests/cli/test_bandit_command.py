@@ -139,6 +139,7 @@ def test_calls_are_read_without_being_run() -> None:
         (["--env", "armed(mean=[0.5])"], "armed has no argument 'mean'; did you mean 'means'?"),
         (["--env", "armed(means=[0.5, 1.5])"], "means[1] is 1.5"),
         (["--env", "armed(means=0.5 0.4)"], "cannot read"),
+        (["--env", "armed(means=[0.5], means=[0.4])"], "armed: means is given twice"),
         (["--env", "armed([0.5])"], "NAME(key=value, ...)"),
         (["--env", "armed(means=open('x'))"], "means=open('x') is not a number"),
         (["--env", "armed, dueling"], "one environment at a time"),

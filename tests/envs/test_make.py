@@ -82,3 +82,23 @@ def test_mujocos_model_deprecations_reach_neither_terminal_nor_disk(
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
     assert mujoco.get_mju_user_warning() is None  # put back
+
+
+class Unmade(gymnasium.Env):
+    def __init__(self, fault: str = "ValueError") -> None:
+        raise {"ValueError": ValueError, "KeyError": KeyError}[fault]("no such map")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("ValueError", "no such map"), ("KeyError", "it has no entry 'no such map'")],
+)
+def test_what_an_environment_stumbles_over_names_it(fault: str, said: str) -> None:
+    gymnasium.register("rlkit-test/Unmade-v0", entry_point=Unmade)
+    try:
+        with pytest.raises(
+            ValueError, match=f"environment 'rlkit-test/Unmade-v0' cannot be made: {said}"
+        ):
+            make("rlkit-test/Unmade-v0", fault=fault)
+    finally:
+        del gymnasium.registry["rlkit-test/Unmade-v0"]

@@ -129,6 +129,8 @@ def read_calls(text: str, what: str) -> list[tuple[str, dict[str, Any]]]:
             raise UsageError(f"cannot read {ast.unparse(node)!r}: {hint}")
         arguments = {}
         for keyword in call.keywords:
+            if keyword.arg in arguments:
+                raise UsageError(f"{call.func.id}: {keyword.arg} is given twice")
             try:
                 arguments[str(keyword.arg)] = ast.literal_eval(keyword.value)
             except ValueError:
