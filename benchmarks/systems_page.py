@@ -15,10 +15,14 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROWS, RESULTS, PAGE = HERE / "systems.toml", HERE / "results", HERE.parent / "docs" / "systems.md"
-HEAD = """# What recent systems showed here
+HEAD = """---
+hide: [toc]
+---
+
+# What recent systems showed here
 
 A row a system: what its paper claims, in a line of ours, and what came of it in a run of this
-repository. The numbers are copied from the record that is named, by
+repository. The numbers are copied from the record that is named, a file of `benchmarks/results`, by
 `python benchmarks/systems_page.py`; a system without a record says so. All records are in
 [the results](results.md).
 
@@ -47,13 +51,14 @@ def page(found: list[dict[str, Any]], results: Path = RESULTS) -> str:
     for row in found:
         run, showed = "no run yet", ""
         if "record" in row:
-            run = f"`benchmarks/results/{row['record']}`"
+            run = f"`{Path(row['record']).stem}`"
             record = json.loads((results / row["record"]).read_text(encoding="utf-8"))
             numbers = {name: value(record, where) for name, where in row.get("values", {}).items()}
             showed = row["showed"].format(**numbers)
             if reason := record.get("withdrawn"):
                 showed += f" Withdrawn: {reason}"
-        lines.append(f"| {row['name']} (`{row['file']}`) | {row['claim']} | {run} | {showed} |")
+        system = f"**{row['name']}**<br>`{Path(row['file']).name}`"
+        lines.append(f"| {system} | {row['claim']} | {run} | {showed} |")
     return HEAD + "\n".join(lines) + "\n"
 
 

@@ -71,10 +71,10 @@ def _row(state: Any, claim: dict[str, Any], verdict: Any, scores: Any) -> str:
     if verdict.state == "not shown" and "cause" in claim:
         text += f"; {claim['cause']}"
     rows = state.compared(claim, scores)
-    against = "<br>".join(f"{row.name} {row.mean:.3g}" for row in rows)
+    against = "<br>".join(f"{row.name} {_number(row.mean)}" for row in rows)
     apart = "<br>".join(_interval(row.difference) for row in rows)
     mean = mean_interval(np.array(list(ours.values())))
-    score = f"{claim['better']} {mean.point:.3g}"
+    score = f"{claim['better']} {_number(mean.point)}"
     return f"| {text} | {word} | {score} | {against} | {apart} |"
 
 
@@ -90,7 +90,7 @@ def _scores(record: dict[str, Any], scores: Any) -> list[str]:
             known = None if seeds is None else mean_interval(np.array(list(seeds.values())))
             cells.append("" if known is None or seeds is None else f"{_interval(known)}")
         lines.append(f"| {system} | {' | '.join(cells)} |")
-    data = [f"{record['data'][task]:.3g}" if task in record["data"] else "" for task in tasks]
+    data = [_number(record["data"][task]) if task in record["data"] else "" for task in tasks]
     seeds = sorted({len(by_seed) for by_seed in scores.seeds.values()})
     return [
         *lines,
@@ -113,7 +113,12 @@ def _made_with(record: dict[str, Any]) -> str:
 
 
 def _interval(found: Any) -> str:
-    return f"{found.point:.3g} [{found.low:.3g}, {found.high:.3g}]"
+    return f"{_number(found.point)} [{_number(found.low)}, {_number(found.high)}]"
+
+
+def _number(x: float) -> str:
+    """Three digits, or whole thousands with their comma."""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
 
 
 def _state() -> Any:

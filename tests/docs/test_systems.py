@@ -49,8 +49,10 @@ def test_numbers_are_the_records_own_and_withdrawals_are_told(
     assert last.endswith("| 2 beside 7 Withdrawn: unequal terms. |")
     with pytest.raises(KeyError):
         made.page([row | {"values": {"x": ["systems", "b", "t"], "y": ["data", "t"]}}], tmp_path)
-    plain = {"name": "S", "file": "f.py", "claim": "c"}
-    assert made.page([plain], tmp_path).splitlines()[-1] == "| S (`f.py`) | c | no run yet |  |"
+    plain = {"name": "S", "file": "room/f.py", "claim": "c"}
+    assert (
+        made.page([plain], tmp_path).splitlines()[-1] == "| **S**<br>`f.py` | c | no run yet |  |"
+    )
 
 
 @pytest.mark.parametrize(
