@@ -17,6 +17,7 @@ from rlkit.eval.statistics import Array
 _ROWS = 50_000  # observations and actions drawn, evenly over the dataset
 _WIDEST = 4096  # numbers of an observation whose directions are looked for
 _BINS = 40
+_FEWEST = 9  # whole numbers that an axis shows, so that one value is no wall
 
 
 def dataset_plot(
@@ -55,7 +56,12 @@ def dataset_plot(
 
 def _episodes(axes: Axes, values: Array, name: str) -> None:
     _style(axes)
-    axes.hist(np.asarray(values, float), bins=_edges(values).tolist(), color=COLOURS[0])
+    edges = _edges(values)
+    axes.hist(np.asarray(values, float), bins=edges.tolist(), color=COLOURS[0])
+    if edges[-1] - edges[0] == len(edges) - 1:  # one bin a whole number: between two there is none
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        lacking = max(_FEWEST - (len(edges) - 1), 0) / 2
+        axes.set_xlim(edges[0] - lacking, edges[-1] + lacking)
     axes.set_xlabel(name)
     axes.set_ylabel("Episodes")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

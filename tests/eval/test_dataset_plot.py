@@ -59,3 +59,16 @@ def test_discrete_actions_are_shares_and_unknown_ones_left_out() -> None:
     unknown = np.full((40, 1), np.nan)
     figure = dataset_plot(np.ones(4), np.full(4, 10), obs, unknown)
     assert figure.axes[3].texts[0].get_text() == "no action is known"
+
+
+def test_episodes_of_one_length_are_one_bar_among_whole_numbers() -> None:
+    figure = dataset_plot(
+        RNG.normal(size=9), np.full(9, 300), RNG.normal(size=(50, 2)), np.ones(50)
+    )
+    second = figure.axes[1]
+    low, high = second.get_xlim()
+    assert high - low == 9
+    (bar,) = second.patches
+    assert bar.get_x() + bar.get_width() / 2 == 300
+    ticks = second.get_xticks()
+    assert (ticks == ticks.round()).all()
