@@ -6,16 +6,18 @@ and methods of its public classes.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from rlkit.core.errors import UsageError
 
 _LONGEST = 255  # bytes of a name that file systems take
-_FEW = 100  # items of a list that are looked at
+_DEEP = 3  # levels of lists, dicts and dataclasses that are looked into
 _PATHS = ("PathLike", "Path")  # words of an annotation
 
 Check = Callable[[tuple[Any, ...], Mapping[str, Any]], None]
@@ -26,20 +28,28 @@ def checks_of(function: Callable[..., Any], caller: str = "") -> Check:
     argument that is a masked array, or a path that no system takes."""
     parameters = list(inspect.signature(function).parameters.values())
     said = caller or function.__name__
-    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
-    paths = {p.name for p in parameters if _is_path(p.annotation)}
-    paths |= {p.name for p in parameters if (p.name, p.annotation) == ("name", "str")}
     optional = {p.name for p in parameters if "None" in str(p.annotation)}
+    words: dict[str, Callable[[str, str, Any], None]] = {
+        p.name: check_path if _is_path(p) else _check_text
+        for p in parameters
+        if _is_path(p) or _is_text(p)
+    }
 
     def check(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if words:
+            for name, value in _named(names, rest, args, kwargs):
+                if name in words and not (value is None and name in optional):
+                    words[name](said, name, value)
         masks = sys.modules.get("numpy.ma")  # where it is not loaded there is no such array
-        for name, value in _named(names, rest, args, kwargs):
-            if name in paths and not (value is None and name in optional):
-                check_path(said, name, value)
-            if masks is not None:
-                for array in _arrays(value):
-                    if isinstance(array, masks.MaskedArray) and masks.is_masked(array):
+        if masks is None:
+            return
+        # Policies are asked once a round: what can hold no mask costs no more than this.
+        if any(map(_holding, map(type, args))) or any(map(_holding, map(type, kwargs.values()))):
+            for name, value in _named(names, rest, args, kwargs):
+                for array in _masked_in(value, _DEEP):
+                    if masks.is_masked(array):
                         raise UsageError(_masked(said, name, array))
 
     return check
@@ -71,18 +81,50 @@ def _named(
     yield from kwargs.items()
 
 
-def _arrays(value: Any) -> Iterator[Any]:
-    """The value, and what is in it where it holds a few."""
-    yield value
+@functools.cache
+def _holding(kind: type) -> bool:
+    """Whether a mask may be in what is of a type: itself one, or a few things in one."""
+    masks = sys.modules.get("numpy.ma")
+    held = (dict, list, tuple, *([masks.MaskedArray] if masks else []))
+    return issubclass(kind, held) or is_dataclass(kind)
+
+
+def _masked_in(value: Any, depth: int) -> Iterator[Any]:
+    """The masked arrays in what lists, dicts and dataclasses hold. Long lists of numbers are passed
+    over by the types in them, which costs less than making an array of them."""
+    if not _holding(type(value)):
+        return
     if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list | tuple) and len(value) <= _FEW:
-        yield from value
+        items: Any = value.values()
+    elif isinstance(value, list | tuple):
+        items = value
+    elif is_dataclass(value):
+        items = [getattr(value, field, None) for field in type(value).__dataclass_fields__]
+    else:
+        yield value
+        return
+    holders = set(filter(_holding, set(map(type, items))))
+    if holders and depth:
+        for item in items:
+            if type(item) in holders:
+                yield from _masked_in(item, depth - 1)
 
 
-def _is_path(annotation: Any) -> bool:
-    words = str(annotation).replace("[", " ").replace(".", " ").replace("|", " ").split()
-    return any(word in _PATHS for word in words) and words[0] not in ("Sequence", "Mapping", "list")
+def _is_path(parameter: inspect.Parameter) -> bool:
+    text = str(parameter.annotation)
+    words = text.replace("[", " ").replace(".", " ").replace("|", " ").split()
+    if any(word in _PATHS for word in words):
+        return words[0] not in ("Sequence", "Mapping", "list")
+    return (parameter.name, parameter.annotation) == ("name", "str")
+
+
+def _is_text(parameter: inspect.Parameter) -> bool:
+    return str(parameter.annotation) in ("str", "<class 'str'>", "str | None")
+
+
+def _check_text(caller: str, name: str, value: Any) -> None:
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(f"{caller}: {name} is {_shown(value)}; give text")
 
 
 def _masked(caller: str, name: str, array: Any) -> str:

@@ -13,7 +13,12 @@ import pytest
 
 import rlkit
 from rlkit import arguments
+from rlkit.algos.bandits import Feedback
+from rlkit.algos.bandits.contextual import LinearPolicy
 from rlkit.core.errors import RlkitError, UsageError
+from rlkit.envs.bandits.observation import Observation
+from rlkit.envs.grid import maze
+from rlkit.envs.tabular import find_model
 from rlkit.lazy import listed
 
 ROOT = Path(rlkit.__file__).parent
@@ -88,6 +93,7 @@ def test_other_paths_of_a_call_are_looked_at_too(tmp_path: Path) -> None:
 
 HIDING = np.ma.masked_greater(np.array([0.2, 0.8, 0.5]), 0.7)
 DENSE = np.ma.masked_array([[0.0], [1.0]], [[False], [True]])
+LINEAR = LinearPolicy(3, 3)
 CHAIN = np.array([[[0.0, 1.0]], [[0.0, 1.0]]])
 
 
@@ -104,6 +110,42 @@ CHAIN = np.array([[[0.0, 1.0]], [[0.0, 1.0]]])
 def test_a_mask_is_not_lost(name: str, call: Callable[[], Any]) -> None:
     with pytest.raises(UsageError, match=rf"{name} is a masked array \(.*\) that hides 1 of its"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("a", lambda: rlkit.compare([HIDING] * 150, np.ones((150, 3)))),
+        ("a", lambda: rlkit.compare([[HIDING]], np.ones((2, 3)))),
+        ("obs", lambda: LINEAR.act(Observation(HIDING[None], None, 1), np.random.default_rng(0))),
+        ("feedback", lambda: LINEAR.learn(Feedback(np.zeros(1, int), np.ones(1), HIDING[None]))),
+    ],
+)
+def test_a_mask_inside_of_what_is_given_is_not_lost(name: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(UsageError, match=rf"{name} is a masked array|context is a masked array"):
+        call()
+
+
+@pytest.mark.parametrize("value", [None, 3, b"x", []])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: rlkit.make(x),
+        lambda x: rlkit.simulate(x, [0.1, 0.2], runs=1, horizon=5),
+        lambda x: find_model(x),
+        lambda x: maze(x),
+        lambda x: rlkit.sweep("sweep.toml", x or 3),
+    ],
+    ids=["make", "simulate", "find_model", "maze", "sweep"],
+)
+def test_what_is_no_text_is_refused_by_name(call: Callable[[Any], Any], value: Any) -> None:
+    with pytest.raises(UsageError, match=r" is (None|3|b'x'|\[\]); give "):
+        call(value)
+
+
+def test_every_one_of_several_paths_has_its_own_name() -> None:
+    with pytest.raises(UsageError, match="report: folders is None"):
+        rlkit.report("a", None)  # type: ignore[arg-type]
 
 
 def test_a_masked_array_that_hides_nothing_is_an_array() -> None:

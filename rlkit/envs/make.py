@@ -39,6 +39,8 @@ def make(env: str | EnvSpec, **kwargs: Any) -> gymnasium.Env:
     `kwargs` go to the environment (`render_mode`, `max_episode_steps`, ...). Raises ValueError
     naming the nearest id, or saying why a module cannot be imported.
     """
+    if not isinstance(env, str | EnvSpec):
+        raise UsageError(f"env is {env!r:.60}; give an id such as 'Hopper-v5', or an EnvSpec")
     name = env.id if isinstance(env, EnvSpec) else env
     _register(name)
     if isinstance(env, EnvSpec):

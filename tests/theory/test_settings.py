@@ -90,7 +90,9 @@ def stand_in(name: str, hint: str) -> Any:
         return STAND_INS[name]
     if name in COUNTS or name == "seed":
         return 3
-    return 0.5 if name in SHARES | NUMBERS else 1.0 if hint == "float" else None
+    if name in SHARES | NUMBERS:
+        return 0.5
+    return {"float": 1.0, "str": ""}.get(hint)
 
 
 def bad_values(name: str) -> list[Any]:
