@@ -114,8 +114,8 @@ def test_the_beginning_of_a_training_says_which() -> None:
         "config.beta 0.3, normalise_obs True"
     ]
     (apart,) = told("recommended", dataset=NAME, config={"beta": 2.0})
-    assert apart.startswith(f"preset  none; recommended for iql on {NAME} (return ")
-    assert apart.endswith("recipes-short.json): config.beta 0.3 (here 2.0)")
+    assert apart.startswith(f"preset  recommended for iql on {NAME} (return ")
+    assert apart.endswith("recipes-short.json) but for: config.beta 0.3 (here 2.0)")
     assert "normalise_obs True (here False)" in told(dataset=NAME)[0]
     (maze,) = told("published", dataset=MAZE)
     assert maze.startswith("preset  published (CORL's for maze2d, not measured here): ")
@@ -161,6 +161,12 @@ def test_what_is_recommended_for_an_environment_is_taken_and_said(asked: list[Op
     (line,) = presets.told(suited)
     assert line.startswith("preset  recommended (return 1000, the most there is")
     assert presets.told(plain)[0].startswith(f"preset  none; recommended for sac on {PENDULUM}")
+    commands.train(
+        ["sac", "--env", PENDULUM, "--config.lr", "0.002"]
+    )  # begins from it nevertheless
+    (own,) = presets.told(resolve(asked[3]))
+    assert own.startswith(f"preset  recommended for sac on {PENDULUM}")
+    assert own.endswith(" but for: config.lr 0.001 (here 0.002)")
 
 
 def test_beside_a_dataset_the_environment_is_where_to_evaluate(asked: list[Options]) -> None:

@@ -98,10 +98,13 @@ def told(options: Options) -> list[str]:
     equal = [name for name in known if not apart[name]]
     whole = [a for a in equal if not any(known[a].within(known[b]) for b in equal if b != a)]
     lines = [f"preset  {name}{_source(known[name])}: {known[name]}" for name in whole]
-    if not whole and apart.get(RECOMMENDED):
+    if not whole and (changed := apart.get(RECOMMENDED)):
+        preset = known[RECOMMENDED]
+        some = len(changed) < len(preset.items())  # begun from it, with options of one's own
         lines.append(
-            f"preset  none; {RECOMMENDED} for {options.algo} on {options.dataset or options.env}"
-            f"{_source(known[RECOMMENDED])}: {', '.join(apart[RECOMMENDED])}"
+            f"preset  {'' if some else 'none; '}{RECOMMENDED} for {options.algo} on "
+            f"{options.dataset or options.env}{_source(preset)}{' but for' if some else ''}: "
+            f"{', '.join(changed)}"
         )
     return lines
 

@@ -137,3 +137,17 @@ def test_rows_have_to_follow_from_each_other() -> None:
         check_rows(np.zeros(4), np.zeros(4), np.zeros(4), 1.0, "rows")
     with pytest.raises(UsageError, match="must be the stock"):
         check_rows(np.zeros(2), np.array([1.0, 2.0]), np.array([5.0, 1.0]), 1.0, "rows")
+
+
+def test_rewards_may_be_rare() -> None:
+    lake = gymnasium.wrappers.FlattenObservation(gymnasium.make("FrozenLake-v1"))
+    check_env(Stocked(lake, 0.99), 0.99, "mine")
+
+
+def test_sums_that_cancel_are_as_exact_as_float32_has_them() -> None:
+    c, r = np.full(1, 1234567.89, np.float32), np.array([-1234567.0])
+    later = ((np.array([1234567.89]) + r) / 0.99).astype(np.float32)
+    assert abs(float(c[0] + r[0]) / 0.99 - later[0]) > 1e-3
+    check_rows(c, r, later, 0.99, "rows")
+    with pytest.raises(UsageError, match="must be the stock"):
+        check_rows(c, r, later + 10, 0.99, "rows")
