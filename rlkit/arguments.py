@@ -11,7 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from rlkit.core.errors import UsageError
@@ -92,14 +92,15 @@ def _holding(kind: type) -> bool:
 def _masked_in(value: Any, depth: int) -> Iterator[Any]:
     """The masked arrays in what lists, dicts and dataclasses hold. Long lists of numbers are passed
     over by the types in them, which costs less than making an array of them."""
-    if not _holding(type(value)):
+    kind: Any = type(value)
+    if not _holding(kind):
         return
     if isinstance(value, dict):
         items: Any = value.values()
     elif isinstance(value, list | tuple):
         items = value
     elif is_dataclass(value):
-        items = [getattr(value, field, None) for field in type(value).__dataclass_fields__]
+        items = [getattr(value, field.name, None) for field in fields(value)]
     else:
         yield value
         return
