@@ -73,6 +73,11 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def check_task(c: Config, spec: Spec) -> None:
+    """Raises UsageError for factors that name nothing, or those of another task."""
+    ranking.check(c.factors, spec)
+
+
 def Agent(spec: Spec, c: Config) -> Behind:
     """The agent named by the config, with the columns that its rewards are read from."""
     return Behind(spec, c, (*ranking.wanted_columns(c.factors), *COLUMNS))

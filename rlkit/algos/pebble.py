@@ -39,6 +39,7 @@ from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, 
 from rlkit.algos.preference.novelty import Novelty
 from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
 from rlkit.algos.preference.selectors import Selector
+from rlkit.algos.preference.teachers import advantages
 from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
@@ -93,6 +94,13 @@ class Config(sac.Config):
     reset_updates: Natural = 100  # updates right after the critic begins anew
     alpha: NonNegative = 0.1  # α, temperature; its first value when it is learnt
     lr_alpha: Positive = 1e-4  # learning rate of the temperature
+
+
+def check_task(c: Config, spec: Spec) -> None:
+    """Raises UsageError for advantages that name nothing, or that nobody would look at."""
+    advantages.check_asked(c.advantages, parse(c.teacher).regret, c.teacher)
+    if c.advantages is not None:
+        advantages.function(c.advantages)
 
 
 def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:

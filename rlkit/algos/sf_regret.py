@@ -95,6 +95,11 @@ def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
     return "" if metrics else idle_beside(c, "statistic=return", unread)
 
 
+def check_task(c: Config, spec: Spec) -> None:
+    """Raises UsageError for features that name nothing, or those of another task."""
+    ranking.check(c.features, spec)
+
+
 def Agent(spec: Spec, c: Config) -> Behind:
     """The agent named by the config, with the columns that features are read from. Raises
     UsageError for one that does not learn the task's actions from a dataset."""

@@ -31,6 +31,7 @@ from typing import Literal
 from rlkit.algos.behind.agents import Behind, Named
 from rlkit.algos.preference.relabelling import REWARD
 from rlkit.algos.preference.self_play import SelfPlay
+from rlkit.algos.preference.teachers.judges import Panel
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.core.words.ranges import Count, Positive, checked
@@ -51,6 +52,11 @@ class Config(Named):
     pay: Literal["spread", "end"] = "spread"  # (3), or all of it on the last step
     agent: str = "sac"  # algorithm that learns from the win rates
     given: str = ""  # fields of its Config, as "alpha=0.1 hidden=256,256"; the rest by default
+
+
+def check_task(c: Config, spec: Spec) -> None:
+    """Raises UsageError for a teacher that names nothing."""
+    Panel(c.teacher)
 
 
 def Agent(spec: Spec, c: Config) -> Behind:

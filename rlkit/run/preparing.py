@@ -35,6 +35,14 @@ def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:
     Raises UsageError for names that do not exist and for spaces that do not fit each other,
     ValueError naming column and row for bad data.
     """
+    task, store = _read(options)
+    look = getattr(algorithm(options.algo), "check_task", None)
+    if look is not None:
+        look(options.config, task.spec(options.seeds))
+    return task, store
+
+
+def _read(options: Options) -> tuple[Task, EpisodeStore | None]:
     asked = None if options.env is None else of_env(options.env)
     if options.envs_backend == "envpool" and asked is not None:
         _check_pooled(asked)
