@@ -76,8 +76,8 @@ def record(family: str, folder: Path, engine: Local) -> dict[str, Any]:
         difference = compare_means(found, usual, paired=True)
         compared[f"{task}: found - defaults"] = str(difference)
     return {
-        "claim": f"settings of {asked.search.system} found on seeds {_span(asked.seeds)}, beside its "
-        f"defaults on seeds {_span(held.seeds)}",
+        "claim": f"settings of {asked.search.system} found on seeds {_span(asked.seeds)}, beside "
+        f"its defaults on seeds {_span(held.seeds)}",
         "command": f"python benchmarks/searches/presets.py {family} --out benchmarks/results",
         "note": f"{_lengths(held)}; scores are the mean of the last {asked.search.last} evaluations"
         f"{_OF_TASKS if len(of_seeds['found']) > 1 else ''}. Found: {_said(winner)}.",
