@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from rlkit.core.errors import UsageError
+from rlkit.core.errors import FileError, UsageError
 
 _LONGEST = 255  # bytes of a name that file systems take
 _DEEP = 3  # levels of lists, dicts and dataclasses that are looked into
@@ -56,7 +56,7 @@ def checks_of(function: Callable[..., Any], caller: str = "") -> Check:
 
 
 def check_path(caller: str, name: str, value: Any) -> None:
-    """Raises UsageError for what is no path or name, or is one that no system takes."""
+    """Raises UsageError for what is no path or name, FileError for one that no system takes."""
     if isinstance(value, bytes) or not isinstance(value, str | os.PathLike):
         raise UsageError(
             f"{caller}: {name} is {_shown(value)}; give text"
@@ -70,7 +70,7 @@ def check_path(caller: str, name: str, value: Any) -> None:
     sizes = [len(part.encode(errors="surrogatepass")) for part in text.split(os.sep)]
     if max(sizes) > _LONGEST or sum(sizes) + len(sizes) > 4096:
         long = f"a name of {max(sizes)} bytes" if max(sizes) > _LONGEST else "4096 bytes or more"
-        raise UsageError(f"{caller}: {name} {_shown(text)} has {long}, too long for a file")
+        raise FileError(f"{caller}: {name} {_shown(text)} has {long}, too long for a file")
 
 
 def _named(

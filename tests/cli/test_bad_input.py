@@ -140,7 +140,6 @@ dataset export nope --out x.txt
 dataset build rlkit/nope/v0
 status file
 video empty --size nan
-video empty --out LONG.txt
 eval empty --episodes 1e30
 eval empty --seed 1e30
 eval empty --seed -1
@@ -204,6 +203,7 @@ train sac --env Pendulum-v1 --out /proc/x/y
 train sac --env Pendulum-v1 --steps 2000 --out LONG
 train sac --env Pendulum-v1 --steps 2000 --out file/x
 video LONG
+video empty --out LONG.txt
 eval LONG
 eval DEEP
 eval empty --out LONG.csv

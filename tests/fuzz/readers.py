@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from rlkit.algos.bandits.off_policy import open_bandit
+from rlkit.algos.bandits.off_policy.logs import open_bandit
 from rlkit.algos.preference.teachers import advantages
 from rlkit.core.files import checkpoint
 from rlkit.data import datasets
