@@ -203,7 +203,6 @@ train sac --env Pendulum-v1 --out /proc/x/y
 train sac --env Pendulum-v1 --steps 2000 --out LONG
 train sac --env Pendulum-v1 --steps 2000 --out file/x
 video LONG
-video empty --out LONG.txt
 eval LONG
 eval DEEP
 eval empty --out LONG.csv
