@@ -47,7 +47,10 @@ def test_files_that_are_named_exist() -> None:
     named = set(re.findall(r"`((?:rlkit|tests|benchmarks)/(?:[\w/]+\.py)?)`", text))
     named |= {path for path in re.findall(r"\]\(([^)#:]+)\)", text)}
     assert {"rlkit/algos/iql.py", "docs/results.md", "examples/"} <= named | {"examples/"}
-    for name in named:
+    badge = {path for path in named if path.startswith("../../actions/")}  # pages of the forge
+    assert {Path(path).name for path in badge} == {"ci.yml", "badge.svg"}
+    assert (root / ".github/workflows/ci.yml").exists()
+    for name in named - badge:
         assert (root / name).exists(), name
     assert len(text.splitlines()) <= 150
 
