@@ -54,7 +54,8 @@ def test_the_statistics_are_of_what_was_acted_on(name: str, online: Build) -> No
     assert not torch.equal(seen.mean[0], seen.mean[1])
     # lanes are the same in any company
     alone = played(online(**algo(name), seeds=(0, 3), capacity=200, envs=2, eval_every=0), [1])
-    assert torch.equal(alone.agent.normaliser.mean[0], seen.mean[1])
+    # (but for products that a processor rounds by their number)
+    np.testing.assert_allclose(alone.agent.normaliser.mean[0], seen.mean[1], rtol=1e-4, atol=1e-5)
 
 
 def test_evaluations_add_nothing(online: Build) -> None:
@@ -99,7 +100,7 @@ def test_files_take_raw_observations(name: str, online: Build) -> None:
 
 def test_a_stock_is_read_as_it_stands(online: Build) -> None:
     stocked = {"algo": "stock_dqn", "env": "rlkit/BetTwice-v1", "normalise_obs": True}
-    folder = train(online(**stocked, seeds=(0, 3), config=SMALL)).folder
+    folder = train(online(**stocked, seeds=(0, 3), config={**SMALL, "gamma": 1.0})).folder
     agent = run_folder.restore(folder, "last").agent
     assert (agent.normaliser.count > 100).all()
     s = torch.tensor([[[1.0, 0.0, 2.5]]]).expand(2, 1, 3)  # state, stock
