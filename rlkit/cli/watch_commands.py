@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
@@ -38,9 +39,12 @@ class Video:
 def video(argv: Sequence[str]) -> None:
     """`rlkit video DIR|FILE|ZIP`."""
     form = parse(Video, argv, "rlkit video", "Write a clip of a policy.")
+    from rlkit.run.clips import files
     from rlkit.run.clips.video import video as make_video
     from rlkit.run.records.progress import reporter
 
+    if form.out is not None:
+        files.check(Path(form.out))  # a wrong ending is said before what the system would refuse
     progress, started = reporter(form.quiet), False
 
     def report(done: int, total: int) -> None:

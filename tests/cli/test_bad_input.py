@@ -140,6 +140,7 @@ dataset export nope --out x.txt
 dataset build rlkit/nope/v0
 status file
 video empty --size nan
+video empty --out LONG.txt
 eval empty --episodes 1e30
 eval empty --seed 1e30
 eval empty --seed -1

@@ -137,3 +137,15 @@ def _tree(name: str) -> ast.Module:
 
     source = Path(rlkit.algos.__path__[0], f"{name}.py").read_text(encoding="utf-8")
     return ast.parse(source)
+
+
+def check_goals(env_id: str) -> None:
+    """Raises UsageError for an environment that is not there, or has no goals."""
+    from rlkit.data.goals import goals
+    from rlkit.envs.make import make
+
+    env = make(env_id)
+    try:
+        goals(env, env_id)
+    finally:
+        env.close()

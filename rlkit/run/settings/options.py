@@ -28,7 +28,7 @@ from rlkit.core.words.ranges import (
 from rlkit.envs.pools import check as check_levels
 from rlkit.exploration.bonus import read as read_bonus
 from rlkit.run.settings.algorithms import algorithm, draws_itself
-from rlkit.run.settings.fits import check_where
+from rlkit.run.settings.fits import check_goals, check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]
 Weighting = Literal["uniform", "return", "advantage", "top"]
@@ -280,7 +280,7 @@ def resolve(options: Options) -> Options:
         )
     config = algorithm_config(options.algo, options.config)
     if options.hindsight and draws_itself(module, config):
-        _check_goals(options)  # no other algorithm would do where there are none
+        check_goals(str(options.env))  # no other algorithm would do where there are none
         raise UsageError(
             f"{options.algo} draws its minibatches itself, and hindsight relabels single "
             "transitions drawn uniformly: give sac, td3, or dqn with --config.n-step 1"
@@ -328,18 +328,6 @@ def _check_hindsight(options: Options) -> None:
         raise UsageError("hindsight relabels what is collected: give an environment and no dataset")
     if options.algo.startswith("sb3:") or options.shift:
         raise UsageError("hindsight is for rlkit's own agents and for vectors")
-
-
-def _check_goals(options: Options) -> None:
-    """Raises UsageError for an environment that is not there, or has no goals."""
-    from rlkit.data.goals import goals
-    from rlkit.envs.make import make
-
-    env = make(str(options.env))
-    try:
-        goals(env, str(options.env))
-    finally:
-        env.close()
 
 
 def code_of(config: Any) -> Iterator[tuple[str, str, str]]:
