@@ -15,6 +15,9 @@ A trial is a configuration of that system on all its tasks with all seeds. It is
 the LOWER end of the interval of its mean score, so that a configuration which was lucky on few
 seeds does not win; scores are those between a task's reference returns where it has them.
 
+No trial repeats another where the space is of choices alone: what Optuna asks again is replaced by
+one drawn from those that are left, and the search ends when there are none.
+
 Trials are cells of the same sweep, so a search that was killed goes on: finished runs are reused,
 and the trial that was under way is taken up again with the same configuration.
 """
@@ -23,6 +26,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import itertools
+import math
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +49,7 @@ from rlkit.sweeps.runner import failures, sweep
 from rlkit.sweeps.store import Store
 
 JOURNAL = "search.journal"
+_LISTED = 10_000  # configurations; of more, repetitions are rare
 
 
 class Trial(NamedTuple):
@@ -81,11 +87,17 @@ def search(
         )
         _take_up_again(study, optuna.trial.TrialState)
     found = []
-    while len(done := _finished(study, optuna.trial.TrialState)) < plan.trials:
+    most = min(plan.trials, _configurations(plan.space))
+    while len(done := _finished(study, optuna.trial.TrialState)) < most:
         # Each suggestion depends on the trials before it alone, not on how often we were killed.
         study.sampler = optuna.samplers.TPESampler(seed=plan.sampler_seed + len(done))
-        trial = study.ask()
-        configuration = {name: _suggest(trial, name, space) for name, space in plan.space.items()}
+        trial, configuration = _asked(study, plan.space)
+        tried = [one.params for one in done]
+        if configuration in tried and (left := _left(plan.space, tried)):
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            other = np.random.default_rng(plan.sampler_seed + len(done)).integers(len(left))
+            study.enqueue_trial(left[other])
+            trial, configuration = _asked(study, plan.space)
         part = of_trial(asked, configuration)
         finished = sweep(part, folder, engine=engine, quiet=quiet)
         if error := failures(finished):
@@ -140,6 +152,26 @@ def _final(store: Store, variant: Variant, seed: int, last: int) -> float:
         return score
     low, high = variant.reference
     return (score - low) / (high - low)
+
+
+def _asked(study: Any, space: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The study's next trial and its configuration."""
+    trial = study.ask()
+    return trial, {name: _suggest(trial, name, values) for name, values in space.items()}
+
+
+def _configurations(space: dict[str, Any]) -> float:
+    """How many there are: of choices alone their product."""
+    choices = [x for x in space.values() if isinstance(x, list)]
+    return math.prod(map(len, choices)) if len(choices) == len(space) else math.inf
+
+
+def _left(space: dict[str, Any], tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Configurations that were not tried; none where there are too many to list."""
+    if _configurations(space) > _LISTED:
+        return []
+    every = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
+    return [configuration for configuration in every if configuration not in tried]
 
 
 def _suggest(trial: Any, name: str, space: Any) -> Any:

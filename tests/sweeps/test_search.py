@@ -83,3 +83,26 @@ def test_a_number_of_evaluations_that_is_none_is_refused(tmp_path: Path, last: s
     path = write(tmp_path, TABULAR.replace("trials = 5", f"last = {last}"))
     with pytest.raises(UsageError, match="search: last"):
         plan.read(path)
+
+
+@pytest.mark.parametrize("trials", [4, 9])
+def test_choices_are_tried_once_each(trials: int, tmp_path: Path) -> None:
+    text = TABULAR[: TABULAR.index("epsilon")].replace("trials = 5", f"trials = {trials}")
+    path = write(tmp_path, text + "q0 = [0.0, 10.0]\nn = [1, 2]\n")
+    found = search(plan.read(path), tmp_path / "out", Inside(), quiet=True)
+    tried = [tuple(one.configuration.values()) for one in found]
+    assert sorted(tried) == [(0.0, 1), (0.0, 2), (10.0, 1), (10.0, 2)]
+    again = search(plan.read(path), tmp_path / "out", Inside(), quiet=True)
+    assert [one.configuration for one in again] == [one.configuration for one in found]
+
+
+def test_a_search_of_choices_that_failed_goes_on_with_the_same(tmp_path: Path) -> None:
+    text = TABULAR[: TABULAR.index("epsilon")].replace("trials = 5", "trials = 6")
+    path = write(tmp_path, text + "q0 = [0.0, 10.0]\nn = [1, 2, 3]\n")
+    straight = search(plan.read(path), tmp_path / "straight", Inside(), quiet=True)
+    broken = Inside("done", "done", "done", "done", "failed")
+    with pytest.raises(RunError, match="it failed"):
+        search(plan.read(path), tmp_path / "broken", broken, quiet=True)
+    found = search(plan.read(path), tmp_path / "broken", Inside(), quiet=True)
+    assert len(straight) == len(found) == 6
+    assert {str(o.configuration) for o in found} == {str(o.configuration) for o in straight}
