@@ -78,5 +78,5 @@ def test_a_dataset_a_folder_and_a_start_may_be_paths(
 def test_a_path_is_stored_as_its_text(tmp_path: Path) -> None:
     given = resolve(Options("cpl", dataset="x", config={"preferences": tmp_path / "x"}))
     assert given.config.preferences == str(tmp_path / "x")
-    with pytest.raises(UsageError, match="out is 3; it must be a text"):
-        Options("sac", env="Pendulum-v1", out=3)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Options: out is 3; give text"):
+        rlkit.Options("sac", env="Pendulum-v1", out=3)  # type: ignore[arg-type]
