@@ -17,7 +17,7 @@ from torch import Tensor
 from rlkit.core.batch import Batch
 from rlkit.core.spec import Spec
 from rlkit.data.frames import Frames
-from rlkit.data.packing import write_step
+from rlkit.data.packing import writer
 from rlkit.data.store import EpisodeStore, returns_to_go
 from rlkit.data.transforms import Transforms
 
@@ -80,7 +80,7 @@ class Replay:
         lead = (self._owners, envs)
         self._frames = Frames(spec, self._slots, envs, self._owners) if spec.image else None
         obs, act = (*lead, size), (*lead, action)
-        self._step_shapes = (obs, act, lead, lead, lead, obs)  # as `write_step` takes them
+        self._step_shapes = (obs, act, lead, lead, lead, obs)  # as `writer` takes them
         self._no_extra = np.zeros((*lead, sum(widths[name] for name in self.columns)), numbers)
 
     @staticmethod
@@ -192,7 +192,7 @@ class Replay:
             names = ("s", "a", "r", "terminated", "truncated", "s2")
             step = tuple(map(self._fitting, names, step, self._step_shapes))
         ring, slot = (self._stage[:, None], 0) if self._host is None else (self._host, self._cursor)
-        if not write_step(ring, slot, self._stage, *step, more):  # type: ignore[call-arg]
+        if not writer(self._written)(ring, slot, self._stage, *step, more):
             raise ValueError(self._not_finite())
         if self._host is None:
             start = self._cursor * self.envs
@@ -325,7 +325,7 @@ class Replay:
         return part if vector else part[..., 0]
 
     def _fitting(self, name: str, value: Any, to: tuple[int, ...] | None = None) -> np.ndarray:
-        """`value` as `write_step` takes it. Never broadcast: lanes would share one's experience."""
+        """`value` as `writer` takes it. Never broadcast: lanes would share one's experience."""
         value = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
         kind = self._stage.dtype
         if name in ("terminated", "truncated"):

@@ -14,7 +14,7 @@ from rlkit.core.errors import RunError, UsageError
 from rlkit.core.spec import Box, Discrete
 from rlkit.core.words.nearest import suggestion
 from rlkit.data.fitting import check_actions, check_actions_known, check_fit
-from rlkit.data.formats import d4rl, minari_io, minari_local
+from rlkit.data.formats import minari_local
 from rlkit.data.formats.meta import Meta, check_learnable
 from rlkit.data.goals import goals
 from rlkit.data.recipes import cards
@@ -135,14 +135,20 @@ def read_dataset(name: str) -> tuple[EpisodeStore, Meta]:
     Raises UsageError for an unknown name, saying how to build it or naming the nearest one.
     """
     if is_file(name):
+        from rlkit.data.formats import d4rl  # with h5py, which no training online needs
+
         return d4rl.read(name)
     _check_exists(name)
+    from rlkit.data.formats import minari_io
+
     return minari_io.read(name)
 
 
 def description(name: str) -> Meta:
     """What is known of a Minari dataset, without its rows. Raises what `read_dataset` raises."""
     _check_exists(name)
+    from rlkit.data.formats import minari_io
+
     return minari_io.read_meta(name)
 
 

@@ -10,14 +10,12 @@ import os
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from minari.dataset.minari_dataset import parse_dataset_id
-from minari.dataset.minari_storage import METADATA_FILE_NAME
-
 from rlkit.core.errors import FileError, UsageError
 from rlkit.core.files.reading import read_json
 from rlkit.core.files.replacing import clear
 
 ROOT_VARIABLE = "MINARI_DATASETS_PATH"
+_METADATA = "metadata.json"
 
 
 class _Ours(TypedDict):
@@ -144,12 +142,12 @@ def data_path(dataset: str | Path) -> Path | None:
     candidates = [Path(dataset), Path(dataset) / "data"]
     with contextlib.suppress(ValueError):
         candidates.append(dataset_path(str(dataset)) / "data")
-    return next((path for path in candidates if (path / "metadata.json").is_file()), None)
+    return next((path for path in candidates if (path / _METADATA).is_file()), None)
 
 
 def read_raw(path: Path) -> Raw:
     """Minari's metadata of the dataset in a folder. Raises FileError naming what is wrong."""
-    file = path / METADATA_FILE_NAME
+    file = path / _METADATA
     raw = read_json(file, "the metadata of a Minari dataset", Raw)
     try:
         check_id(raw["dataset_id"])
@@ -168,6 +166,8 @@ def _is_id(name: str) -> bool:
 
 def check_id(dataset_id: str) -> None:
     """Raises UsageError for a malformed id."""
+    from minari.dataset.minari_dataset import parse_dataset_id  # with all of Minari behind it
+
     try:
         parse_dataset_id(dataset_id)
     except (ValueError, TypeError) as error:  # TypeError: Minari's own slip on a missing version

@@ -15,7 +15,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.core.streams import generator
 from rlkit.core.words.ranges import playable
-from rlkit.data.formats import minari_io, minari_local
+from rlkit.data.formats import minari_local
 from rlkit.data.recorder import Act, Episode, record_episode
 from rlkit.envs.make import make
 from rlkit.envs.pools import check as check_levels
@@ -83,6 +83,8 @@ def record(
             rolled.append(record_episode(made, act, seed=chosen))
             if progress is not None:
                 progress(number + 1, episodes)
+        from rlkit.data.formats import minari_io  # with Minari, which no clip needs
+
         return minari_io.write(
             rolled,
             dataset_id,

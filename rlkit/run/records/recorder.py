@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rlkit.core.errors import DivergedError, RlkitError
 from rlkit.core.files import checkpoint
 from rlkit.eval import frequency, records
-from rlkit.run.clips.training import Clips
 from rlkit.run.groups import share
 from rlkit.run.records import folder as run_folder
 from rlkit.run.records.events import (
@@ -29,6 +29,9 @@ from rlkit.run.records.progress import Reporter
 from rlkit.run.settings.plan import Plan
 from rlkit.run.trackers import by_name
 from rlkit.run.trackers.sink import Sink
+
+if TYPE_CHECKING:
+    from rlkit.run.clips.training import Clips
 
 
 class Recorder:
@@ -53,6 +56,8 @@ class Recorder:
         self.sinks = by_name.opened(plan.folder, plan.options, start)
         self.clips: Clips | None = None
         if plan.options.video_every:
+            from rlkit.run.clips.training import Clips
+
             self.clips = Clips(plan.folder, plan.options, start)
 
     def close(self) -> None:

@@ -10,9 +10,16 @@ for slates, `continuous` those for actions in R^d; `propensities` estimates what
 importance sampling with control variates.
 """
 
-from rlkit.algos.bandits.off_policy.evaluation import Estimate, evaluate
-from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog
-from rlkit.algos.bandits.off_policy.logs.overlap import Overlap, overlap
-from rlkit.algos.bandits.off_policy.logs.tables import from_table
+from typing import TYPE_CHECKING
 
-__all__ = ["DecisionLog", "Estimate", "Overlap", "evaluate", "from_table", "overlap"]
+from rlkit.lazy import lazily
+
+if TYPE_CHECKING:
+    from rlkit.algos.bandits.off_policy.evaluation import Estimate as Estimate
+    from rlkit.algos.bandits.off_policy.evaluation import evaluate as evaluate
+    from rlkit.algos.bandits.off_policy.logs.decision_log import DecisionLog as DecisionLog
+    from rlkit.algos.bandits.off_policy.logs.overlap import Overlap as Overlap
+    from rlkit.algos.bandits.off_policy.logs.overlap import overlap as overlap
+    from rlkit.algos.bandits.off_policy.logs.tables import from_table as from_table
+
+__getattr__, __dir__ = lazily(__name__, __file__)
