@@ -32,7 +32,7 @@ from rlkit.algos.preference.offline import Feedback
 from rlkit.algos.preference.statistics import discounted, total
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam
+from rlkit.core.optim import Adam, rising
 from rlkit.core.spec import Spec
 from rlkit.core.target import Target
 from rlkit.core.words.ranges import Count, Natural, NonNegative, Positive, Share, Widths, checked
@@ -104,14 +104,12 @@ class Agent(Learner):
         actor = nets.CategoricalActor if spec.discrete else _HEADS[c.policy]
         self.pi = actor(nets.Init(spec), c.hidden)
         self.reference = Target(self.pi) if c.reference else None
-        grow = (lambda t: ((t + 1) / c.warmup_steps).clamp(max=1.0)) if c.warmup_steps else None
-        self.step_pi = Adam(self.pi, c.lr, schedule=grow)
+        self.step_pi = Adam(self.pi, c.lr, schedule=rising(c.warmup_steps))
         self.act_noise = self.pi.noise
 
     def begin_contrast(self) -> None:
         """The switch from cloning to comparing: a new optimiser, and the reference is now."""
-        for moment in (self.step_pi.m, self.step_pi.v, self.step_pi.steps):
-            moment.zero_()
+        self.step_pi.forget()
         if self.reference is not None:
             self.reference.follow(self.pi)
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from rlkit.algos.behind.agents import Behind, Named
-from rlkit.algos.behind.rows import Completed, apart, part
+from rlkit.algos.behind.rows import Completed, apart
 from rlkit.algos.preference.models.decision_tree import Tree
 from rlkit.algos.preference.models.reward_model import Scaling
 from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
@@ -35,6 +35,7 @@ from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
+from rlkit.core.state import part
 from rlkit.core.words.ranges import Count, NonNegatives, Positive, Widths, checked
 from rlkit.data.stock import Stock
 

@@ -35,6 +35,7 @@ from rlkit.algos.imagination.source import Offline, minibatches
 from rlkit.algos.sac import Agent
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
+from rlkit.core.state import joined, part
 from rlkit.core.words.ranges import (
     Count,
     NonNegative,
@@ -110,16 +111,12 @@ class Judged:
         return self.inner.batch(index)
 
     def state_dict(self) -> dict[str, Tensor]:
-        judges = {f"judges.{n}": x for n, x in self.judges.state_dict().items()}
-        told = {f"told.{n}": x for n, x in self.told.items()}
-        return {**self.inner.state_dict(), **judges, **told}
+        own = joined({"judges": self.judges.state_dict(), "told": self.told})
+        return {**self.inner.state_dict(), **own}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        def part(name: str) -> dict[str, Tensor]:
-            return {n.removeprefix(name): x for n, x in state.items() if n.startswith(name)}
-
-        self.judges.load_state_dict(part("judges."))
-        self.told = part("told.")
+        self.judges.load_state_dict(part(state, "judges"))
+        self.told = part(state, "told")
         rest = {n: x for n, x in state.items() if not n.startswith(("judges.", "told."))}
         self.inner.load_state_dict(rest)
 

@@ -23,6 +23,18 @@ def linear(steps: int, final: float = 0.0) -> Schedule:
     return lambda t: 1 - (1 - final) * (t / steps).clamp(max=1.0)
 
 
+def rising(steps: int) -> Schedule | None:
+    """Multiplier (t + 1) / steps at step t, counted from 0, until it is 1; None for no steps."""
+    return (lambda t: ((t + 1) / steps).clamp(max=1.0)) if steps else None
+
+
+def bound(clip: float | Tensor) -> float | Tensor | None:
+    """`clip` of an Adam where 0 means that there is none: None, or infinity in a lane."""
+    if isinstance(clip, Tensor):
+        return clip.masked_fill(clip == 0, math.inf)
+    return clip or None
+
+
 class Adam:
     """Adam (Kingma & Ba 2015) on one net; with `decoupled` weight decay it is AdamW.
 
@@ -122,6 +134,11 @@ class Adam:
         logs = torch.stack([self.steps.double() * math.log(beta) for beta in self.betas])
         powers = torch.stack([torch.ones_like(self.steps), self.steps.new_full((), 0.5)])
         return (-powers * torch.log(-torch.expm1(logs))).exp()
+
+    def forget(self) -> None:
+        """Moments and count as before the first step, in place."""
+        for moment in (self.m, self.v, self.steps):
+            moment.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments of every parameter `[S, ...]`, so that lanes can be told apart, and the count."""

@@ -5,6 +5,7 @@ The parts of an agent are its attributes that have a `state_dict`; nothing has t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,11 +19,18 @@ def parts(agent: Any) -> dict[str, Any]:
 
 def tensors(agent: Any) -> dict[str, Tensor]:
     """Every state tensor under the name `part.entry`; views of the live state, not copies."""
-    return {
-        f"{name}.{entry}": tensor
-        for name, part in parts(agent).items()
-        for entry, tensor in part.state_dict().items()
-    }
+    return joined({name: part.state_dict() for name, part in parts(agent).items()})
+
+
+def joined(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of several states in one, as `name.entry`; `part` takes one out again."""
+    return {f"{name}.{entry}": x for name, state in states.items() for entry, x in state.items()}
+
+
+def part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The entries of a state under `name.`, without it."""
+    begin = f"{name}."
+    return {entry.removeprefix(begin): x for entry, x in state.items() if entry.startswith(begin)}
 
 
 def clone(agent: Any) -> dict[str, Tensor]:

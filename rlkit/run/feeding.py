@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlkit.algos.behind.agents import draws_itself
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
@@ -18,7 +19,7 @@ from rlkit.data.sampling.samplers import Mixed, Uniform, Weighted, shares
 from rlkit.data.sampling.shifting import Shifted
 from rlkit.data.stock import Stock
 from rlkit.data.store import EpisodeStore
-from rlkit.run.settings.algorithms import algorithm, draws_itself
+from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 

@@ -95,7 +95,8 @@ class Named:
 
 
 def draws_itself(module: ModuleType, config: Any) -> bool:
-    """Whether an algorithm makes its own minibatches, under this config, or takes plain ones."""
+    """Whether minibatches come from the algorithm's own `source`: where it has one, unless its
+    `draws(config)` says no."""
     draws = getattr(module, "draws", None)
     return hasattr(module, "source") and (draws is None or draws(config))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rlkit.algos.behind.agents import Behind, draws_itself
 from rlkit.core.spec import Spec
+from rlkit.core.state import joined, part
 from rlkit.data.replay import Replay
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
@@ -55,20 +56,13 @@ class Completed:
     def state_dict(self) -> dict[str, Tensor]:
         """The model, which completes the rows again, and what the agent's source keeps."""
         own: dict[str, Tensor] = getattr(self.inner, "state_dict", dict)()
-        made = {f"made.{name}": x for name, x in self.maker.state_dict().items()}
-        return made | {f"own.{name}": x for name, x in own.items()}
+        return joined({"made": self.maker.state_dict(), "own": own})
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.maker.load_state_dict(part(state, "made"))
         self.maker.complete()
         if own := part(state, "own"):
             self.inner.load_state_dict(own)
-
-
-def part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The entries of a state under `name.`, without it."""
-    begin = f"{name}."
-    return {n.removeprefix(begin): x for n, x in state.items() if n.startswith(begin)}
 
 
 def apart(data: Replay, spec: Spec) -> Replay:

@@ -30,6 +30,7 @@ from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
+from rlkit.core.state import joined, part
 from rlkit.data.sampling.samplers import Mixed, Uniform, shares
 from rlkit.data.stock import Stock
 from rlkit.nets.dynamics import Dynamics
@@ -206,7 +207,7 @@ class _Imagination:
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        parts = {
+        kept = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "imagined": self.imagined.state_dict(),
@@ -214,18 +215,14 @@ class _Imagination:
             "ending": self.ending.state_dict(),
             "done": {"fits": torch.tensor(self.fits)},
         }
-        return {f"{name}.{n}": tensor for name, part in parts.items() for n, tensor in part.items()}
+        return joined(kept)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        def part(name: str) -> dict[str, Tensor]:
-            return {n.removeprefix(name): t for n, t in state.items() if n.startswith(name)}
-
-        self.model.load_state_dict(part("model."))
-        self.optimiser.load_state_dict(part("optimiser."))
-        self.imagined.load_state_dict(part("imagined."))
-        self.ending.load_state_dict(part("ending."))
-        self.fits = int(part("done.")["fits"])
-        self.fitted = {name: x.to(self.stock.spec.device) for name, x in part("fitted.").items()}
+        for name in ("model", "optimiser", "imagined", "ending"):
+            getattr(self, name).load_state_dict(part(state, name))
+        self.fits = int(state["done.fits"])
+        fitted = part(state, "fitted")
+        self.fitted = {name: x.to(self.stock.spec.device) for name, x in fitted.items()}
 
 
 class Online(_Imagination):

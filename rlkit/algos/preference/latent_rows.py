@@ -16,6 +16,7 @@ from rlkit.algos.preference.models.latent_users import LatentReward, Users, rewa
 from rlkit.algos.preference.teachers import users
 from rlkit.core.batch import Batch
 from rlkit.core.errors import UsageError
+from rlkit.core.state import joined, part
 from rlkit.core.streams import generator
 from rlkit.data.sampling.samplers import Uniform
 from rlkit.data.stock import Stock
@@ -112,11 +113,10 @@ class LatentRows:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Encoder and reward, and the samples of z; the agent keeps whom it serves."""
-        net = {f"net.{name}": x for name, x in self.net.state_dict().items()}
+        net = joined({"net": self.net.state_dict()})
         return net | {"z": self.z, "others": self.others}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        rest = {n.removeprefix("net."): x for n, x in state.items() if n.startswith("net.")}
-        self.net.load_state_dict(rest)
+        self.net.load_state_dict(part(state, "net"))
         self.z.copy_(state["z"])
         self.others.copy_(state["others"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
@@ -35,10 +34,3 @@ def algorithm(name: str) -> ModuleType:
         if not hasattr(module, part):
             raise UsageError(f"{path} has no {part}; an algorithm file defines Config and Agent")
     return module
-
-
-def draws_itself(module: ModuleType, config: Any) -> bool:
-    """Whether minibatches come from the algorithm's own `source`: where it has one, unless its
-    `draws(config)` says no."""
-    draws = getattr(module, "draws", None)
-    return hasattr(module, "source") and (draws is None or draws(config))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from rlkit.algos.behind.agents import draws_itself
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
 from rlkit.core.files.reading import fit
@@ -27,7 +28,7 @@ from rlkit.core.words.ranges import (
 )
 from rlkit.envs.pools import check as check_levels
 from rlkit.exploration.bonus import read as read_bonus
-from rlkit.run.settings.algorithms import algorithm, draws_itself
+from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import check_goals, check_where
 
 RewardScaling = Literal["raw", "return_range", "minus_one"]

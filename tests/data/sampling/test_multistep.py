@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rlkit.algos import dqn, mbpo, pebble, sac, td3, wsrl
+from rlkit.algos.behind.agents import draws_itself
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Discrete, Spec
 from rlkit.core.streams import Streams
@@ -15,7 +16,6 @@ from rlkit.data.replay import Replay
 from rlkit.data.sampling.samplers import Mixed, NStep, Uniform
 from rlkit.data.stock import Stock
 from rlkit.data.transforms import Transforms
-from rlkit.run.settings.algorithms import draws_itself
 from rlkit.run.settings.options import Options
 
 
