@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from torch import Tensor
 
-from rlkit.core.lanes import against
+from rlkit.core.lanes import against, in_use
+from rlkit.core.optim import step_jointly
 from rlkit.nets.gaussian_errors import GGDHead, biev_loss, shape
 from rlkit.nets.value_heads import ValueHead
+
+if TYPE_CHECKING:  # at run time inside `multistep`: sampling brings numba along
+    from rlkit.data.sampling.samplers import Mixed, NStep, Uniform
+    from rlkit.data.stock import Stock
 
 
 def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
     """Squared error of every critic of an ensemble to one target, summed over critics."""
     return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
+
+
+def step_policy(agent: Any, loss: Tensor, rise: Tensor, learn_alpha: bool) -> Tensor:
+    """One step of the policy on `loss` and, if it is learnt, of the temperature on `rise`, `[S]`
+    each; returns the policy's loss."""
+    if not learn_alpha:
+        return agent.step_pi(loss)
+    return step_jointly((agent.step_pi, loss), (agent.step_alpha, rise))[0]
 
 
 def unheld(*made: str) -> str:
@@ -24,6 +39,14 @@ def unheld(*made: str) -> str:
     )
 
 
+def falling_epsilon(c: Any, updates: Tensor) -> Tensor:
+    """ε_0 + (ε_1 - ε_0) min(1, updates / ε_updates), the share of random actions after so many
+    `updates` `[]`, by the fields `epsilon`, `epsilon_last` and `epsilon_updates` of a config; `[]`,
+    or `[S, 1]` where lanes differ in them."""
+    done = (updates / c.epsilon_updates).clamp(max=1)
+    return c.epsilon + (c.epsilon_last - c.epsilon) * done
+
+
 def either_action(
     greedy: Tensor, noise: Tensor | None, epsilon: Tensor, actions: int
 ) -> Tensor:  # [S, B], [S, B, 2] -> [S, B]
@@ -34,6 +57,19 @@ def either_action(
     # noise < ε, in operations that exported policies have
     explore = (epsilon - noise[..., 0]).clamp(min=0).bool().long()
     return greedy + explore * (anything - greedy)
+
+
+# --- an algorithm's `draws` and `source` where a target has `n_step` rewards ----------------------
+def several(c: Any) -> bool:
+    """Whether targets are of several steps and minibatches those of `multistep`, not the run's."""
+    return c.n_step > 1
+
+
+def multistep(stock: Stock, agent: Any, c: Any) -> Uniform | NStep | Mixed:
+    """Minibatches of transitions of `n_step` steps, of all the rows that there are."""
+    from rlkit.data.sampling.multistep import multistep as drawn
+
+    return drawn(stock, c.batch_size, c.n_step, c.gamma)
 
 
 # --- critics behind a value head: outputs [S, n, K, B, size] of n critics of K copies -------------
@@ -64,9 +100,21 @@ def head_loss(
     return loss + copies_loss(head, out, target, biev).sum(-1)
 
 
+def copies_value(head: ValueHead, out: Tensor) -> Tensor:
+    """The mean of the copies' values, `[S, K, ..., size]` -> `[S, ...]`; of the head that says how
+    sure each of them is, weighted by that."""
+    q = head.value(out)
+    if q.shape[1] == 1:
+        return q.squeeze(1)
+    if not isinstance(head, GGDHead):
+        return q.mean(1)
+    beta = shape(out)
+    return (beta * q).sum(1) / beta.sum(1)
+
+
 def copies_loss(head: ValueHead, out: Tensor, target: Tensor, biev: float | Tensor) -> Tensor:
     """`biev` times L_BIEV, `[S, ..., K, B, size]` twice -> `[S, ...]`; 0 for one copy."""
-    if out.shape[-3] == 1 or (not isinstance(biev, Tensor) and biev == 0):
+    if out.shape[-3] == 1 or not in_use(biev):
         return out.new_zeros(out.shape[:-3])
     beta = shape(out.detach()) if isinstance(head, GGDHead) else None
     each = biev_loss(head.mean(target) - head.value(out), beta)

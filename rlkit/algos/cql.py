@@ -96,18 +96,16 @@ def target(
 def penalty(
     q_drawn: Tensor, log_prob: Tensor | None, q: Tensor, temperature: float | Tensor
 ) -> Tensor:
-    """P_j of eq. (2) `[S, n, B]`: the soft maximum over drawn actions less the data's value.
-
-    `q_drawn` `[S, n, B, k]` and log-densities `log_prob` `[S, B, k]` belong to the drawn actions,
-    `q` `[S, n, B]` to the data's. Without `log_prob` the data's action joins the maximum.
-    """
+    """P_j of eq. (2) `[S, n, B]`; arguments as of `soft_maximum`."""
     return soft_maximum(q_drawn, log_prob, q, temperature) - q
 
 
 def soft_maximum(
     q_drawn: Tensor, log_prob: Tensor | None, q: Tensor, temperature: float | Tensor
 ) -> Tensor:
-    """The first term of eq. (2) `[S, n, B]`; arguments as of `penalty`."""
+    """The first term of eq. (2) `[S, n, B]`. `q_drawn` `[S, n, B, k]` and the log-densities
+    `log_prob` `[S, B, k]` belong to the drawn actions, `q` `[S, n, B]` to the data's; without
+    `log_prob` the data's action joins the maximum."""
     z = torch.cat([q_drawn, q.unsqueeze(-1)], -1)
     if log_prob is not None:
         z = q_drawn - log_prob.unsqueeze(1)
@@ -188,14 +186,9 @@ class Agent(Learner):
             (self.step_alpha, alpha_loss(self.log_alpha(), log_pi.detach(), entropy)),
         )
         self.q_bar.follow(self.q, c.polyak)
-        return {
-            "q_loss": q_now,
-            "pi_loss": pi_now,
-            "conservative": conservative.detach().mean(-1),
-            **extra,
-            "q": q.detach().mean((-2, -1)),
-            "alpha": alpha.squeeze(-1),
-        }
+        gap = {"conservative": conservative.detach().mean(-1), **extra}
+        level = {"q": q.detach().mean((-2, -1)), "alpha": alpha.squeeze(-1)}
+        return {"q_loss": q_now, "pi_loss": pi_now, **gap, **level}
 
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """tanh of the policy's mean, or a sample when `noise` `[S, B, A]` is given."""

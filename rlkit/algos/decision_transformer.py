@@ -8,11 +8,10 @@ the return that followed, and is asked for a high one.
     (4)  acting: R_0 = R*, R_{t+1} = R_t - r_t
 
 R* is `target` between the lowest and the highest return of the data (1 is the highest), or with
-`relative` off the return itself, in units of the rewards that the agent sees. A window begins at
-any row alike and is padded on the left. What return followed need not be what the action earned:
-where luck decides, asking for a high return asks for luck, and (2) gives the actions that were
-taken in lucky episodes (Yang et al. 2022, arXiv 2210.13435). Without `condition` a 0 stands in the
-place of R, and this is cloning with a transformer.
+`relative` off the return itself, in units of the rewards that the agent sees. What return followed
+need not be what the action earned: where luck decides, asking for a high return asks for luck, and
+(2) gives the actions that were taken in lucky episodes (Yang et al. 2022, arXiv 2210.13435).
+Without `condition` a 0 stands in the place of R, and this is cloning with a transformer.
 
 As in the authors' code for Gym, the activation is ReLU, dropout is behind the embedding, in the
 attention and behind each map, all weights decay, and the rate warms up. Differs from it: R_unit is
@@ -22,17 +21,17 @@ by default the data's largest |return|, theirs is 1000; first weights are unifor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlkit import nets
 from rlkit.core.errors import UsageError
-from rlkit.core.history import Past
+from rlkit.core.history import Past, until
+from rlkit.core.lanes import in_use
 from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam
+from rlkit.core.optim import Adam, rising
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.words.ranges import (
@@ -44,8 +43,10 @@ from rlkit.core.words.ranges import (
     Real,
     checked,
 )
+from rlkit.nets.sequences.returns import Steps
 
 if TYPE_CHECKING:
+    from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
     from rlkit.data.store import EpisodeStore
 
@@ -97,58 +98,9 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-class Steps(NamedTuple):
-    """What `Agent` learns from: windows of K steps, padded on the left with 0."""
-
-    s: Tensor  # [S, B, K, *obs]
-    a: Tensor  # [S, B, K, A], or [S, B, K] int64
-    to_go: Tensor  # [S, B, K], R_t
-    t: Tensor  # [S, B, K] int64
-    mask: Tensor  # [S, B, K] bool, real steps
-    noise: dict[str, Tensor] | None = None
-
-
 def average(losses: Tensor, mask: Tensor) -> Tensor:  # [..., B, K] -> [...]
     """Mean of the losses of real steps, eq. (3)."""
     return (mask * losses).sum((-2, -1)) / mask.sum((-2, -1)).clamp(min=1)
-
-
-class Policy(nn.Module):
-    """Eq. (2): the tokens, the transformer over them and the head."""
-
-    def __init__(self, init: nets.Init, c: Config) -> None:
-        super().__init__()
-        spec, width = init.spec, c.width
-        self.encoder = nets.encoder(init)
-        self.of_return = nets.Linear(init, 1, width)
-        self.of_state = nets.Linear(init, self.encoder.size, width)
-        self.of_action = nets.Linear(init, spec.act_size, width)
-        self.of_time = init.uniform((c.max_steps, width), 1.0)
-        self.norm = nets.LayerNorm(init, width)
-        self.body = nets.Transformer(init, 3 * c.context, width, c.layers, c.heads)
-        self.head = nets.Linear(init, width, spec.act_size)
-        self.discrete, self.act_size = spec.discrete, spec.act_size
-
-    def forward(
-        self, x: Steps, u: Tensor | None = None, dropout: float | Tensor = 0.0
-    ) -> nets.Point | nets.Categorical:
-        """The policy at every step of the windows `x`, whose returns are in R_unit, `[S, B, K, A]`;
-        `u` as `nets.Transformer` takes it."""
-        lead = x.t.shape
-        a = F.one_hot(x.a, self.act_size).to(x.to_go) if self.discrete else x.a
-        tokens = (
-            self.of_return(x.to_go.flatten(1).unsqueeze(-1)),
-            self.of_state(self.encoder(x.s.flatten(1, 2))),
-            self.of_action(a.flatten(1, 2)),
-        )
-        rows = self.of_time.shape[1]
-        lane = torch.arange(lead[0], device=x.t.device).view(-1, 1, 1) * rows
-        time = F.embedding(x.t.clamp(max=rows - 1) + lane, self.of_time.flatten(0, 1)).flatten(1, 2)
-        joined = torch.stack([token + time for token in tokens], 2).flatten(1, 2)
-        given = self.norm(joined).unflatten(1, (lead[1], 3 * lead[2]))
-        known = self.body(given, x.mask.repeat_interleave(3, -1), u, dropout)
-        out = self.head(known[:, :, 1::3].flatten(1, 2)).unflatten(1, lead[1:])
-        return nets.Categorical(out) if self.discrete else nets.Point(out.tanh())
 
 
 class Agent(Learner):
@@ -159,17 +111,16 @@ class Agent(Learner):
 
     def __init__(self, spec: Spec, c: Config) -> None:
         init = nets.Init(spec)
-        self.pi = Policy(init, c)
+        self.pi = nets.ReturnConditioned(init, c.context, c.max_steps, c.width, c.layers, c.heads)
         self.low, self.high = nets.Scalar(init, 0.0), nets.Scalar(init, 1.0)
         self.unit = nets.Scalar(init, 1.0)
-        grow = (lambda t: ((t + 1) / c.warmup_steps).clamp(max=1.0)) if c.warmup_steps else None
+        grow = rising(c.warmup_steps)
         self.step_pi = Adam(self.pi, c.lr, clip=c.clip, weight_decay=c.weight_decay, schedule=grow)
-        drops = isinstance(c.dropout, Tensor) or c.dropout > 0
-        self.noise = {"dropout": Draw("uniform", "B", self.pi.body.uniforms)} if drops else {}
+        dropped = Draw("uniform", "B", self.pi.body.uniforms)
+        self.noise = {"dropout": dropped} if in_use(c.dropout) else {}
         self.act_noise = (nets.CategoricalActor if spec.discrete else nets.DeterministicActor).noise
-        self.history = max(1, c.context - 1)
-        self.condition, self.context, self.target = c.condition, c.context, c.target
-        self.discrete = spec.discrete
+        self.history, self.context = max(1, c.context - 1), c.context
+        self.condition, self.target, self.discrete = c.condition, c.target, spec.discrete
 
     @torch.no_grad()
     def aim(self, low: float, high: float, unit: float | Tensor) -> None:
@@ -200,36 +151,25 @@ class Agent(Learner):
         """The most likely action given R*, or a sample with `noise` `[S, B, A]`, after the steps
         of `past`; without them `s` begins an episode."""
         d = self.policy(self.window(s, past))
-        last: nets.Categorical | nets.Point
-        if isinstance(d, nets.Categorical):
-            last = nets.Categorical(d.logits[:, :, -1])
-        else:
-            last = nets.Point(d.mode[:, :, -1])
-        return last.mode if noise is None else last.sample(noise)
+        every = d.mode if noise is None else d.sample(noise.unsqueeze(2))
+        return every[:, :, -1]
 
     def window(self, s: Tensor, past: Past | None) -> Steps:
-        """The window that ends with observations `s` `[S, B, *obs]`, with returns to go of
-        eq. (4)."""
-        low = self.low()  # [S, 1]
-        lead = s.shape[:2]
+        """The window that ends with observations `s` `[S, B, *obs]`, its returns by eq. (4)."""
+        low, lead = self.low(), s.shape[:2]
         to_go = (low + self.target * (self.high() - low)).expand(lead)
         zero = torch.zeros(lead, dtype=torch.int64, device=s.device)
         a = zero if self.discrete else s.new_zeros(*lead, self.pi.act_size)  # no token sees it
+        here = torch.ones_like(zero, dtype=torch.bool)
         if past is None:
-            now = (s, a, to_go, zero, torch.ones_like(zero, dtype=torch.bool))
-            return Steps._make([*(x.unsqueeze(2) for x in now), None])
+            return Steps._make([*(x.unsqueeze(2) for x in (s, a, to_go, zero, here)), None])
         to_go = to_go - past.gained
         earned = past.r.flip(-1).cumsum(-1).flip(-1)  # from each step on
         back = torch.arange(self.history, 0, -1, device=s.device)
         t = (past.t.unsqueeze(-1) - back).clamp(min=0)
         then = (past.s, past.a, to_go.unsqueeze(-1) + earned, t, past.mask)
-        now = (s, a, to_go, past.t, torch.ones_like(zero, dtype=torch.bool))
-        first = self.history - (self.context - 1)  # 1 where the policy sees no earlier step
-        joined = [
-            torch.cat([old[:, :, first:], new.unsqueeze(2)], 2)
-            for old, new in zip(then, now, strict=True)
-        ]
-        return Steps._make([*joined, None])
+        pairs = zip((s, a, to_go, past.t, here), then, strict=True)
+        return Steps._make([*(until(now, old, self.context) for now, old in pairs), None])
 
 
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:
@@ -243,29 +183,18 @@ def select(store: EpisodeStore, c: Config) -> EpisodeStore:
     return store
 
 
-class Source:
-    """Windows of a dataset."""
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Windows of the dataset, begun at any row alike, padded on the left; the goals of `agent`."""
+    from rlkit.data.sampling.windows import Window, Windows
 
-    def __init__(self, stock: Stock, agent: Agent, c: Config) -> None:
-        from rlkit.data.sampling.windows import Windows
-
-        assert stock.data is not None
-        data, self.batch_size = stock.data, c.batch_size
-        self.windows = Windows(data, c.batch_size, stock.streams, c.context, pad="left")
-        returns = data.rows("mc_return")[data.rows("t") == 0]
-        low, high, largest = (float(x) for x in (returns.min(), returns.max(), returns.abs().max()))
-        goals = (low, high) if c.relative else (0.0, 1.0)
-        unit = torch.as_tensor(c.unit)
-        agent.aim(*goals, torch.where(unit > 0, unit, largest or 1.0))
-
-    def indices(self, step: int, count: int) -> Tensor:
-        return self.windows.indices(step, count)
-
-    def batch(self, index: Tensor) -> Steps:
-        w = self.windows.batch(index)
+    def steps(w: Window) -> Steps:
         return Steps(w.s, w.a, w.columns["mc_return"], w.columns["t"].long(), w.mask)
 
-
-def source(stock: Stock, agent: Agent, c: Config) -> Source:
-    """Windows of the dataset, and the goals of `agent` from its returns."""
-    return Source(stock, agent, c)
+    assert stock.data is not None
+    data = stock.data
+    returns = data.rows("mc_return")[data.rows("t") == 0]
+    low, high, largest = (float(x) for x in (returns.min(), returns.max(), returns.abs().max()))
+    goals = (low, high) if c.relative else (0.0, 1.0)
+    unit = torch.as_tensor(c.unit)
+    agent.aim(*goals, torch.where(unit > 0, unit, largest or 1.0))
+    return Windows(data, c.batch_size, stock.streams, c.context, pad="left", form=steps)

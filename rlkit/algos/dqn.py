@@ -29,11 +29,21 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import copies_loss, either_action, target_of, unheld
+from rlkit.algos.common import (
+    copies_loss,
+    copies_value,
+    either_action,
+    falling_epsilon,
+    multistep,
+    several,
+    target_of,
+    unheld,
+)
 from rlkit.algos.imitation.margin import copies_margin_loss
 from rlkit.core.batch import Batch
+from rlkit.core.lanes import in_use
 from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam
+from rlkit.core.optim import Adam, bound
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -48,7 +58,6 @@ from rlkit.core.words.ranges import (
     checked,
 )
 from rlkit.nets.action_values import of_action
-from rlkit.nets.gaussian_errors import shape
 from rlkit.nets.value_heads import CopiesConfig
 
 if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
@@ -93,22 +102,6 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def weighted_loss(each: Tensor, w: Tensor | None) -> Tensor:  # [..., B] -> [...]
-    """Mean of the losses, importance weights applied, eq. (3)."""
-    return (each if w is None else w * each).mean(-1)
-
-
-def _bound(clip: float | Tensor) -> float | Tensor | None:
-    """What Adam takes: None, or infinity in a lane, where there is no bound."""
-    if isinstance(clip, Tensor):
-        return clip.masked_fill(clip == 0, torch.inf)
-    return clip or None
-
-
-def _imitates(c: Config) -> bool:
-    return isinstance(c.imitation, Tensor | tuple | list) or c.imitation > 0
-
-
 class Agent(Learner):
     """Action values `q` behind any of the value heads, with targets `q_bar`."""
 
@@ -119,9 +112,8 @@ class Agent(Learner):
         copies = 0 if c.copies == 1 else c.copies
         self.q = nets.ActionValues(init, c.hidden, self.head.size, c.norm, c.dueling, copies)
         self.q_bar = Target(self.q)
-        self.step_q = Adam(self.q, c.lr, clip=_bound(c.clip))
+        self.step_q = Adam(self.q, c.lr, clip=bound(c.clip))
         self.actions, self.c = spec.act_size, c
-        self.imitates = _imitates(c)
         self.periods = {"target": c.target_period}
 
     def outputs(self, net: nets.ActionValues | Target, s: Tensor) -> Tensor:
@@ -131,18 +123,10 @@ class Agent(Learner):
 
     def values(self, net: nets.ActionValues | Target, s: Tensor) -> Tensor:
         """Values of every action `[S, B, A]`: the mean of the copies', eq. (5)."""
-        out = self.outputs(net, s)
-        q = self.head.value(out)
-        if self.c.copies == 1:
-            return q.squeeze(1)
-        if self.c.head != "ggd":
-            return q.mean(1)
-        beta = shape(out)
-        return (beta * q).sum(1) / beta.sum(1)
+        return copies_value(self.head, self.outputs(net, s))
 
     def target(self, b: Batch, c: Config) -> Tensor:
-        """What the outputs of (s, a) are to say, eqs. (1) and (2), copy by copy;
-        `[S, K, B, size]`."""
+        """What every copy's outputs of (s, a) are to say, (1) and (2), `[S, K, B, size]`."""
         q_bar = self.outputs(self.q_bar, b.s2)
         best = self.head.value(self.outputs(self.q, b.s2) if c.double else q_bar).argmax(-1)
         return target_of(self.head, b.r, c.gamma * b.cont, of_action(q_bar, best))
@@ -154,24 +138,22 @@ class Agent(Learner):
             y = self.target(b, c)
         every = self.outputs(self.q, b.s)
         out = of_action(every, b.a.unsqueeze(1).expand(y.shape[:-1]))
-        w = None if b.w is None else b.w.unsqueeze(1).expand(y.shape[:-1])
-        loss = weighted_loss(self.head.loss(out, y), w).sum(-1)
+        each = self.head.loss(out, y)  # [S, K, B]
+        loss = (each if b.w is None else b.w.unsqueeze(1) * each).mean(-1).sum(-1)
         loss = loss + copies_loss(self.head, out, y, c.biev)
-        cloning = None
-        if self.imitates:
+        more = {}
+        if in_use(c.imitation):
             cloning = copies_margin_loss(self.head.value(every), b, c.margin)
             loss = loss + self.imitation(c) * cloning
-        loss = self.step_q(loss)
+            more["imitation_loss"] = cloning.detach()
         out = out.detach()
-        q = self.head.value(out).mean((-2, -1))
-        metrics = {"q_loss": loss, "q": q, "epsilon": self.epsilon(c).squeeze(-1).expand_as(q)}
-        if cloning is not None:
-            metrics["imitation_loss"] = cloning.detach()
         if c.prioritised:
-            metrics["priority"] = self.head.error(out, y).mean(1)
+            more["priority"] = self.head.error(out, y).mean(1)
+        loss, q = self.step_q(loss), self.head.value(out).mean((-2, -1))
+        epsilon = self.epsilon(c).squeeze(-1).expand_as(q)
         if target:
             self.q_bar.follow(self.q, c.polyak)
-        return metrics
+        return {"q_loss": loss, "q": q, "epsilon": epsilon, **more}
 
     def imitation(self, c: Config) -> float | Tensor:
         """λ of this update; `[S]` where lanes differ in it."""
@@ -181,8 +163,7 @@ class Agent(Learner):
 
     def epsilon(self, c: Config) -> Tensor:
         """Share of random actions, eq. (4); `[]`, or `[S, 1]` where lanes differ in it."""
-        done = (self.step_q.steps / c.epsilon_updates).clamp(max=1)
-        return c.epsilon + (c.epsilon_last - c.epsilon) * done
+        return falling_epsilon(c, self.step_q.steps)
 
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """The action of highest value; with uniform `noise` `[S, B, 2]` a share ε at random."""
@@ -192,7 +173,7 @@ class Agent(Learner):
 
 def draws(c: Config) -> bool:
     """Whether minibatches are those of `source`; plain single steps are the run's own."""
-    return c.n_step > 1 or c.prioritised or _imitates(c)
+    return several(c) or c.prioritised or in_use(c.imitation)
 
 
 def offline_notice(c: Config) -> str:
@@ -203,12 +184,11 @@ def offline_notice(c: Config) -> str:
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Minibatches of n-step transitions, by priority if wanted; of both kinds of rows where there
     are a dataset and an environment. Raises ValueError for priorities over two sets of rows."""
-    from rlkit.data.sampling.multistep import multistep
     from rlkit.data.sampling.prioritised import Prioritised
-    from rlkit.data.sampling.samplers import Marked, Mixed
+    from rlkit.data.sampling.samplers import Marked
 
-    drawn = multistep(stock, c.batch_size, c.n_step, c.gamma)
-    if _imitates(c):
+    drawn = multistep(stock, agent, c)
+    if in_use(c.imitation):
         if stock.data is None:
             raise ValueError("imitation is of a dataset's actions: give --dataset too, or 0")
         if c.prioritised:
@@ -216,9 +196,4 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
         return Marked(drawn)
     if not c.prioritised:
         return drawn
-    if isinstance(drawn, Mixed):
-        raise ValueError(
-            "prioritised replay ranks the rows of one place, not of a dataset and an "
-            "environment; give prioritised=False"
-        )
     return Prioritised(drawn, stock.streams, alpha=c.alpha, beta=c.beta, beta_steps=c.beta_updates)

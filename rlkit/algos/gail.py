@@ -7,10 +7,8 @@ reward kept Lipschitz by a gradient penalty, Blondé, Strasser & Kalousis 2022 (
     (2)  r = -log(1 - σ(D)) >= 0  ("survival"),   or D itself  ("logit", AIRL's)
     (3)  TD3 on r, computed anew for every row with the D of now
 
-Absorbing states (DAC): a terminal step leads to a state a_∞ that only leads to itself, so that
-rewards of one sign neither pay nor punish the end of an episode. States have one more number for
-it. DAC stores a row (a_∞, 0, a_∞) behind every terminal row; here each terminal row of a minibatch,
-the expert's and the policy's, brings that row along as weight, which is the same in the mean.
+Absorbing states (DAC): a terminal step leads to a state a_∞ that only leads to itself, for which
+states have one more number, see `imitation.absorbing`.
 
 Every minibatch holds B rows of the policy and B of the expert (`other`), a dataset read with
 `--dataset` while the policy acts in `--env` (`--online`). Order of a step: D, then critics with the
@@ -62,7 +60,6 @@ from rlkit.data.sampling.samplers import Paired, Uniform
 from rlkit.data.stock import Stock
 
 _CLIP = 40.0  # largest norm of the policy's and the critics' gradients
-
 FITS = ("then-online", "continuous")
 LEARNS_REWARD = True  # rewards of the replay reach no loss of the agent
 
@@ -117,8 +114,7 @@ class Agent(Learner):
         self.pi_bar, self.q_bar = Target(self.pi), Target(self.q)
         self.step_pi, self.step_q = Adam(self.pi, c.lr, clip=_CLIP), Adam(self.q, c.lr, clip=_CLIP)
         self.step_d = Adam(self.d, c.lr_d)
-        self.explore = c.explore
-        self.periods = {"actor": c.actor_period}
+        self.explore, self.periods = c.explore, {"actor": c.actor_period}
         self.noise = {"target": Draw("normal", "B", "A"), "label": Draw("uniform", "B")}
         if c.penalise == "between":
             self.noise["mix"] = Draw("uniform", "B", 2)

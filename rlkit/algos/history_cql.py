@@ -29,12 +29,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos.cql_discrete import conservative_loss, td_loss
-from rlkit.core.history import Past
+from rlkit.core.history import Past, until
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
@@ -44,6 +43,7 @@ from rlkit.core.target import Target
 from rlkit.core.words.ranges import Count, NonNegative, Positive, Share, Widths, checked
 
 if TYPE_CHECKING:
+    from rlkit.core.engine import Source
     from rlkit.data.stock import Stock
 
 FITS = ("offline", "discrete")
@@ -84,50 +84,6 @@ class History(NamedTuple):
     noise: dict[str, Tensor] | None = None
 
 
-class Critic(nn.Module):
-    """φ of eq. (1) and the values behind it."""
-
-    def __init__(self, init: nets.Init, c: Config) -> None:
-        super().__init__()
-        self.actions = init.spec.act_size
-        self.encoder = nets.encoder(init)
-        self.gru = nets.GRU(init, self.encoder.size + self.actions, c.latent)
-        self.values = nets.MLP(init, c.latent, c.hidden, self.actions)
-
-    def latent(self, s: Tensor, a: Tensor, mask: Tensor) -> Tensor:
-        """z `[S, B, H]` after histories `[S, B, K, ...]`; their last actions are not seen."""
-        features = self.encoder(s.flatten(1, 2)).unflatten(1, s.shape[1:3])
-        before = torch.zeros_like(mask)
-        before[..., 1:] = mask[..., :-1]
-        taken = torch.zeros_like(a)
-        taken[..., 1:] = a[..., :-1]
-        given = self._actions(taken, features) * before.unsqueeze(-1)
-        return self.gru(torch.cat([features, given], -1), keep=before.to(features))[:, :, -1]
-
-    def further(self, z: Tensor, a: Tensor, s2: Tensor) -> Tensor:
-        """z' `[S, B, H]` after actions `[S, B]` that led to observations `[S, B, *obs]`."""
-        features = self.encoder(s2)
-        return self.gru.step(torch.cat([features, self._actions(a, features)], -1), z)
-
-    def _actions(self, a: Tensor, like: Tensor) -> Tensor:
-        return F.one_hot(a, self.actions).to(like)
-
-
-class Model(nn.Module):
-    """r̂ and P̂ of eq. (4): from z `[S, B, H]` to the reward of every action `[S, A, B]`, and mean
-    and deviation of the next latent `[S, A, B, H]`."""
-
-    def __init__(self, init: nets.Init, c: Config) -> None:
-        super().__init__()
-        self.actions, self.size = init.spec.act_size, c.latent
-        self.mlp = nets.MLP(init, c.latent, c.hidden, self.actions * (1 + 2 * c.latent))
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        out = self.mlp(z).unflatten(-1, (self.actions, -1)).transpose(1, 2)
-        r, mean, log_std = out.split([1, self.size, self.size], -1)
-        return r.squeeze(-1), mean, (-2 + 3 * log_std.tanh()).exp()  # from e^-5 to e
-
-
 def bisimulation_loss(  # [..., B, H], [..., k, B], [..., k, B, H], [..., k, B, H] -> [...]
     z: Tensor, r: Tensor, mean: Tensor, std: Tensor, gamma: float | Tensor
 ) -> Tensor:
@@ -154,7 +110,8 @@ class Agent(Learner):
 
     def __init__(self, spec: Spec, c: Config) -> None:
         init = nets.Init(spec)
-        self.q, self.model = Critic(init, c), Model(init, c)
+        self.q = nets.HistoryValues(init, c.latent, c.hidden)
+        self.model = nets.LatentModel(init, c.latent, c.hidden)
         self.q_bar = Target(self.q)
         self.step_q, self.step_model = Adam(self.q, c.lr), Adam(self.model, c.lr_model)
         self.periods = {"target": c.target_period}
@@ -197,14 +154,14 @@ class Agent(Learner):
     def act(self, s: Tensor, noise: Tensor | None = None, past: Past | None = None) -> Tensor:
         """The action of highest value after the steps of `past` (without them `s` begins an
         episode); with Gumbel `noise` a draw from softmax(Q)."""
-        now, here = s.unsqueeze(2), torch.ones_like(s.flatten(2)[..., :1], dtype=torch.bool)
-        a = torch.zeros_like(here, dtype=torch.int64)
-        if past is not None:
-            first = self.history - (self.context - 1)  # 1 where it sees no earlier step
-            now = torch.cat([past.s[:, :, first:], now], 2)
-            a = torch.cat([past.a[:, :, first:], a], 2)
-            here = torch.cat([past.mask[:, :, first:], here], 2)
-        q = self.q.values(self.q.latent(now, a, here))
+        here = torch.ones_like(s.flatten(2)[..., 0], dtype=torch.bool)
+        a = torch.zeros_like(here, dtype=torch.int64)  # of now; no latent sees it
+        if past is None:
+            seen = [x.unsqueeze(2) for x in (s, a, here)]
+        else:
+            pairs = ((s, past.s), (a, past.a), (here, past.mask))
+            seen = [until(now, before, self.context) for now, before in pairs]
+        q = self.q.values(self.q.latent(*seen))
         return q.argmax(-1) if noise is None else (q + noise).argmax(-1)
 
 
@@ -214,26 +171,13 @@ def _of_action(x: Tensor, a: Tensor) -> Tensor:
     return x.gather(1, index.expand(-1, -1, -1, *x.shape[3:])).squeeze(1)
 
 
-class Source:
-    """Rows of a dataset, all equally likely, with their histories."""
+def source(stock: Stock, agent: Agent, c: Config) -> Source:
+    """Rows of the dataset, all equally likely, with their histories."""
+    from rlkit.data.sampling.windows import Window, Windows
 
-    def __init__(self, stock: Stock, c: Config) -> None:
-        from rlkit.data.sampling.windows import Windows
-
-        assert stock.data is not None
-        self.batch_size = c.batch_size
-        self.windows = Windows(
-            stock.data, c.batch_size, stock.streams, c.context, anchor="end", pad="left"
-        )
-
-    def indices(self, step: int, count: int) -> Tensor:
-        return self.windows.indices(step, count)
-
-    def batch(self, index: Tensor) -> History:
-        w = self.windows.batch(index)
+    def history(w: Window) -> History:
         return History(w.s, w.a, w.mask, w.r[..., -1], w.cont[..., -1], w.s2[:, :, -1])
 
-
-def source(stock: Stock, agent: Agent, c: Config) -> Source:
-    """Histories of the dataset."""
-    return Source(stock, c)
+    assert stock.data is not None
+    size = (c.batch_size, stock.streams, c.context)
+    return Windows(stock.data, *size, anchor="end", pad="left", form=history)

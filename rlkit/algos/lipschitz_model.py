@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import q_loss
+from rlkit.algos.common import q_loss, step_policy
 from rlkit.algos.imagination.settings import ModelConfig
 from rlkit.algos.imagination.spectral import iterate, spectral
 from rlkit.algos.mbpo import RUN, source
@@ -36,7 +36,7 @@ from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -153,13 +153,9 @@ class Agent(Learner):
             metrics["roughness"] = rough.detach()
         metrics["q_loss"] = self.step_q(loss)
         a, log_prob = self.pi(b.s).sample_log_prob(b.noise["now"])
-        pi, log_alpha = pi_loss(self.q(b.s, a), log_prob, alpha), self.log_alpha()
-        if c.learn_alpha:
-            target = c.entropy * self.act_size
-            temperature = alpha_loss(log_alpha, log_prob.detach(), target)
-            pi, _ = step_jointly((self.step_pi, pi), (self.step_alpha, temperature))
-        else:
-            pi = self.step_pi(pi)
+        rise = alpha_loss(self.log_alpha(), log_prob.detach(), c.entropy * self.act_size)
+        pi = pi_loss(self.q(b.s, a), log_prob, alpha)
+        pi = step_policy(self, pi, rise, c.learn_alpha)
         self.q_bar.follow(self.q, c.polyak)
         entropy = -log_prob.detach().mean(-1)
         return metrics | {"pi_loss": pi, "entropy": entropy, "alpha": alpha.squeeze(-1)}

@@ -20,10 +20,6 @@ well above 0.5 weighs few rows or none until residuals have spread that far, so 
 at any λ. Sparse rewards are shifted: by -1 (`--reward minus_one`), or to -3 and 1 by the authors;
 locomotion's are scaled by the range of returns (`--reward return_range`).
 
-`--preset released` has what the authors' command line defaults to: λ 0.6, no tanh of the mean.
-`--preset imitation` learns from one episode of an expert (`imitate`: rewards count as 0) with their
-λ 0.4, rates of 1e-4, no LayerNorm and less decay; normalise the observations with it.
-
 Differs from the authors' code: the Gaussian's mean is a tanh unless `squash` is off; discrete
 actions have a categorical policy; imitation cuts episodes at the stored flags, so a timed-out row
 keeps its own next state. `heads` "mean" takes w of the heads' mean residual.
@@ -41,6 +37,7 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.core.batch import Batch
+from rlkit.core.flat import inner
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
@@ -90,7 +87,9 @@ class Config:
 
 
 PRESETS = {  # name -> fields of Config, options of the run
+    # what the authors' command line defaults to
     "released": ({"lam": 0.6, "squash": False}, {}),
+    # from one episode of an expert, with the authors' numbers
     "imitation": (
         {"imitate": True, "lam": 0.4, "lr": 1e-4, "norm": "none", "weight_decay": 1e-5},
         {"normalise_obs": True},
@@ -131,13 +130,7 @@ def weights(y: Tensor, c: Config) -> Tensor:  # [S, 2, B] -> [S, B]
     """What (4) multiplies the likelihood by, from the heads' forward residuals."""
     y = y.mean(1, keepdim=True) if c.heads == "mean" else y
     w = ratio(y, c.f) if c.weight == "ratio" else y.clamp(min=0)
-    clip = torch.as_tensor(against(c.clip, w), dtype=w.dtype, device=w.device)
-    return w.minimum(clip).mean(1)
-
-
-def inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
-    """Inner product of two gradients, over all parameters of each lane `[S]`."""
-    return torch.stack([(p * q).flatten(1).sum(1) for p, q in zip(x, y, strict=True)]).sum(0)
+    return w.clamp(max=against(c.clip, w)).mean(1)
 
 
 def orthogonal(forward: Sequence[Tensor], backward: Sequence[Tensor]) -> list[Tensor]:

@@ -9,10 +9,10 @@ target and their optimiser begun anew, `reset_updates` updates; then SAC on r̂,
 every `ask_every` steps, about the candidates that `selector` prefers, until `budget` pairs have
 been asked, and everything relabelled after every fit.
 
-Rewards of the replay stay true. The agent reads its column `learned_reward`, in which column
-`reward_version` counts the relabellings; a new row is labelled before the next update. The teacher
-alone reads the true rewards. One by regret (`teacher` "regret") compares sums of optimal advantages
-instead: of the function `advantages`, or by its own critics on what has been collected so far, see
+Rewards of the replay stay true, and the teacher alone reads them: the agent reads a column beside
+them (`preference.relabelling`), where a new row is labelled before the next update. A teacher by
+regret (`teacher` "regret") compares sums of optimal advantages instead: of the function
+`advantages`, or by its own critics on what has been collected so far, see
 `preference.teachers.advantages`. Agent and losses are SAC's (`sac.py`).
 
 Differs from the paper: (1) is the plain distance, as in the authors' code; the paper's logarithm is
@@ -34,18 +34,16 @@ from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos import sac
-from rlkit.algos.preference.interview import Interview
+from rlkit.algos.preference.interview import Interview, idle_teacher, known_advantages
 from rlkit.algos.preference.models.reward_model import Fit, OwnInit, RewardNet, fit, mean_reward
 from rlkit.algos.preference.novelty import Novelty
 from rlkit.algos.preference.relabelling import COLUMNS, Relabelled
 from rlkit.algos.preference.selectors import Selector
-from rlkit.algos.preference.teachers import advantages
-from rlkit.algos.preference.teachers.synthetic import parse
-from rlkit.core.batch import Batch
 from rlkit.core.engine import Engine
 from rlkit.core.errors import UsageError
 from rlkit.core.flat import flatten
 from rlkit.core.spec import Spec
+from rlkit.core.state import joined, part
 from rlkit.core.words.ranges import (
     Count,
     HalfShare,
@@ -61,6 +59,7 @@ from rlkit.data.stock import Stock
 
 RUN = {"warmup": 1000}
 _RESET_UPDATES_FROM = 1 << 40  # their number: no update of a training has such a one
+_PARTS = ("net", "rows", "novelty", "interview")  # of a source's state
 
 FITS = ("online", "continuous")
 LEARNS_REWARD = True  # rewards of the replay reach no loss of the agent
@@ -98,22 +97,15 @@ class Config(sac.Config):
 
 def check_task(c: Config, spec: Spec) -> None:
     """Raises UsageError for advantages that name nothing, or that nobody would look at."""
-    advantages.check_asked(c.advantages, parse(c.teacher).regret, c.teacher)
-    if c.advantages is not None:
-        advantages.function(c.advantages)
+    known_advantages(c)
 
 
 def notice(metrics: Mapping[str, np.ndarray], c: Config) -> str:
     """What was set although nobody explores by it, or estimates advantages, or ""."""
     if metrics:
         return ""
-    unread = "neighbour neighbours novelty novelty_every"
-    said = [idle_beside(c, "explore_steps=0", unread)]
-    if not parse(c.teacher).regret:
-        said.append(idle_beside(c, f"teacher={c.teacher}", "teacher_updates"))
-    elif c.advantages is not None:
-        said.append(idle_beside(c, "advantages", "teacher_updates"))
-    return "; ".join(filter(None, said))
+    idle = idle_beside(c, "explore_steps=0", "neighbour neighbours novelty novelty_every")
+    return "; ".join(filter(None, (idle, idle_teacher(c))))
 
 
 def Agent(spec: Spec, c: Any) -> sac.Agent:
@@ -131,8 +123,7 @@ def begin_critic_anew(agent: sac.Agent, spec: Spec, c: Any) -> None:
     )
     flatten(agent.q).data.copy_(flatten(fresh).data)
     agent.q_bar.follow(agent.q)
-    for moment in (agent.step_q.m, agent.step_q.v, agent.step_q.steps):
-        moment.zero_()
+    agent.step_q.forget()
 
 
 class Source:
@@ -143,27 +134,18 @@ class Source:
     def __init__(self, stock: Stock, agent: sac.Agent, c: Config) -> None:
         if stock.replay is None or stock.data is not None:
             raise UsageError("pebble asks about its own experience: give an env and no dataset")
-        if min(c.ask_every, c.novelty_every, c.neighbour, c.neighbours) < 1:
-            raise UsageError(
-                "ask_every, novelty_every, neighbour and neighbours must be at least 1"
-            )
         if c.n_step > 1:
             raise UsageError("pebble relabels single steps: n_step is 1")
         self.stock, self.agent, self.c, self.replay = stock, agent, c, stock.replay
         self.batch_size = c.batch_size
         self.rows = Relabelled(self.replay, c.batch_size, stock.streams)
+        self.indices, self.batch = self.rows.indices, self.rows.batch
         self.novelty = Novelty(self.replay, c.neighbour, c.neighbours, c.novelty == "log")
         self.interview = Interview(stock, self.replay, c)
         init = OwnInit(stock.spec, "pebble/reward")
         self.net = RewardNet(init, c.hidden_reward, c.members)
         self.begun = self.looked = self.asked = -1  # steps: first, last `look`, last round
         self.metrics: dict[str, Tensor] = {}  # of the last round
-
-    def indices(self, step: int, count: int) -> Tensor:
-        return self.rows.indices(step, count)
-
-    def batch(self, index: Tensor) -> Batch:
-        return self.rows.batch(index)
 
     def advance(self, step: int) -> dict[str, Tensor]:
         """Label what is new; explore, ask, fit and relabel when it is time."""
@@ -200,23 +182,15 @@ class Source:
     def state_dict(self) -> dict[str, Tensor]:
         """Reward nets, answers, visited states and where the phases stand."""
         steps = {"steps": torch.tensor([self.begun, self.looked, self.asked])}
-        held = {name: part.state_dict() for name, part in self._parts()}
-        held |= {"phase": steps, "metrics": self.metrics}
-        return {f"{part}.{name}": x for part, all_ in held.items() for name, x in all_.items()}
+        held = {name: getattr(self, name).state_dict() for name in _PARTS}
+        return joined({**held, "phase": steps, "metrics": self.metrics})
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        def held(part: str) -> dict[str, Tensor]:
-            begin = f"{part}."
-            return {n.removeprefix(begin): x for n, x in state.items() if n.startswith(begin)}
-
-        for name, part in self._parts():
-            part.load_state_dict(held(name))
-        self.begun, self.looked, self.asked = held("phase")["steps"].tolist()
-        self.metrics = {n: x.to(self.stock.spec.device) for n, x in held("metrics").items()}
-
-    def _parts(self) -> list[tuple[str, Any]]:
-        names = ("net", "rows", "novelty", "interview")
-        return [(name, getattr(self, name)) for name in names]
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(part(state, name))
+        self.begun, self.looked, self.asked = state["phase.steps"].tolist()
+        device = self.stock.spec.device
+        self.metrics = {name: x.to(device) for name, x in part(state, "metrics").items()}
 
 
 def source(stock: Stock, agent: sac.Agent, c: Config) -> Source:

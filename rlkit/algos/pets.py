@@ -29,15 +29,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlkit import nets
 from rlkit.algos.imagination.closeness import LookingOn, LookingOnce
-from rlkit.algos.imagination.fitting import likelihood, objective, squared_error
-from rlkit.algos.imagination.planning import cross_entropy, standard_normals
+from rlkit.algos.imagination.fitting import likelihood, objective, places, squared_error
+from rlkit.algos.imagination.planning import Plans, cross_entropy
 from rlkit.core.batch import Batch
 from rlkit.core.engine import Source
 from rlkit.core.errors import UsageError
+from rlkit.core.flat import inner
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam, step_jointly
 from rlkit.core.spec import Spec
@@ -88,23 +89,6 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "halfcheetah": (_CHEETAH, {}),
 }
 _RARE = 5.0  # logits of an end begin below 0 by this
-_POISSON = (0.36788, 0.73576, 0.91970, 0.98101, 0.99634, 0.99941)  # P(at most k), k = 0, 1, ...
-
-
-def places(index: Tensor, seeds: Tensor, n: int) -> Tensor:
-    """How often rows `[S, B]` are in the bootstraps of n members `[S, n, B]`: Poisson(1) numbers,
-    a function of the lane's seed `[S]`, the member and the row alone."""
-    member = torch.arange(n, device=index.device).view(1, n, 1)
-    h = (
-        index.unsqueeze(1).expand(-1, n, -1) * 40503
-        + member * 2246822
-        + (seeds.view(-1, 1, 1) + 1) * 3266489
-    )
-    for _ in range(3):  # products of numbers below 2^32 and 2^30: nothing overflows
-        h = ((h ^ (h >> 15)) & 0xFFFFFFFF) * 668265263
-        h = (h ^ (h >> 29)) & 0xFFFFFFFF
-    u = h.double() / 2**32
-    return sum((u >= bound).to(torch.int64) for bound in _POISSON)  # type: ignore[return-value]
 
 
 def end_loss(logit: Tensor, cont: Tensor) -> Tensor:  # [..., B] twice -> [...]
@@ -115,22 +99,9 @@ def end_loss(logit: Tensor, cont: Tensor) -> Tensor:  # [..., B] twice -> [...]
 
 def decayed(model: Dynamics, c: float | Tensor) -> Tensor:
     """½ c ‖W‖² of each lane `[S]`."""
-    squares = torch.stack([w.square().flatten(1).sum(-1) for w in model.weights]).sum(0)
+    weights = list(model.weights)
+    squares = inner(weights, weights)
     return 0.5 * (c.reshape(-1) if isinstance(c, Tensor) else c) * squares
-
-
-class Plans(nn.Module):
-    """The numbers that plans are made with, which are part of the agent's state."""
-
-    candidates: Tensor
-    luck: Tensor
-
-    def __init__(self, spec: Spec, c: Config) -> None:
-        super().__init__()
-        plans = (c.rounds, c.population, c.horizon, spec.act_size)
-        self.register_buffer("candidates", standard_normals(spec, "cem", *plans))
-        steps = (c.horizon, c.n_models, 1, c.particles, spec.obs_size + 1)
-        self.register_buffer("luck", standard_normals(spec, "particles", *steps))
 
 
 class Agent(Learner):

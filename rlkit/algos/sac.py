@@ -1,19 +1,19 @@
-"""Soft Actor-Critic, Haarnoja et al. 2018 (arXiv 1812.05905), with learnt temperature; ensembles
-make it REDQ (Chen et al. 2021, arXiv 2101.05982), DroQ (Hiraoka et al. 2022, arXiv 2110.02034),
-with half of each minibatch from a dataset RLPD (Ball et al. 2023, arXiv 2302.02948), and with a
-dataset alone SAC-N and EDAC (An et al. 2021, arXiv 2110.01548): `PRESETS`.
+"""Soft Actor-Critic with learnt temperature, Haarnoja et al. 2018 (arXiv 1812.05905), and what its
+`PRESETS` make of it: REDQ (Chen et al. 2021, arXiv 2101.05982), DroQ (Hiraoka et al. 2022, arXiv
+2110.02034), with half of each minibatch from a dataset RLPD (Ball et al. 2023, arXiv 2302.02948),
+with a dataset alone SAC-N and EDAC (An et al. 2021, arXiv 2110.01548), of images DrQ with one shift
+an image (`drq`, Kostrikov et al. 2021, arXiv 2004.13649).
 
     (1)  y = r + γ (min_j Q̄_j(s', a') - α log π(a'|s')),    a' ~ π(s')
     (2)  L_Q = E Σ_j (Q_j(s, a) - y)²
     (3)  L_π = E [α log π(ã|s) - min_j Q_j(s, ã)],           ã ~ π(s), reparameterised
     (4)  L_α = -log α · E [log π(ã|s) + H̄]
+    (5)  L_Q + η E Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (N - 1),             ĝ_j along ∇_a Q_j(s, a)
 
 REDQ: the minimum in (1) is over `subset` critics drawn anew for each update, and (3) takes the mean
 of all; policy and temperature move once in `actor_period` updates. DroQ: the critics' hidden units
 are dropped with chance `dropout`, in the targets too, Linear → dropout → LayerNorm → ReLU. EDAC:
-critics pay for being alike, so that few do for SAC-N's many,
-
-    (5)  L_Q + η E Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (N - 1),             ĝ_j along ∇_a Q_j(s, a)
+critics pay for being alike by (5), so that few do for SAC-N's many.
 
 With a `head` other than scalar a critic's value is that of its head and (2) the head's loss to y,
 or to the law of r + γ (Z - α log π), Z that of the critic whose mean is least (`nets.value_heads`;
@@ -21,8 +21,7 @@ Farebrother et al. 2024, arXiv 2403.03950). With `copies` K every critic is K ne
 minimum copy by copy, (3) the mean of the copies before it, and L_BIEV joins (2); preset `ggd`
 (`nets.gaussian_errors`). Targets of `n_step` rewards have no entropies between, nor corrections for
 the old policy of the steps after the first. Of images (`nets.encoders`) the policy sees what the
-critics' convolutions see, which it does not train; preset `drq` is Kostrikov et al. 2021 (arXiv
-2004.13649) with one shift an image.
+critics' convolutions see, which it does not train.
 
 Order of a step: critics, then policy and temperature together (both with the α from before the
 step and the new critics), then targets. Differs from the paper: (4) descends on log α instead of
@@ -36,17 +35,17 @@ medium-expert data); SAC-N's 500 (200), 10 and 20.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import head_loss, least, target_of, unheld
+from rlkit.algos.common import head_loss, least, multistep, several, step_policy, target_of, unheld
 from rlkit.core.batch import Batch
-from rlkit.core.lanes import against
+from rlkit.core.lanes import against, in_use
 from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -62,11 +61,8 @@ from rlkit.core.words.ranges import (
     Widths,
     checked,
 )
+from rlkit.nets.critics import alike, subset
 from rlkit.nets.value_heads import CopiesConfig
-
-if TYPE_CHECKING:
-    from rlkit.core.engine import Source
-    from rlkit.data.stock import Stock
 
 FITS = ("online", "then-online", "offline", "continuous", "pixels")
 
@@ -116,19 +112,10 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"shift": 4},
     ),
 }
-_TINY = 1e-10  # a critic that is flat in the action has no direction
 
 
-def subset(x: Tensor, u: Tensor, m: int) -> Tensor:
-    """The m members `[S, m, ...]` of `x` `[S, n, ...]` with the smallest `u` `[S, n]`."""
-    members = u.argsort(-1)[:, :m].view(-1, m, *[1] * (x.dim() - 2))
-    return x.gather(1, members.expand(-1, -1, *x.shape[2:]))
-
-
-def pi_loss(  # [..., n, B] -> [...]
-    qs: Tensor, log_prob: Tensor, alpha: Tensor, mean_critic: bool = False
-) -> Tensor:
-    """Entropy-regularised value of the policy's own actions, eq. (3), negated."""
+def pi_loss(qs: Tensor, log_prob: Tensor, alpha: Tensor, mean_critic: bool = False) -> Tensor:
+    """Entropy-regularised value of own actions, eq. (3), negated; `[..., n, B] -> [...]`."""
     q = qs.mean(-2) if mean_critic else qs.amin(-2)
     return (alpha * log_prob - q).mean(-1)
 
@@ -138,28 +125,17 @@ def alpha_loss(log_alpha: Tensor, log_prob: Tensor, target: float | Tensor) -> T
     return -(log_alpha * (log_prob + target)).mean(-1)
 
 
-def alike(slopes: Tensor) -> Tensor:  # [..., n, B, A] -> [...]
-    """What (5) adds, without η: the n members' mean likeness of direction to the others,
-    summed. n for members that are alike, 0 for orthogonal ones, never below -n / (n - 1)."""
-    n = slopes.shape[-3]
-    unit = slopes / (slopes.norm(dim=-1, keepdim=True) + _TINY)
-    pairs = unit.sum(-3).square().sum(-1) - unit.square().sum((-3, -1))  # [..., B], i ≠ j
-    return pairs.mean(-1) / (n - 1)
-
-
 class Agent(Learner):
     """Policy `pi`, critics `q` with targets `q_bar`, a temperature."""
 
     act_noise = nets.TanhGaussianActor.noise
 
     def __init__(self, spec: Spec, c: Config) -> None:
-        self.diverse = isinstance(c.diversity, Tensor) or c.diversity > 0
-        if self.diverse and c.n_critics < 2:
+        if in_use(c.diversity) and c.n_critics < 2:
             raise ValueError(f"n_critics is {c.n_critics}; to differ there must be two at least")
         if c.copies > 1 and c.subset:
             raise ValueError(f"copies is {c.copies}; subset draws among single critics: give 0")
-        init, self.head = nets.Init(spec), nets.head_of(c)
-        self.widths = c.hidden_q or c.hidden
+        init, self.head, self.widths = nets.Init(spec), nets.head_of(c), c.hidden_q or c.hidden
         self.pi = nets.TanhGaussianActor(init, c.hidden, log_std_bounds=c.log_std)
         self.q = nets.Critic(init, self.widths, c.n_critics, c.norm, self.head, c.copies)
         nets.share_sight(self.pi, self.q)
@@ -167,20 +143,17 @@ class Agent(Learner):
         self.log_alpha = nets.Scalar(init, torch.as_tensor(c.alpha, dtype=torch.float64).log())
         self.step_pi, self.step_q = Adam(self.pi, c.lr), Adam(self.q, c.lr_q)
         self.step_alpha = Adam(self.log_alpha, c.lr_alpha)
-        self.act_size = spec.act_size
-        self.periods = {"actor": c.actor_period}
+        self.act_size, self.periods = spec.act_size, {"actor": c.actor_period}
         self.noise = {"next": Draw("normal", "B", "A"), "now": Draw("normal", "B", "A")}
         if c.subset:
             self.noise["subset"] = Draw("uniform", c.n_critics)
-        self.drops = isinstance(c.dropout, Tensor) or c.dropout > 0
-        if self.drops:
+        if in_use(c.dropout):
             units = Draw("uniform", c.n_critics * c.copies, "B", sum(self.widths))
             self.noise |= {"drop_next": units, "drop": units, "drop_now": units}
 
-    def masks(self, b: Batch, name: str, c: Config) -> list[Tensor] | None:
-        """Which hidden units of the critics stay."""
-        assert b.noise is not None
-        return nets.dropout(b.noise[name], c.dropout, self.widths) if self.drops else None
+    def masks(self, u: Tensor | None, c: Config) -> list[Tensor] | None:
+        """Which hidden units of the critics stay, by uniform numbers; None: all."""
+        return None if u is None else nets.dropout(u, c.dropout, self.widths)
 
     def update(self, b: Batch, c: Config, actor: bool = True) -> dict[str, Tensor]:
         """One step of the critics on `b`, `[S, B, ...]`, of policy and temperature when `actor`,
@@ -189,34 +162,26 @@ class Agent(Learner):
         alpha = self.log_alpha().exp().detach()  # [S, 1]
         with torch.no_grad():
             a2, log_prob2 = self.pi(b.s2).sample_log_prob(b.noise["next"])
-            out2 = nets.outputs(self.q_bar, b.s2, a2, self.masks(b, "drop_next", c))
+            out2 = nets.outputs(self.q_bar, b.s2, a2, self.masks(b.noise.get("drop_next"), c))
             if c.subset:
                 out2 = subset(out2, b.noise["subset"], c.subset)  # [S, M, 1, B, size]
             plus = -(alpha * log_prob2) if c.entropy_backup else 0.0
             y = target_of(self.head, b.r, c.gamma * b.cont, least(self.head, out2), plus)
-        masks = self.masks(b, "drop", c)
-        metrics = {}
-        if self.diverse:
+        masks, metrics = self.masks(b.noise.get("drop"), c), {}
+        if in_use(c.diversity):
             out, slopes = self.q.with_slopes(b.s, b.a, masks)
             likeness = alike(slopes)
-            loss = head_loss(self.head, out, y, c.biev)
-            loss = loss + against(c.diversity, likeness) * likeness
             metrics["likeness"] = likeness.detach()
+            loss = head_loss(self.head, out, y, c.biev) + against(c.diversity, likeness) * likeness
         else:
-            out = self.q.outputs(b.s, b.a, masks)
-            loss = head_loss(self.head, out, y, c.biev)
-        metrics["q"] = self.head.mean(y).mean((-2, -1))
-        metrics["q_loss"] = self.step_q(loss)
+            loss = head_loss(self.head, self.q.outputs(b.s, b.a, masks), y, c.biev)
+        metrics |= {"q": self.head.mean(y).mean((-2, -1)), "q_loss": self.step_q(loss)}
         if actor:
             a, log_prob = self.pi(b.s).sample_log_prob(b.noise["now"])
-            qs = self.q(b.s, a, self.masks(b, "drop_now", c))
-            loss = pi_loss(qs, log_prob, alpha, c.mean_critic)
-            entropy = -log_prob.detach()
-            if c.learn_alpha:
-                rise = alpha_loss(self.log_alpha(), -entropy, c.entropy * self.act_size)
-                loss, _ = step_jointly((self.step_pi, loss), (self.step_alpha, rise))
-            else:
-                loss = self.step_pi(loss)
+            qs = self.q(b.s, a, self.masks(b.noise.get("drop_now"), c))
+            loss, entropy = pi_loss(qs, log_prob, alpha, c.mean_critic), -log_prob.detach()
+            rise = alpha_loss(self.log_alpha(), -entropy, c.entropy * self.act_size)
+            loss = step_policy(self, loss, rise, c.learn_alpha)
             metrics |= {"pi_loss": loss, "entropy": entropy.mean(-1), "alpha": alpha.squeeze(-1)}
         self.q_bar.follow(self.q, c.polyak)
         return metrics
@@ -227,18 +192,9 @@ class Agent(Learner):
         return d.mode if noise is None else d.sample(noise)
 
 
-def draws(c: Config) -> bool:
-    """Whether minibatches are those of `source`; single steps are the run's own."""
-    return c.n_step > 1
-
-
 def offline_notice(c: Config) -> str:
     """What to say of two critics that never meet the environment."""
     return "" if c.n_critics > 2 else unheld("--preset sac_n or edac", "cql", "iql", "td3_bc")
 
 
-def source(stock: Stock, agent: Agent, c: Config) -> Source:
-    """Minibatches of n-step transitions."""
-    from rlkit.data.sampling.multistep import multistep
-
-    return multistep(stock, c.batch_size, c.n_step, c.gamma)
+draws, source = several, multistep

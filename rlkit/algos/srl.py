@@ -26,11 +26,12 @@ import torch
 from torch import Tensor, nn
 
 from rlkit import nets
+from rlkit.algos.common import q_loss, step_policy
 from rlkit.algos.sac import alpha_loss, pi_loss
 from rlkit.core.batch import Batch
 from rlkit.core.history import Past
 from rlkit.core.learner import Learner
-from rlkit.core.optim import Adam, step_jointly
+from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
 from rlkit.core.streams import Draw
 from rlkit.core.target import Target
@@ -78,11 +79,6 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "pendulum": ({}, {"warmup": 1_000}),
     "mujoco": ({}, {"warmup": 10_000}),
 }
-
-
-def q_loss(qs: Tensor, y: Tensor) -> Tensor:  # [..., n, B], [..., B] -> [...]
-    """Squared error to the target, eq. (3)."""
-    return (qs - y.unsqueeze(-2)).square().mean(-1).sum(-1)
 
 
 def model_loss(told: Tensor, s2: Tensor) -> Tensor:  # [..., B, D] -> [...]
@@ -134,15 +130,11 @@ class Agent(Learner):
         metrics["model_loss"] = self.step_model(model_loss(self.model(b.s, b.a), b.s2))
         loss, log_prob = self.recall(b, alpha)
         entropy = -log_prob.detach()
-        if c.learn_alpha:
-            rise = alpha_loss(self.log_alpha(), -entropy, c.entropy * self.act_size)
-            loss, _ = step_jointly((self.step_pi, loss), (self.step_alpha, rise))
-        else:
-            loss = self.step_pi(loss)
+        rise = alpha_loss(self.log_alpha(), -entropy, c.entropy * self.act_size)
+        metrics["pi_loss"] = step_policy(self, loss, rise, c.learn_alpha)
         self.q_bar.follow(self.q, c.polyak)
         self.model_bar.follow(self.model, c.polyak)
-        metrics |= {"pi_loss": loss, "entropy": entropy.mean(-1), "alpha": alpha.squeeze(-1)}
-        return metrics
+        return metrics | {"entropy": entropy.mean(-1), "alpha": alpha.squeeze(-1)}
 
     def recall(self, b: Batch, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """The loss (5) `[S]`, and log-densities `[S, B]`, a mean over the sequence."""

@@ -10,16 +10,10 @@ programming", Pires, Rowland, Borsa, Guo, Khetarpal, Barreto, Abel, Munos & Dabn
 
 The stock c is the last number of an observation (`envs.tasks.stocked` appends it to those of any
 environment). As (1) tells c' of any c, rows learn about other stocks than theirs: a share `relabel`
-has one drawn from `stock_low`..`stock_high`. What f is:
+has one drawn from `stock_low`..`stock_high`. f(x) is x (`mean`), min(x, 0) (`shortfall`, for CVaR),
+-|x| (`homeostasis`), -x² (`quadratic`) or -exp(-risk x) (`exponential`), see `stocked.utilities`.
 
-    mean         x                  risk-neutral, whatever the stock
-    shortfall    min(x, 0)          CVaR: max_c -c + E f(c + G) / τ over first stocks (`best_cvar`)
-    homeostasis  -|x|               a return of -c, no more and no less
-    quadratic    -x²                likewise
-    exponential  -exp(-risk x)      entropic risk; γ = 1 only
-
-Where γ < 1 the objective must look alike one step later, f(γ x) = γ^k f(x), which all but the last
-have. Differs from the paper's agent: observations are vectors, and the net reads the stock as its
+Differs from the paper's agent: observations are vectors, and the net reads the stock as its
 shares of the two nearest of `stock_bins` points, cut off beyond them (the utility has it whole): as
 one number it is learnt about ten times as slowly. Adam and ε of DQN.
 """
@@ -28,15 +22,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import either_action, unheld
+from rlkit.algos.common import either_action, falling_epsilon, multistep, unheld
+from rlkit.algos.stocked import checks
+from rlkit.algos.stocked.utilities import Utility, utility_of
+from rlkit.algos.stocked.utilities import best_cvar as best_cvar
 from rlkit.core.batch import Batch
-from rlkit.core.errors import UsageError
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
 from rlkit.core.optim import Adam
@@ -47,7 +43,7 @@ from rlkit.core.words.ranges import Count, Positive, PositiveShare, Real, Share,
 from rlkit.nets.action_values import of_action
 from rlkit.nets.value_heads import QuantileHead
 
-if TYPE_CHECKING:  # at run time inside `source`: sampling brings numba along
+if TYPE_CHECKING:
     from gymnasium import Env
 
     from rlkit.core.engine import Source
@@ -58,8 +54,6 @@ RUN = {"warmup": 1_000, "update_every": 4, "utd": 0.25}
 
 FITS = ("online", "then-online", "offline", "discrete")
 COUNTS_REWARD = True  # observations count what the environment has paid
-
-Utility = Literal["mean", "shortfall", "homeostasis", "quadratic", "exponential"]
 
 
 @checked("stock_low < stock_high")
@@ -94,17 +88,6 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def utility_of(name: Utility, x: Tensor, risk: float | Tensor) -> Tensor:  # [S, ...] -> [S, ...]
-    """f of what c + G is."""
-    if name == "shortfall":
-        return x.clamp(max=0)
-    if name == "homeostasis":
-        return -x.abs()
-    if name == "quadratic":
-        return -x.square()
-    return -(-against(risk, x) * x).exp() if name == "exponential" else x
-
-
 class Agent(Learner):
     """Quantiles `theta` of the return of every action from observation and stock."""
 
@@ -132,12 +115,9 @@ class Agent(Learner):
     def read(self, s: Tensor, stock: Tensor) -> Tensor:
         """What the net sees `[S, B, obs - 1 + stock_bins]` of observations `[S, B, obs]` with
         stocks `[S, B]` in place of their own; the rest by running statistics, if there are any."""
-        low, high = (against(x, stock) for x in (self.c.stock_low, self.c.stock_high))
-        place = ((stock - low) / (high - low)).clamp(0, 1).unsqueeze(-1)
-        place = (self.c.stock_bins - 1) * torch.cat([place] * self.c.stock_bins, -1)
-        hats = (1 - (place - self.bins.to(place)).abs()).clamp(min=0)
+        place = nets.hats(stock, self.c.stock_low, self.c.stock_high, self.bins)
         rest = (self.normaliser(s) if self.running else s)[..., :-1]
-        return torch.cat([rest, hats], -1)
+        return torch.cat([rest, place], -1)
 
     def outputs(self, net: nets.ActionValues | Target, s: Tensor, stock: Tensor) -> Tensor:
         """Quantiles `[S, B, A, m]` of G from observations with these stocks."""
@@ -151,11 +131,8 @@ class Agent(Learner):
 
     def target(self, b: Batch, stock: Tensor, c: Config) -> Tensor:
         """What the quantiles of (s, stock, a) are to say `[S, B, m]`, eqs. (1), (3), (4)."""
-        discount = c.gamma * b.cont
-        ended = (b.cont == 0).to(b.cont)
-        later = (stock + b.r) / (
-            discount + ended
-        )  # (1) over all n steps; of an end nothing follows
+        discount, ended = c.gamma * b.cont, (b.cont == 0).to(b.cont)
+        later = (stock + b.r) / (discount + ended)  # (1) over n steps; of an end nothing follows
         out = self.outputs(self.theta_bar, b.s2, later)
         judge = self.outputs(self.theta, b.s2, later) if c.double else out
         best = self.utilities(judge, later).argmax(-1)
@@ -185,8 +162,7 @@ class Agent(Learner):
 
     def epsilon(self, c: Config) -> Tensor:
         """Share of random actions; `[]`, or `[S, 1]` where lanes differ in it."""
-        done = (self.step_theta.steps / c.epsilon_updates).clamp(max=1)
-        return c.epsilon + (c.epsilon_last - c.epsilon) * done
+        return falling_epsilon(c, self.step_theta.steps)
 
     def act(self, s: Tensor, noise: Tensor | None = None) -> Tensor:
         """The action of largest U; with uniform `noise` `[S, B, 2]` a share ε at random."""
@@ -195,37 +171,15 @@ class Agent(Learner):
         return either_action(greedy, noise, self.epsilon(self.c), self.actions)
 
 
-def best_cvar(agent: Agent, s: Tensor, tau: float, stocks: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest CVaR_τ `[S]` that a shortfall agent sees from one observation `[obs]`, and the
-    first stock `[S]` among `stocks` `[C]` to begin with so as to have it."""
-    rows, stock = s.expand(agent.lanes, len(stocks), -1), stocks.expand(agent.lanes, -1)
-    with torch.no_grad():
-        value = agent.utilities(agent.outputs(agent.theta, rows, stock), stock).amax(-1)
-    levels, best = (value / tau - stock).max(-1)
-    return levels, stocks[best]
-
-
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:
     """All episodes. Raises UsageError where the last number of an observation is no stock."""
-    from rlkit.envs.tasks.stocked import check_rows
-
-    for gamma in _discounts(c):
-        rows = (store.obs[..., -1], store.reward, store.next_obs[..., -1])
-        check_rows(*rows, gamma, "the dataset has no stock")
+    checks.check_store(store, c.gamma)
     return store
 
 
 def check_env(env: Env, c: Config, name: str) -> None:
     """Raises UsageError for an environment whose observations do not end in a stock."""
-    from rlkit.envs.tasks import stocked
-
-    for gamma in _discounts(c):
-        stocked.check_env(env, gamma, name)
-
-
-def _discounts(c: Config) -> list[float]:
-    """One a lane where they differ."""
-    return list(c.gamma) if isinstance(c.gamma, tuple) else [float(c.gamma)]
+    checks.check_env(env, c.gamma, name)
 
 
 def offline_notice(c: Config) -> str:
@@ -236,13 +190,5 @@ def offline_notice(c: Config) -> str:
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Minibatches of n-step transitions. Raises UsageError for scaled rewards or observations of a
     dataset: the stock adds up rewards as the environment pays them."""
-    from rlkit.data.sampling.multistep import multistep
-
-    units = stock.transforms
-    if units.obs_mean is not None or (units.reward_scale, units.reward_bias) != (1, 0):
-        scaled = "normalise_obs" if units.obs_mean is not None else "reward"
-        raise UsageError(
-            f"{scaled} would change the unit of the stock, which is the rewards': leave it out"
-        )
-
-    return multistep(stock, c.batch_size, c.n_step, c.gamma)
+    checks.check_units(stock.transforms)
+    return multistep(stock, agent, c)

@@ -20,13 +20,13 @@ in the scaled action space, so it is the same share of every dimension's range.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlkit import nets
-from rlkit.algos.common import head_loss, least, target_of, unheld
+from rlkit.algos.common import head_loss, least, multistep, several, target_of, unheld
 from rlkit.core.batch import Batch
 from rlkit.core.lanes import against
 from rlkit.core.learner import Learner
@@ -44,10 +44,6 @@ from rlkit.core.words.ranges import (
     checked,
 )
 from rlkit.nets.value_heads import CopiesConfig
-
-if TYPE_CHECKING:
-    from rlkit.core.engine import Source
-    from rlkit.data.stock import Stock
 
 FITS = ("online", "then-online", "offline", "continuous", "pixels")
 
@@ -127,18 +123,9 @@ class Agent(Learner):
         return d.mode if noise is None else d.sample(against(self.explore, noise) * noise)
 
 
-def draws(c: Config) -> bool:
-    """Whether minibatches are those of `source`; single steps are the run's own."""
-    return c.n_step > 1
-
-
 def offline_notice(c: Config) -> str:
     """What to say of critics that never meet the environment."""
     return unheld("td3_bc", "rebrac", "iql", "cql")
 
 
-def source(stock: Stock, agent: Agent, c: Config) -> Source:
-    """Minibatches of n-step transitions."""
-    from rlkit.data.sampling.multistep import multistep
-
-    return multistep(stock, c.batch_size, c.n_step, c.gamma)
+draws, source = several, multistep

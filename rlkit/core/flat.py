@@ -8,6 +8,7 @@ batched matrix product without a copy.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,3 +78,9 @@ def flatten(net: nn.Module) -> Flat:
     if flat is None:
         flat = net.__dict__["_flat"] = Flat(net)
     return flat
+
+
+def inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
+    """Inner product `[S]` of two lists of tensors `[S, ...]`, parameters or gradients, over all
+    numbers of each lane."""
+    return torch.stack([(p * q).flatten(1).sum(1) for p, q in zip(x, y, strict=True)]).sum(0)

@@ -33,6 +33,12 @@ class Past(NamedTuple):
     gained: Tensor  # [S, B], the sum of its rewards so far
 
 
+def until(now: Tensor, past: Tensor, steps: int) -> Tensor:
+    """The last `steps` steps up to and with that of now, `[S, B, ...]` and a field of the past
+    `[S, B, K, ...]`, K >= steps - 1: `[S, B, steps, ...]`."""
+    return torch.cat([past[:, :, past.shape[2] - (steps - 1) :], now.unsqueeze(2)], 2)
+
+
 class Memory:
     """Keeps the last `length` steps of the episodes under way.
 

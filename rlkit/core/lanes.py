@@ -61,6 +61,11 @@ def against(value: float | Tensor, x: Tensor) -> float | Tensor:
     return value.reshape(-1, *[1] * (x.dim() - 1)) if isinstance(value, Tensor) else value
 
 
+def in_use(weight: Any) -> bool:
+    """Whether a weight that is never negative is above 0, or is one a lane, of which any may be."""
+    return isinstance(weight, Tensor | tuple | list) or weight > 0
+
+
 def select(config: ConfigT, lanes: Sequence[int]) -> ConfigT:
     """`config` with the values of some lanes only, so that lanes can train in other company."""
     changed = {

@@ -15,6 +15,8 @@ from rlkit.nets.layers import MLP, Init, Norm
 from rlkit.nets.value_heads import ScalarHead, ValueHead
 from rlkit.nets.vmapped import Vmapped
 
+_TINY = 1e-10  # a critic that is flat in the action has no direction
+
 
 class Critic(nn.Module):
     """Ensemble of n action-value functions; members share only the encoder of grid views.
@@ -110,6 +112,22 @@ class Critic(nn.Module):
     def _split(self, out: Tensor) -> Tensor:
         """`[S, n K, ...]` as `[S, n, K, ...]`."""
         return out.unflatten(1, (self.n, self.copies))
+
+
+def subset(x: Tensor, u: Tensor, m: int) -> Tensor:
+    """The m members `[S, m, ...]` of `x` `[S, n, ...]` with the smallest `u` `[S, n]`."""
+    members = u.argsort(-1)[:, :m].view(-1, m, *[1] * (x.dim() - 2))
+    return x.gather(1, members.expand(-1, -1, *x.shape[2:]))
+
+
+def alike(slopes: Tensor) -> Tensor:  # [..., n, B, A] -> [...]
+    """Σ_{i≠j} ⟨ĝ_i, ĝ_j⟩ / (n - 1), a mean over B, of the directions ĝ of `slopes`: the n members'
+    mean likeness to the others, summed. n for members that are alike, 0 for orthogonal ones, never
+    below -n / (n - 1)."""
+    n = slopes.shape[-3]
+    unit = slopes / (slopes.norm(dim=-1, keepdim=True) + _TINY)
+    pairs = unit.sum(-3).square().sum(-1) - unit.square().sum((-3, -1))  # [..., B], i ≠ j
+    return pairs.mean(-1) / (n - 1)
 
 
 def outputs(

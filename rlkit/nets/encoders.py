@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlkit.core.lanes import against
 from rlkit.core.normaliser import Normaliser
 from rlkit.core.pixels import layout
 from rlkit.core.spec import Spec
@@ -149,6 +150,18 @@ class PixelEncoder(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         return self.norm(self.project(self.see(s))).tanh()
+
+
+def hats(x: Tensor, low: float | Tensor, high: float | Tensor, bins: Tensor) -> Tensor:
+    """Shares of numbers `x` `[S, ...]` in the two nearest of as many points from `low` to `high` as
+    there are `bins` `[n]`, which are 0, 1, ..., n - 1: `[S, ..., n]`; cut off beyond them.
+
+    As `value_heads.two_hot`, in operations that exported policies have.
+    """
+    low, high = against(low, x), against(high, x)
+    place = ((x - low) / (high - low)).clamp(0, 1).unsqueeze(-1)
+    place = (len(bins) - 1) * torch.cat([place] * len(bins), -1)
+    return (1 - (place - bins.to(place)).abs()).clamp(min=0)
 
 
 def share_sight(actor: Any, critic: Any) -> None:

@@ -54,9 +54,8 @@ def everything(spec: Spec, c: history.Config) -> history.History:
     """Every row of the data with its history."""
     data = Replay.from_store(cues(), spec, Transforms())
     stock = Stock(spec, Streams(spec.seeds), Transforms(), data)
-    source = history.Source(
-        stock, history.Config(**SMALL | {"batch_size": 128, "context": c.context})
-    )
+    wide = history.Config(**SMALL | {"batch_size": 128, "context": c.context})
+    source = history.source(stock, history.Agent(spec, wide), wide)
     return source.batch(torch.arange(128).expand(spec.lanes, -1))
 
 

@@ -29,6 +29,7 @@ from rlkit.nets.dynamics import Dynamics, Prediction
 
 _PROGRESS = 0.99  # a holdout score must fall below this times the best so far
 _BOUNDS_WEIGHT = 0.01  # pull on the bounds of the log-variance
+_POISSON = (0.36788, 0.73576, 0.91970, 0.98101, 0.99634, 0.99941)  # P(at most k), k = 0, 1, ...
 
 
 class FitConfig(Protocol):
@@ -71,6 +72,22 @@ def likelihood(prediction: Prediction, y: Tensor, rows: Tensor) -> Tensor:
 def squared_error(prediction: Prediction, y: Tensor, rows: Tensor) -> Tensor:
     """Squared error of the mean: the loss of a deterministic model, and every model's score."""
     return (prediction.mean - y).square().mean(-1)
+
+
+def places(index: Tensor, seeds: Tensor, n: int) -> Tensor:
+    """How often rows `[S, B]` are in the bootstraps of n members `[S, n, B]`: Poisson(1) numbers,
+    a function of the lane's seed `[S]`, the member and the row alone."""
+    member = torch.arange(n, device=index.device).view(1, n, 1)
+    h = (
+        index.unsqueeze(1).expand(-1, n, -1) * 40503
+        + member * 2246822
+        + (seeds.view(-1, 1, 1) + 1) * 3266489
+    )
+    for _ in range(3):  # products of numbers below 2^32 and 2^30: nothing overflows
+        h = ((h ^ (h >> 15)) & 0xFFFFFFFF) * 668265263
+        h = (h ^ (h >> 29)) & 0xFFFFFFFF
+    u = h.double() / 2**32
+    return sum((u >= bound).to(torch.int64) for bound in _POISSON)  # type: ignore[return-value]
 
 
 class LaneAdam:

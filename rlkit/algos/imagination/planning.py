@@ -10,9 +10,10 @@ normal truncated to σ <= (1 - |μ|) / 2, comes near the bounds of the box in ma
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlkit.core.lanes import against
 from rlkit.core.spec import Spec
@@ -24,10 +25,39 @@ Score = Callable[[Tensor], Tensor]
 """plans [S, B, P, H, A] -> what each is worth [S, B, P]."""
 
 
+class PlanConfig(Protocol):
+    """Fields of a `Config` that say how plans are made."""
+
+    @property
+    def rounds(self) -> int: ...  # of the cross-entropy method
+    @property
+    def population(self) -> int: ...  # candidates of a round
+    @property
+    def horizon(self) -> int: ...  # H, steps of a plan
+    @property
+    def n_models(self) -> int: ...  # ensemble size
+    @property
+    def particles(self) -> int: ...  # of each member
+
+
 def standard_normals(spec: Spec, name: str, *shape: int) -> Tensor:
     """Numbers `[S, *shape]` of each lane's own stream, the same whenever they are asked for."""
     lanes = [torch.from_numpy(generator(seed, name).standard_normal(shape)) for seed in spec.seeds]
     return torch.stack(lanes).to(spec.device, spec.dtype)
+
+
+class Plans(nn.Module):
+    """The numbers that plans are made with, which are part of the agent's state."""
+
+    candidates: Tensor
+    luck: Tensor
+
+    def __init__(self, spec: Spec, c: PlanConfig) -> None:
+        super().__init__()
+        plans = (c.rounds, c.population, c.horizon, spec.act_size)
+        self.register_buffer("candidates", standard_normals(spec, "cem", *plans))
+        steps = (c.horizon, c.n_models, 1, c.particles, spec.obs_size + 1)
+        self.register_buffer("luck", standard_normals(spec, "particles", *steps))
 
 
 def cross_entropy(

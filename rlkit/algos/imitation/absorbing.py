@@ -1,7 +1,9 @@
 """A state for the end of episodes (Kostrikov et al. 2019, arXiv 1809.02925).
 
 A terminal step leads to a_∞, which only leads to itself, so that learnt rewards of one sign neither
-pay nor punish the end of an episode. States have one more number for it.
+pay nor punish the end of an episode. States have one more number for it. DAC stores a row
+(a_∞, 0, a_∞) behind every terminal row; here each terminal row of a minibatch, the expert's and the
+policy's, brings that row along as weight, which is the same in the mean.
 """
 
 from __future__ import annotations

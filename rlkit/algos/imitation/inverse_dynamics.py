@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from rlkit import nets
 from rlkit.algos.preference.models.reward_model import OwnInit
+from rlkit.core.lanes import in_use
 from rlkit.core.optim import Adam
 from rlkit.core.streams import Draw, Streams, generator
 from rlkit.data.replay import Replay
@@ -119,7 +120,7 @@ class Labeller:
         """Fit by eq. (2); held-out losses `[S]` of the weights that were kept."""
         c, spec = self.c, self.replay.spec
         draw = Draw("uniform", "B", self.model.uniforms)
-        drops = isinstance(c.dropout_idm, Tensor) or c.dropout_idm > 0
+        drops = in_use(c.dropout_idm)
         flat = self.step.flat
         held = _padded(self.heldout, flat.data)
         best, kept = torch.full((spec.lanes,), torch.inf, device=spec.device), flat.data.clone()

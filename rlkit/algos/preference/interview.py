@@ -19,6 +19,7 @@ from rlkit.algos.preference.selectors import Selector, select
 from rlkit.algos.preference.teachers import advantages
 from rlkit.algos.preference.teachers.synthetic import parse
 from rlkit.core.errors import UsageError
+from rlkit.core.words.ranges import idle_beside
 from rlkit.data.replay import Replay
 from rlkit.data.sampling.segments import Segments
 from rlkit.data.stock import Stock
@@ -48,6 +49,20 @@ class Questions(Protocol):
     def teacher_updates(self) -> int: ...  # of its estimate where there is none
 
 
+def known_advantages(c: Questions) -> advantages.Advantages | None:
+    """The function of A* that a teacher by regret is given; None where it estimates them, or looks
+    at rewards. Raises UsageError for one that is none, or that nobody would look at."""
+    advantages.check_asked(c.advantages, parse(c.teacher).regret, c.teacher)
+    return None if c.advantages is None else advantages.function(c.advantages)
+
+
+def idle_teacher(c: Questions) -> str:
+    """What was set for a teacher's estimate although it makes none, or ""."""
+    if not parse(c.teacher).regret:
+        return idle_beside(c, f"teacher={c.teacher}", "teacher_updates")
+    return "" if c.advantages is None else idle_beside(c, "advantages", "teacher_updates")
+
+
 class Interview:
     """Rounds of questions until `budget` pairs have been asked; `preferences` holds every one.
 
@@ -57,9 +72,7 @@ class Interview:
     def __init__(self, stock: Stock, replay: Replay, c: Questions) -> None:
         if min(c.budget, c.per_round, c.length) < 1:
             raise UsageError("budget, per_round and length must be at least 1")
-        self.teacher = parse(c.teacher)
-        advantages.check_asked(c.advantages, self.teacher.regret, c.teacher)
-        self.known = None if c.advantages is None else advantages.function(c.advantages)
+        self.teacher, self.known = parse(c.teacher), known_advantages(c)
         self.stock, self.replay, self.c = stock, replay, c
         self.preferences: Preferences | None = None
         self.rounds = 0

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rlkit.core.lanes import in_use
+
 
 def choice_probability(d: Tensor, floor: float | Tensor = 0.0) -> Tensor:
     """P(second) = (1 - ε) σ(d) + ε/2, with `floor` ε the share of answers that are noise."""
@@ -18,7 +20,7 @@ def choice_probability(d: Tensor, floor: float | Tensor = 0.0) -> Tensor:
 def logistic_loss(d: Tensor, y: Tensor, floor: float | Tensor = 0.0) -> Tensor:
     """Cross-entropy of `y` and `choice_probability(d, floor)`, of the same shape; `floor` may be a
     tensor that broadcasts against `d`."""
-    if not isinstance(floor, Tensor) and floor == 0:
+    if not in_use(floor):
         return F.softplus(d) - y * d
     noise = torch.as_tensor(floor, dtype=d.dtype, device=d.device).expand_as(d)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from rlkit.core.batch import Batch
 from rlkit.core.jit import njit
 from rlkit.core.streams import Streams
-from rlkit.data.sampling.samplers import NStep, Uniform
+from rlkit.data.sampling.samplers import Mixed, NStep, Uniform
 
 EPSILON = 1e-6  # ε, so that a row without error may still be drawn
 
@@ -33,18 +33,23 @@ class Prioritised:
     `alpha` and `beta` are numbers or tensors `[S, 1]`.
 
     Rows that were added are found at every call, however many. Raises ValueError for exponents
-    outside [0, 1].
+    outside [0, 1] and for rows of two replays.
     """
 
     def __init__(
         self,
-        rows: Uniform | NStep,
+        rows: Uniform | NStep | Mixed,
         streams: Streams,
         *,
         alpha: float | Tensor = 0.6,
         beta: float | Tensor = 0.4,
         beta_steps: int = 100_000,
     ) -> None:
+        if isinstance(rows, Mixed):
+            raise ValueError(
+                "prioritised replay ranks the rows of one place, not of a dataset and an "
+                "environment; give prioritised=False"
+            )
         self.rows, self.streams = rows, streams
         self.replay, self.batch_size, self.name = rows.replay, rows.batch_size, rows.name
         spec = self.replay.spec

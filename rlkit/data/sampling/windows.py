@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -33,7 +34,8 @@ class Windows:
     A row is drawn uniformly over rows, which takes an episode in proportion to its length, or by
     `weights` (1 / length of its episode takes every episode alike). The window starts there
     (`anchor="start"`) or ends there (`"end"`, a history). A shorter one is padded on the `pad`
-    side. Time steps and returns to go come from the replay's columns `t` and `mc_return`.
+    side. Time steps and returns to go come from the replay's columns `t` and `mc_return`. `form` is
+    what an algorithm makes of the windows, whose minibatches are then of its own kind.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Windows:
         pad: Literal["left", "right"] = "right",
         weights: Any = None,
         name: str = "batch",
+        form: Callable[[Window], Any] | None = None,
     ) -> None:
         if length < 1:
             raise ValueError(f"window length {length} must be positive")
@@ -58,7 +61,7 @@ class Windows:
             else Weighted(replay, batch, streams, weights, name)
         )
         self.replay, self.batch_size, self.name = replay, batch, name
-        self.length, self.anchor, self.pad = length, anchor, pad
+        self.length, self.anchor, self.pad, self.form = length, anchor, pad, form
         spec = replay.spec
         self._slots = torch.arange(length, device=spec.device)
         size = spec.lanes * batch * length, replay.width
@@ -68,8 +71,8 @@ class Windows:
         """Drawn rows `[count, S, B]`."""
         return self.rows.indices(step, count)
 
-    def batch(self, index: Tensor) -> Window:
-        """The windows of `index [S, B]`."""
+    def batch(self, index: Tensor) -> Any:
+        """The windows of `index [S, B]`, a `Window`, or what `form` makes of it."""
         rows, mask = self._placed(*self._chain(index))
         rows = torch.where(mask, rows, index.unsqueeze(-1))
         packed = self.replay.packed(rows.flatten(1), self._out).view(*rows.shape, -1)
@@ -79,7 +82,8 @@ class Windows:
             field(packed, name) for name in ("s", "a", "r", "cont", "last", "s2")
         )
         columns = {name: field(packed, name) for name in self.replay.columns}
-        return Window(s, a, r, cont, last, s2, mask, columns, rows)
+        window = Window(s, a, r, cont, last, s2, mask, columns, rows)
+        return window if self.form is None else self.form(window)
 
     def _chain(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Rows going out from `index`, forwards or backwards, and whether each is still of the

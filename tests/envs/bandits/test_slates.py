@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rlkit.envs.bandits.slates import SlateWorld, sphere
-from rlkit.nets.gru import gru_cell
+from rlkit.nets.sequences.gru import gru_cell
 
 
 def test_items_lie_around_their_groups():

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rlkit.nets.gru import gru_cell
 from rlkit.nets.layers import Init
+from rlkit.nets.sequences.gru import gru_cell
 
 LOWEST, HIGHEST = -100.0, 20.0  # scores
 LARGEST = 10.0  # scale of a posterior

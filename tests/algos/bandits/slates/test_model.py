@@ -8,8 +8,8 @@ from torch.distributions import Normal, kl_divergence
 from rlkit.algos.bandits.slates.model import SlateModel, gaussian_kl
 from rlkit.algos.bandits.slates.thompson import Config, SlateRecommender
 from rlkit.core.spec import Spec
-from rlkit.nets.gru import gru_cell
 from rlkit.nets.layers import Init
+from rlkit.nets.sequences.gru import gru_cell
 
 ITEMS, SLOTS, DIM = 12, 3, 2
 SMALL = {"dim": DIM, "dtype": torch.float64, "particles": 2, "batch": 8, "item_steps": 0}

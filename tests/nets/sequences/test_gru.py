@@ -6,7 +6,7 @@ import torch
 from rlkit import nets
 from rlkit.core.optim import Adam
 from rlkit.core.spec import Spec
-from rlkit.nets.gru import gru_cell
+from rlkit.nets.sequences.gru import gru_cell
 
 SPEC = Spec(3, 1, (4, 9), torch.float64)
 

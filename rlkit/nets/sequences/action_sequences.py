@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from rlkit.nets.actors import TanhNormal
 from rlkit.nets.encoders import encoder
-from rlkit.nets.gru import GRU
 from rlkit.nets.layers import MLP, Init, Linear
+from rlkit.nets.sequences.gru import GRU
 
 
 class SequenceActor(nn.Module):
