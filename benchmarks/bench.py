@@ -67,7 +67,7 @@ def tabular() -> Ratios:
 def startup() -> Ratios:
     import startup
 
-    found = startup.measure(3, "processor")
+    found = startup.measure(3, "processor", sweeps=False)
     for name in ("import torch", "stable-baselines3"):
         if name in found:
             yield f"start of a training: {name}", found[name]["ratio"]["median"]

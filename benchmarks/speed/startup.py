@@ -4,7 +4,9 @@
 
 Whole processes, in turn, their caches warm: each runs once before it is timed. `import torch` is
 what no library on torch can go below. A training is SAC on Pendulum, 128 steps at random and then
-one update; a first solve is of 50 states with numba's code read from disk and, once, compiled.
+one update; a first solve is of 50 states with numba's code read from disk and, once, compiled. A
+sweep is of 12 cells a moment long each, one after the other: its children forked from one that has
+imported what they need, as they are on Linux, or each a fresh interpreter.
 """
 
 from __future__ import annotations
@@ -28,8 +30,37 @@ SOLVE = (
     "solve(garnet(50, 3, 4))"
 )
 
+SWEEP = """
+import sys
+from pathlib import Path
+from rlkit.sweeps import nursery, plan
+from rlkit.sweeps.engines import Local
+from rlkit.sweeps.runner import sweep
 
-def commands(folder: str) -> dict[str, list[str]]:
+def declined(self):
+    raise nursery.Declined
+
+if sys.argv[1] == "fresh":
+    nursery.Nursery.__init__ = declined
+sweep(plan.read(Path(sys.argv[2])), Path(sys.argv[3]), lanes=1, engine=Local(1), quiet=True)
+"""
+CELLS = {
+    "bandits": """
+name = "bandits"
+seeds = "0:12"
+tasks.armed.bandit = "armed"
+systems.ucb1 = { policy = "ucb1", runs = 10, steps = 1_000 }
+""",
+    "trainings": """
+name = "trainings"
+seeds = "0:12"
+tasks.cartpole.env = "CartPole-v1"
+systems.dqn = { algo = "dqn", steps = 130, warmup = 128, eval_episodes = 1 }
+""",
+}
+
+
+def commands(folder: str, sweeps: bool) -> dict[str, list[str]]:
     python = [sys.executable]
     train = "train sac --env Pendulum-v1 --steps 130 --warmup 128 --eval-episodes 0 --quiet --out"
     found = {
@@ -38,6 +69,12 @@ def commands(folder: str) -> dict[str, list[str]]:
         "rlkit train": [*python, "-m", "rlkit", *train.split(), f"{folder}/run"],
         "rlkit.theory.solve": [*python, "-c", SOLVE],
     }
+    for name, text in CELLS.items() if sweeps else ():
+        file = Path(folder, f"{name}.toml")
+        file.write_text(text, encoding="utf-8")
+        for how in ("forked", "fresh"):
+            given = [how, str(file), f"{folder}/run"]
+            found[f"sweep of 12 {name}, {how}"] = [*python, "-c", SWEEP, *given]
     for name, package in (("stable-baselines3", "stable_baselines3"), ("sbx", "sbx")):
         if find_spec(package):
             code = (
@@ -58,9 +95,9 @@ def seconds(command: list[str], folder: str, clock: str, **env: str) -> float:
     return wall if clock == "wall" else used - before.children_user - before.children_system
 
 
-def measure(rounds: int, clock: str) -> dict[str, dict]:
+def measure(rounds: int, clock: str, sweeps: bool = True) -> dict[str, dict]:
     with tempfile.TemporaryDirectory() as folder:
-        runs = commands(folder)
+        runs = commands(folder, sweeps)
         times: dict[str, list[float]] = {name: [] for name in runs}
         for round_ in range(rounds + 1):
             for name, command in runs.items():

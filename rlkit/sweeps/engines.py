@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from rlkit.core.errors import Interrupted
 from rlkit.run import child
+from rlkit.sweeps.nursery import Declined, Forked, Nursery
 
 _MARGIN = 0.04  # share of the memory that must stay free
 
@@ -42,7 +43,7 @@ class Engine(Protocol):
 
 @dataclass
 class _Child:
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     line: Connection
     began: float = field(default_factory=time.monotonic)
     peak: int = 0  # bytes
@@ -61,6 +62,7 @@ class Local:
         self._free = free or free_memory
         self._children: dict[int, _Child] = {}
         self._largest = 0
+        self._nursery: Nursery | None = None
 
     def room(self) -> bool:
         if not self._children:
@@ -73,9 +75,17 @@ class Local:
         return free * total - growing - self._largest > _MARGIN * total
 
     def start(self, id: int, job: dict[str, Any]) -> None:
-        process, line = child.start("rlkit.sweeps.job:main", 1)
+        process, line = self._born(job["kind"])
         line.send(json.dumps(job))
         self._children[id] = _Child(process, line)
+
+    def _born(self, kind: str) -> tuple[subprocess.Popen[bytes] | Forked, Connection]:
+        try:
+            if self._nursery is None:
+                self._nursery = Nursery()
+            return self._nursery.start(kind)
+        except Declined:
+            return child.start("rlkit.sweeps.job:main", 1)
 
     def poll(self, seconds: float) -> list[Outcome]:
         wait([one.line for one in self._children.values()], seconds)
@@ -103,6 +113,9 @@ class Local:
     def close(self) -> None:
         for id in list(self._children):
             self._end(id)
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
 
     def _end(self, id: int) -> float:
         """Ends a job's process; the seconds it ran."""

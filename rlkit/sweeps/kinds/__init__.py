@@ -1,10 +1,11 @@
 """What a cell may be: one module a kind of system, all with the same functions.
 
-A kind whose cells are computed whole may leave out `INCIDENTAL`, `alike`, `stacked` and `datasets`:
-`whole` has them.
+A kind whose cells are computed whole may leave out `WARM`, `INCIDENTAL`, `alike`, `stacked` and
+`datasets`: `whole` has them.
 
     TASK                      keys of which a task must have one
     KNOWN                     every option of a cell
+    WARM                      modules of weight that its cells need, imported once for all of them
     INCIDENTAL                options that say how a cell is kept, and may change later
     takes(given)              -> options and fields of the config that the system of `given` takes:
                                  a sweep's defaults reach those alone

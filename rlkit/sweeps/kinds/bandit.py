@@ -15,6 +15,10 @@ from rlkit.sweeps.kinds.whole import begin, check_counts, check_known, finish
 TASK = ("bandit",)
 _DEFAULTS = {"steps": 10_000, "runs": 100, "checkpoints": 20}
 KNOWN = {"bandit", "policy", *_DEFAULTS}
+WARM = (
+    "rlkit.algos.bandits.simulation.by_name",
+    "rlkit.algos.bandits.simulation.simulator",
+)
 
 
 def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from rlkit.sweeps.kinds import whole
 
 _NEEDED = ("TASK", "KNOWN", "resolve", "lanes", "measured", "takes", "work")
-_OWN_OR_WHOLE = ("INCIDENTAL", "alike", "stacked", "datasets", "check_pair")
+_OWN_OR_WHOLE = ("WARM", "INCIDENTAL", "alike", "stacked", "datasets", "check_pair")
 # what a system says of itself -> the module that runs it
 KINDS = {
     "algo": "training",

@@ -26,6 +26,13 @@ _CONTROL: dict[str, Any] = {"gamma": 0.99, "steps": 100_000, "checkpoints": 20}
 _EPISODIC = {"horizon": 20, "steps": 1_000, "checkpoints": 20}
 _SOLVER = {"gamma": 0.99, "eps": 1e-6, "steps": 1}
 KNOWN = {"mdp", "learner", "solver", "config", *_CONTROL, *_EPISODIC, *_SOLVER}
+WARM = (
+    "rlkit.envs.tabular.families",
+    "rlkit.theory.evaluation",
+    "rlkit.theory.learning.q_learning",
+    "rlkit.theory.learning.regret.episodic",
+    "rlkit.theory.planning.solvers",
+)
 
 
 def takes(given: dict[str, Any]) -> tuple[set[str], set[str]]:

@@ -29,6 +29,7 @@ def check_counts(options: dict[str, Any], names: Iterable[str]) -> None:
             options[name] = count(name, options[name])
 
 
+WARM: tuple[str, ...] = ()
 INCIDENTAL: frozenset[str] = frozenset()  # every option decides the result
 
 
