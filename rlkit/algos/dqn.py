@@ -184,7 +184,6 @@ def offline_notice(c: Config) -> str:
 def source(stock: Stock, agent: Agent, c: Config) -> Source:
     """Minibatches of n-step transitions, by priority if wanted; of both kinds of rows where there
     are a dataset and an environment. Raises ValueError for priorities over two sets of rows."""
-    from rlkit.data.sampling.prioritised import Prioritised
     from rlkit.data.sampling.samplers import Marked
 
     drawn = multistep(stock, agent, c)
@@ -196,4 +195,6 @@ def source(stock: Stock, agent: Agent, c: Config) -> Source:
         return Marked(drawn)
     if not c.prioritised:
         return drawn
+    from rlkit.data.sampling.prioritised import Prioritised  # with numba
+
     return Prioritised(drawn, stock.streams, alpha=c.alpha, beta=c.beta, beta_steps=c.beta_updates)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,11 +61,12 @@ def test_neither_writes_what_is_not_finite(field: int, bad: float) -> None:
         assert not rows.any()
 
 
-def test_a_short_run_does_not_load_numba(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("short") / "run"
+@pytest.mark.parametrize(("algo", "env"), [("sac", "Pendulum-v1"), ("dqn", "CartPole-v1")])
+def test_a_short_run_does_not_load_numba(algo: str, env: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
     code = (
         "import sys, rlkit\n"
-        "rlkit.train('sac', env='Pendulum-v1', steps=20, warmup=8, eval_episodes=1,"
+        f"rlkit.train({algo!r}, env={env!r}, steps=20, warmup=8, eval_episodes=1,"
         f" out={str(folder)!r})\n"
         "print(*sorted({'numba', 'scipy', 'h5py', 'minari', 'matplotlib'} & set(sys.modules)))"
     )
