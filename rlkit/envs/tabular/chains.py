@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from rlkit.theory.mdp import FiniteMDP
-from rlkit.theory.validate import check_choice
+from rlkit.theory.validate import check_choice, check_count, check_fraction, check_seed, settings
 
 # Many incompatible RiverSwims exist, so a variant is always named: probabilities of the action
 # "right" in the first state (stay, ahead), in the middle (back, stay, ahead), in the last
@@ -17,13 +19,13 @@ RIVER_SWIM = {
 }
 
 
+@settings(n=partial(check_count, least=3))
 def river_swim(n: int = 6, variant: str = "ucrl") -> FiniteMDP:
     """RiverSwim of n states: 0 swims left surely, 1 right against the current.
 
     Reward .005 for left in the first state, 1 for right in the last. Starts in state 0.
     """
     check_choice("variant", variant, RIVER_SWIM)
-    _at_least("n", n, 3)
     first, middle, last = RIVER_SWIM[variant]
     p, r = np.zeros((n, 2, n)), np.zeros((n, 2))
     states = np.arange(n)
@@ -36,6 +38,7 @@ def river_swim(n: int = 6, variant: str = "ucrl") -> FiniteMDP:
     return FiniteMDP.from_dense(p, r, np.eye(n)[0])
 
 
+@settings(n=partial(check_count, least=2), seed=check_seed)
 def deep_sea(n: int, seed: int | None = None) -> FiniteMDP:
     """DeepSea of an n x n grid, state = row * n + column, exactly n steps an episode.
 
@@ -43,7 +46,6 @@ def deep_sea(n: int, seed: int | None = None) -> FiniteMDP:
     pays 1, so the best return is .99. With a `seed` the two actions are swapped in random
     states, so that "right" cannot be learnt once for all.
     """
-    _at_least("n", n, 2)
     size = n * n
     swap = np.zeros(size, bool)
     if seed is not None:
@@ -64,14 +66,12 @@ def deep_sea(n: int, seed: int | None = None) -> FiniteMDP:
     return FiniteMDP.from_dense(p, r, np.eye(size)[0], stop)
 
 
+@settings(length=partial(check_count, least=2), fail_prob=check_fraction)
 def chain(length: int = 5, fail_prob: float = 0.1) -> FiniteMDP:
     """Chain of rlberry: 0 left, 1 right, each doing the other with `fail_prob`.
 
     Reward .05 in the first state, 1 in the last, whatever is done there. Starts in state 0.
     """
-    _at_least("length", length, 2)
-    if not 0.0 <= fail_prob <= 1.0:
-        raise ValueError(f"fail_prob must lie in [0, 1], got {fail_prob}")
     p, r = np.zeros((length, 2, length)), np.zeros((length, 2))
     for s in range(length):
         left, right = max(s - 1, 0), min(s + 1, length - 1)
@@ -82,14 +82,13 @@ def chain(length: int = 5, fail_prob: float = 0.1) -> FiniteMDP:
     return FiniteMDP.from_dense(p, r, np.eye(length)[0])
 
 
+@settings(horizon=check_count, actions=partial(check_count, least=2), seed=check_seed)
 def lock(horizon: int = 10, actions: int = 2, seed: int = 0) -> FiniteMDP:
     """Combination lock: one action a step is right; a wrong one leads to a dead state.
 
     States 0..horizon-1 and the dead state `horizon`; the last right action pays 1 and ends the
     episode. Uniform play succeeds with probability actions ** -horizon.
     """
-    _at_least("horizon", horizon, 1)
-    _at_least("actions", actions, 2)
     code = np.random.default_rng(seed).integers(actions, size=horizon)
     p = np.zeros((horizon + 1, actions, horizon + 1))
     r, stop = np.zeros((horizon + 1, actions)), np.zeros((horizon + 1, actions))
@@ -101,13 +100,19 @@ def lock(horizon: int = 10, actions: int = 2, seed: int = 0) -> FiniteMDP:
     return FiniteMDP.from_dense(p, r, np.eye(horizon + 1)[0], stop)
 
 
+@settings(
+    actions=check_count,
+    leave=check_fraction,
+    good=check_fraction,
+    which=partial(check_count, least=0),
+)
 def jao(actions: int = 8, leave: float = 0.2, good: float = 0.5, which: int = 0) -> FiniteMDP:
     """The two-state lower-bound gadget of Jaksch, Ortner & Auer.
 
     State 1 pays 1 and is left with probability `leave`; state 0 is left with probability
     `leave`, or `good` under action `which`.
     """
-    if not 0 <= which < actions:
+    if which >= actions:
         raise ValueError(f"which must lie in 0..{actions - 1}, got {which}")
     p, r = np.zeros((2, actions, 2)), np.zeros((2, actions))
     p[0] = (1.0 - leave, leave)
@@ -115,8 +120,3 @@ def jao(actions: int = 8, leave: float = 0.2, good: float = 0.5, which: int = 0)
     p[1] = (leave, 1.0 - leave)
     r[1] = 1.0
     return FiniteMDP.from_dense(p, r, np.array([1.0, 0.0]))
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.validate import (
+    check_count,
+    check_fraction,
+    check_number,
+    check_positive,
+    settings,
+)
 
 
 class FeaturedChain(NamedTuple):
@@ -18,13 +26,14 @@ class FeaturedChain(NamedTuple):
     behaviour: Array
 
 
+@settings(
+    states=partial(check_count, least=2), r1=check_number, r2=check_number, fire=check_fraction
+)
 def forest(states: int = 3, r1: float = 4.0, r2: float = 2.0, fire: float = 0.1) -> FiniteMDP:
     """Forest management of pymdptoolbox: 0 waits (grows, or burns to age 0), 1 cuts.
 
     Waiting in the oldest state pays r1; cutting pays 1 between, r2 in the oldest, 0 at age 0.
     """
-    if states < 2 or not 0.0 <= fire <= 1.0:
-        raise ValueError(f"need states >= 2 and 0 <= fire <= 1, got {states, fire}")
     p, r = np.zeros((states, 2, states)), np.zeros((states, 2))
     s = np.arange(states)
     p[s, 0, np.minimum(s + 1, states - 1)] = 1.0 - fire
@@ -35,6 +44,14 @@ def forest(states: int = 3, r1: float = 4.0, r2: float = 2.0, fire: float = 0.1)
     return FiniteMDP.from_dense(p, r)
 
 
+@settings(
+    capacity=check_count,
+    mean_demand=check_positive,
+    price=check_number,
+    cost=check_number,
+    fixed=check_number,
+    holding=check_number,
+)
 def inventory(
     capacity: int = 20, mean_demand: float = 4.0, price: float = 2.0, cost: float = 1.0,
     fixed: float = 1.0, holding: float = 0.05,
@@ -44,8 +61,6 @@ def inventory(
     Demand is Poisson(mean_demand), cut at the stock. Reward: price * sales - cost * a - fixed
     [a > 0] - holding * stock. State = stock at the start of the period; starts empty.
     """
-    if capacity < 1 or not mean_demand > 0:
-        raise ValueError(f"need capacity >= 1 and mean_demand > 0, got {capacity, mean_demand}")
     d = np.arange(capacity + 1)
     log_mass = d * np.log(mean_demand) - mean_demand
     mass = np.exp(log_mass - np.concatenate([[0.0], np.cumsum(np.log(d[1:]))]))
@@ -62,13 +77,12 @@ def inventory(
     return FiniteMDP.from_dense(p, r, np.eye(n)[0])
 
 
+@settings(states=partial(check_count, least=3))
 def ring(states: int = 6) -> FiniteMDP:
     """Symmetric random walk on a ring, one action, reward 1 in state 0.
 
     Its eigenvalues are cos(2 pi k / S).
     """
-    if states < 3:
-        raise ValueError(f"a ring needs at least 3 states, got {states}")
     p, r = np.zeros((states, 1, states)), np.zeros((states, 1))
     s = np.arange(states)
     p[s, 0, (s + 1) % states] = p[s, 0, (s - 1) % states] = 0.5

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rlkit.theory.mdp import FiniteMDP
+from rlkit.theory.validate import check_count, settings
 
 
+@settings(angles=check_count, speeds=check_count, torques=check_count)
 def pendulum(angles: int = 51, speeds: int = 51, torques: int = 5) -> FiniteMDP:
     """Discretised Pendulum-v1 (g 10, mass 1, length 1, step .05 s, speed <= 8, torque <= 2).
 

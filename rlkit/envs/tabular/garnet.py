@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -11,8 +12,12 @@ from rlkit.theory.evaluation import policy_model
 from rlkit.theory.mdp import MAX_STATES, FiniteMDP
 from rlkit.theory.planning.structure import recurrent_classes
 from rlkit.theory.streams import integer, stream, uniform
+from rlkit.theory.validate import check_count, check_seed, settings
+
+_SIZES = settings(states=check_count, actions=check_count, successors=check_count, seed=check_seed)
 
 
+@_SIZES
 def garnet(
     states: int, actions: int, successors: int, seed: int = 0, unichain: bool = False
 ) -> FiniteMDP:
@@ -21,7 +26,7 @@ def garnet(
     With `unichain`, resampled (by raising an inner counter) until the policy optimal at
     discount .99 has a single recurrent class.
     """
-    _check(states, actions, successors, states)
+    _check(states, successors, states)
     for attempt in range(1000):
         mdp = _random_mdp(states, actions, successors, states, seed, attempt)
         if not unichain or _has_unichain_optimum(mdp):
@@ -29,14 +34,17 @@ def garnet(
     raise ArithmeticError(f"no unichain Garnet({states}, {actions}, {successors}) in 1000 draws")
 
 
+@settings(width=partial(check_count, least=0))
+@_SIZES
 def banded_garnet(
     states: int, actions: int, successors: int, width: int, seed: int = 0
 ) -> FiniteMDP:
     """Garnet whose successors of s lie within s - width .. s + width (cut at the ends)."""
-    _check(states, actions, successors, width + 1)
+    _check(states, successors, width + 1)
     return _random_mdp(states, actions, successors, width, seed, 0)
 
 
+@settings(endogenous=check_count, exogenous=check_count, actions=check_count, seed=check_seed)
 def factored_garnet(endogenous: int, exogenous: int, actions: int, seed: int = 0) -> FiniteMDP:
     """Random deterministic moves x a random dense exogenous chain, r ~ U(0, 1)."""
     rng = np.random.default_rng(seed)
@@ -45,12 +53,9 @@ def factored_garnet(endogenous: int, exogenous: int, actions: int, seed: int = 0
     return FiniteMDP.factored(rng.integers(endogenous, size=shape), chain, rng.random(shape))
 
 
-def _check(states: int, actions: int, successors: int, room: int) -> None:
-    if states < 1 or actions < 1 or not 1 <= successors <= min(states, room):
-        raise ValueError(
-            f"need states, actions >= 1 and 1 <= successors <= {min(states, room)}, "
-            f"got {states, actions, successors}"
-        )
+def _check(states: int, successors: int, room: int) -> None:
+    if successors > min(states, room):
+        raise ValueError(f"need 1 <= successors <= {min(states, room)}, got {successors}")
     if states > MAX_STATES:
         raise ValueError(f"{states} states do not fit int32 successors")
 

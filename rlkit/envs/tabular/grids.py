@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 from rlkit.theory.mdp import Array, FiniteMDP
+from rlkit.theory.validate import check_count, check_fraction, check_number, check_seed, settings
 
 LAKES = {
     "4x4": ("SFFF", "FHFH", "FFFH", "HFFG"),
@@ -45,13 +49,12 @@ def frozen_lake(layout: str | tuple[str, ...] = "4x4", slippery: bool = True) ->
     return FiniteMDP.from_coo(s_, a_, t_, p_, r_, flat.size, start / start.sum())
 
 
+@settings(size=partial(check_count, least=2), seed=check_seed)
 def random_maze(size: int, seed: int = 0) -> tuple[str, ...]:
     """Layout of a perfect maze (depth-first) with size x size rooms, S and G in corners.
 
     Text of side 2 * size + 1: '#' wall, '.' floor.
     """
-    if size < 2:
-        raise ValueError(f"size must be at least 2, got {size}")
     rng = np.random.default_rng(seed)
     side = 2 * size + 1
     grid = np.full((side, side), "#")
@@ -76,6 +79,7 @@ def random_maze(size: int, seed: int = 0) -> tuple[str, ...]:
     return tuple("".join(row) for row in grid)
 
 
+@settings(seed=check_seed, slip=check_fraction, step_reward=check_number, goal_reward=check_number)
 def maze(
     layout: int | tuple[str, ...], seed: int = 0, slip: float = 0.0, step_reward: float = -1.0,
     goal_reward: float = 0.0,
@@ -86,9 +90,10 @@ def maze(
     With probability `slip` the move goes to one of the two sides. Walls stop a move; every move
     costs `step_reward`, and the one into G adds `goal_reward`. G itself is not a state.
     """
-    if not 0.0 <= slip <= 1.0:
-        raise ValueError(f"slip must lie in [0, 1], got {slip}")
-    cells = _cells(random_maze(layout, seed) if isinstance(layout, int) else layout, "#.SG")
+    if isinstance(layout, str):  # its letters are no rows
+        raise ValueError(f"layout must be rows of text or a size, got {layout!r}")
+    sized = isinstance(layout, int | float | np.number)
+    cells = _cells(random_maze(layout, seed) if sized else layout, "#.SG")
     if not (cells == "G").any():
         raise ValueError("a maze needs a goal G")
     floor = np.isin(cells, [".", "S"])
@@ -118,10 +123,14 @@ def maze(
     return FiniteMDP.from_coo(s, a_, s2, p_, r, int(floor.sum()), mu0)
 
 
-def _cells(layout: tuple[str, ...], allowed: str) -> Array:
-    if len({len(row) for row in layout}) != 1:
+def _cells(layout: Any, allowed: str) -> Array:
+    """The letters `[height, width]` of rows of text; ValueError naming what is not allowed."""
+    rows = list(layout) if isinstance(layout, list | tuple | np.ndarray) else []
+    if not rows or not all(isinstance(row, str) for row in rows):
+        raise ValueError(f"layout must be rows of text, got {layout!r:.80}")
+    if len({len(row) for row in rows}) != 1:
         raise ValueError("the rows of a layout must be equally long")
-    cells = np.array([list(row) for row in layout])
+    cells = np.array([list(row) for row in rows])
     if (bad := np.argwhere(~np.isin(cells, list(allowed)))).size:
         row, column = bad[0]
         found = str(cells[row, column])

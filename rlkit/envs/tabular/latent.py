@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlkit.theory.learning.latent import LatentMDP
+from rlkit.theory.validate import check_count, check_fraction, check_seed, settings
 
 if TYPE_CHECKING:
     import gymnasium
 
 
+@settings(accuracy=check_fraction)
 def probe(accuracy: float = 0.9) -> LatentMDP:
     """Probe, then guess the context: optimum `accuracy`, informed 1, without the probe 1/2.
 
@@ -19,8 +21,6 @@ def probe(accuracy: float = 0.9) -> LatentMDP:
     accuracy in context 1, else to 2) and action 1 goes to the mute state 3. There action g pays
     1 if g is the context. Horizon 2.
     """
-    if not 0.0 <= accuracy <= 1.0:
-        raise ValueError(f"accuracy must lie in [0, 1], got {accuracy}")
     p, r = np.zeros((2, 4, 2, 4)), np.zeros((2, 4, 2))
     for m, hit in enumerate((accuracy, 1.0 - accuracy)):
         p[m, 0, 0, 1], p[m, 0, 0, 2] = hit, 1.0 - hit
@@ -31,6 +31,13 @@ def probe(accuracy: float = 0.9) -> LatentMDP:
     return LatentMDP(p, r, np.array([0.5, 0.5]), np.tile(np.eye(4)[0], (2, 1)), 2)
 
 
+@settings(
+    contexts=check_count,
+    states=check_count,
+    actions=check_count,
+    horizon=check_count,
+    seed=check_seed,
+)
 def random_latent(
     contexts: int, states: int, actions: int, horizon: int, seed: int = 0,
     deterministic: bool = False,
