@@ -24,7 +24,7 @@ from rlkit.eval.statistics import (
     performance_profile,
     profile_band,
 )
-from rlkit.eval.tables import checked_draws
+from rlkit.eval.tables import by_name, checked, checked_draws, numbers, pair
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
@@ -52,16 +52,23 @@ def learning_curve(
 
     One seed is drawn without a band.  Where a seed has no finite return the aggregate has a gap.
     """
-    if not curves:
-        raise ValueError("no curves to draw")
+    form = "(steps [T], returns [S, T])"
+    curves = {
+        name: pair(curve, name, form) for name, curve in by_name(curves, "curves", form).items()
+    }
+    if references is not None and not (isinstance(references, Mapping) and not references):
+        check_intervals("references", references)
     figure, axes = _figure(6.4, 4.0)
     labels = []
     for i, (name, (steps, returns)) in enumerate(curves.items()):
-        steps, returns = np.asarray(steps), np.asarray(returns, float)
-        if steps.ndim != 1 or not returns.size or returns.shape != (len(returns), len(steps)):
+        steps = numbers(steps, f"{name}: steps")
+        returns = numbers(returns, f"{name}: returns")
+        if steps.ndim != 1 or returns.ndim != 2 or returns.shape[1:] != steps.shape:
             raise ValueError(
-                f"{name}: returns {returns.shape} are not [S, T] of {len(steps)} steps"
+                f"{name}: returns {returns.shape} are not [S, T] of {steps.size} steps"
             )
+        if not returns.size:
+            raise ValueError(f"{name}: returns {returns.shape} hold nothing to draw")
         whole = np.isfinite(returns).all(0)
         point, low, high = np.full((3, len(steps)), np.nan)
         if len(returns) == 1:
@@ -109,9 +116,10 @@ def profile_plot(
     One curve above another everywhere is better on the whole distribution of runs and tasks.
     """
     reps = checked_draws(level, reps, rng)
-    if not scores:
-        raise ValueError("no scores to draw")
-    tables = {name: np.asarray(table, float) for name, table in scores.items()}
+    tables = {
+        name: checked(table, 2, name)
+        for name, table in by_name(scores, "scores", "an array [N, M]").items()
+    }
     if taus is None:
         low = min(float(t.min()) for t in tables.values())
         high = max(float(t.max()) for t in tables.values())
@@ -146,8 +154,8 @@ def interval_plot(
     note: str = "",
 ) -> Figure:
     """Estimates with intervals, one panel a statistic: `statistic -> system -> Interval`."""
-    if not intervals or not all(intervals.values()):
-        raise ValueError("no intervals to draw")
+    for statistic, row in by_name(intervals, "intervals", "a dict of Intervals").items():
+        check_intervals(statistic, row)
     systems: list[str] = []
     for row in intervals.values():
         systems += [name for name in row if name not in systems]
@@ -173,6 +181,15 @@ def interval_plot(
     if heading:
         figure.suptitle(heading, fontsize=11, color=INK, x=0.01, ha="left")
     return figure
+
+
+def check_intervals(what: str, intervals: Any) -> None:
+    """Raises ValueError for what is no dict, name -> Interval, naming the one that is none."""
+    if isinstance(intervals, Mapping) and not intervals:
+        raise ValueError(f"{what}: no intervals to draw")
+    for name, interval in by_name(intervals, what, "Interval").items():
+        if not isinstance(interval, Interval):
+            raise ValueError(f"{what}: {name} must be an Interval, got {interval!r:.80}")
 
 
 def save(figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:

@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from rlkit.eval.heat_table import heat_table
 from rlkit.eval.plots import INK, _head
 from rlkit.eval.statistics import Array
+from rlkit.eval.tables import by_name, numbers
 
 
 def pulls_plot(pulls: Mapping[str, Array], *, title: str = "") -> Figure:
@@ -20,9 +21,8 @@ def pulls_plot(pulls: Mapping[str, Array], *, title: str = "") -> Figure:
     `pulls` are name -> plays `[R, K]`, as `Simulation.pulls`; K may differ, as where a policy adds
     arms of its own.
     """
-    if not pulls:
-        raise ValueError("no pulls to draw")
-    counts = {name: np.asarray(table, float) for name, table in pulls.items()}
+    given = by_name(pulls, "pulls", "plays [R, K]")
+    counts = {name: numbers(table, f"{name}: pulls") for name, table in given.items()}
     for name, table in counts.items():
         if table.ndim != 2 or not table.size:
             raise ValueError(f"{name}: pulls {table.shape} are not [R, K]")

@@ -9,6 +9,7 @@ from matplotlib.ticker import EngFormatter
 
 from rlkit.eval.plots import COLOURS, DASHES, FAINT, _head, _label_right, _style
 from rlkit.eval.statistics import Array, curve_band, mean
+from rlkit.eval.tables import by_name, numbers, pair
 
 
 def regret_plot(
@@ -26,14 +27,18 @@ def regret_plot(
     One run is drawn without a band; rounds at which a run is not finite leave a gap. The log-log
     axes leave out what is not positive, and say so where that leaves nothing.
     """
-    if not curves:
-        raise ValueError("no curves to draw")
+    form = "(rounds [C], regret [R, C])"
+    curves = {
+        name: pair(curve, name, form) for name, curve in by_name(curves, "curves", form).items()
+    }
     figure = Figure(figsize=(9.6, 4.0), layout="constrained", dpi=150)
     plain, log = figure.subplots(1, 2)
     labels = []
     for i, (name, (rounds, regret)) in enumerate(curves.items()):
-        rounds, regret = np.asarray(rounds), np.asarray(regret, float)
-        if regret.ndim != 2 or not regret.size or regret.shape[1:] != rounds.shape:
+        rounds = numbers(rounds, f"{name}: rounds")
+        regret = numbers(regret, f"{name}: regret")
+        fits = rounds.ndim == 1 and regret.ndim == 2 and regret.shape[1:] == rounds.shape
+        if not fits or not regret.size:
             raise ValueError(f"{name}: regret {regret.shape} is not [R, C] of {rounds.size} rounds")
         whole = np.isfinite(regret).all(0)
         point, low, high = np.full((3, rounds.size), np.nan)

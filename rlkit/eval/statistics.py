@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rlkit.eval.rounding import ROUNDING, above, settled
-from rlkit.eval.tables import checked, checked_draws, checked_pair, warn_one_run
+from rlkit.eval.tables import batched, checked, checked_draws, checked_pair, numbers, warn_one_run
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rng = np.random.Generator | int
@@ -72,12 +72,12 @@ class Band:
 
 def mean(scores: Array) -> Array:
     """Mean over tasks of the mean over runs."""
-    return scores.mean((-2, -1))
+    return batched(scores).mean((-2, -1))
 
 
 def median(scores: Array) -> Array:
     """Median over tasks of the mean over runs."""
-    return np.median(scores.mean(-2), -1)
+    return np.median(batched(scores).mean(-2), -1)
 
 
 def iqm(scores: Array) -> Array:
@@ -85,6 +85,7 @@ def iqm(scores: Array) -> Array:
 
     Of `n` scores `floor(n / 4)` are cut on each side.
     """
+    scores = batched(scores)
     flat = scores.reshape(*scores.shape[:-2], -1)
     cut = flat.shape[-1] // 4
     if cut:
@@ -95,7 +96,7 @@ def iqm(scores: Array) -> Array:
 
 def optimality_gap(scores: Array, target: float = 1.0) -> Array:
     """Mean shortfall below `target`; scores above it count as `target`."""
-    return target - mean(np.minimum(scores, target))
+    return target - mean(np.minimum(batched(scores), target))
 
 
 def probability_of_improvement(x: Array, y: Array) -> Array:
@@ -103,6 +104,9 @@ def probability_of_improvement(x: Array, y: Array) -> Array:
 
     Mean over tasks of the Mann-Whitney statistic U / (N K).
     """
+    x, y = batched(x, "x"), batched(y, "y")
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"x has {x.shape[-1]} tasks but y has {y.shape[-1]}; pass the same tasks")
     n, k = x.shape[-2], y.shape[-2]
     if n * k <= PAIRS_AT_ONCE:
         a, b = x[..., :, None, :], y[..., None, :, :]
@@ -120,13 +124,21 @@ def probability_of_improvement(x: Array, y: Array) -> Array:
 
 def performance_profile(scores: Array, taus: Array) -> Array:
     """Share of all runs with a score above each threshold: `[..., N, M]`, `[T]` -> `[..., T]`."""
+    scores = batched(scores)
     flat = scores.reshape(*scores.shape[:-2], -1)
-    return above(flat[..., None, :], np.asarray(taus)[:, None]).mean(-1)
+    return above(flat[..., None, :], _thresholds(taus)).mean(-1)
 
 
 def average_score_profile(scores: Array, taus: Array) -> Array:
     """Share of tasks with a mean score above each threshold: `[..., N, M]`, `[T]` -> `[..., T]`."""
-    return above(scores.mean(-2)[..., None, :], np.asarray(taus)[:, None]).mean(-1)
+    return above(batched(scores).mean(-2)[..., None, :], _thresholds(taus)).mean(-1)
+
+
+def _thresholds(taus: Array) -> Array:
+    table = numbers(taus, "taus")
+    if table.ndim != 1 or not table.size:
+        raise ValueError(f"taus must be a non-empty [T] array, got {table.shape}")
+    return table[:, None]
 
 
 def time_average(curve: Array, time: Array) -> Array:

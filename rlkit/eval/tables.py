@@ -1,6 +1,7 @@
 """Tables of scores, checked before anything is computed from them."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,7 @@ def warn_one_run(stacklevel: int) -> None:
 def checked(scores: Array, rank: int, name: str) -> Array:
     """`scores` as float64, or a ValueError that names what is wrong and where."""
     axes = ("run", "task", "time")[:rank]
-    try:
-        given = np.asarray(scores)
-        texts = given.dtype.kind == "O" and any(isinstance(one, str | bytes) for one in given.flat)
-        if texts or given.dtype.kind in "US":
-            raise TypeError("it holds text")
-        table = np.asarray(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not a table of numbers: {error}") from None
+    table = numbers(scores, name)
     if table.ndim != rank or not table.size:
         hint = "; for one task pass scores[:, None]" if rank == table.ndim + 1 else ""
         raise ValueError(f"{name} must be a non-empty {list(axes)} array, got {table.shape}{hint}")
@@ -39,6 +33,50 @@ def checked(scores: Array, rank: int, name: str) -> Array:
         where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, bad[0], strict=True))
         raise ValueError(f"{name} has {table[tuple(bad[0])]} at {where} ({len(bad)} such entries)")
     return table
+
+
+def numbers(scores: Any, name: str) -> Array:
+    """`scores` as float64 of any shape; ValueError naming them where they hold something else."""
+    try:
+        given = np.asarray(scores)
+        held = list(given.flat) if given.dtype.kind == "O" else []
+        if any(isinstance(one, str | bytes) for one in held) or given.dtype.kind in "US":
+            raise TypeError("it holds text")
+        if any(one is None for one in held):  # which numpy would take for NaN
+            raise TypeError("it holds None")
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not a table of numbers: {error}") from None
+
+
+def batched(scores: Any, name: str = "scores") -> Array:
+    """`scores` as `[..., runs, tasks]` of float64, or a ValueError that says which they are.
+
+    What is not finite passes: estimates of it are not finite either.
+    """
+    table = numbers(scores, name)
+    if table.ndim < 2 or not table.size:
+        hint = "; for one task pass scores[:, None]" if table.ndim == 1 and table.size else ""
+        raise ValueError(
+            f"{name} must be a non-empty [..., run, task] array, got {table.shape}{hint}"
+        )
+    return table
+
+
+def by_name(given: Any, what: str, form: str) -> Mapping[str, Any]:
+    """What is to be drawn by name; ValueError unless it is a dict that holds something."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{what} must be a dict, name -> {form}, got {given!r:.80}")
+    if not given:
+        raise ValueError(f"no {what} to draw")
+    return given
+
+
+def pair(given: Any, name: str, form: str) -> tuple[Any, Any]:
+    """The two arrays that are drawn against each other; ValueError unless there are two."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(f"{name} must be {form}, got {given!r:.80}")
+    return given[0], given[1]
 
 
 def checked_pair(x: Array, y: Array, paired: bool) -> list[Array]:

@@ -205,7 +205,10 @@ def test_no_algorithm_takes_the_impossible(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("garnet:states=-1,actions=2,successors=1", "garnet: states must be a whole number of at least 1, got -1"),
+        (
+            "garnet:states=-1,actions=2,successors=1",
+            "garnet: states must be a whole number of at least 1, got -1",
+        ),
         ("garnet:states=1.5,actions=2,successors=1", "garnet: "),
         ("garnet:states=9,actions=2,successors=1,states=8", "states is given twice"),
     ],

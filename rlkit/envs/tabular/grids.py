@@ -90,10 +90,9 @@ def maze(
     With probability `slip` the move goes to one of the two sides. Walls stop a move; every move
     costs `step_reward`, and the one into G adds `goal_reward`. G itself is not a state.
     """
-    if isinstance(layout, str):  # its letters are no rows
-        raise ValueError(f"layout must be rows of text or a size, got {layout!r}")
-    sized = isinstance(layout, int | float | np.number)
-    cells = _cells(random_maze(layout, seed) if sized else layout, "#.SG")
+    if isinstance(layout, int | float | np.number):
+        layout = random_maze(int(check_count("layout", layout, 2)), seed)
+    cells = _cells(layout, "#.SG")
     if not (cells == "G").any():
         raise ValueError("a maze needs a goal G")
     floor = np.isin(cells, [".", "S"])
