@@ -26,6 +26,7 @@ from rlkit.data.store import EpisodeStore
 from rlkit.envs.make import make
 from rlkit.envs.minigrid import is_view
 from rlkit.envs.specs import from_text
+from rlkit.envs.stepping import closed
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _HDF5 = (".hdf5", ".h5")
@@ -86,7 +87,7 @@ def build(
         episodes.append(episode)
         policies.append(policy)
     counts = [policies.count(policy) for policy in recipe.policies]
-    env.close()
+    closed(env)
     try:
         minari_io.write(
             episodes,
@@ -238,7 +239,7 @@ def import_d4rl(
     if env_id is not None:
         env = make(env_id)
         observation_space, action_space, spec = env.observation_space, env.action_space, env.spec
-        env.close()
+        closed(env)
         check_fit(store, observation_space, action_space, f"{file} and {env_id}")
     path = minari_io.write(
         store,
@@ -307,7 +308,7 @@ def check(dataset: str | Path, env_id: str | None = None) -> Checked:
             continue
         try:
             env = make(one)
-            env.close()
+            closed(env)
             check_fit(store, env.observation_space, env.action_space, where)
             if meta.spaces_known:
                 name = one if isinstance(one, str) else one.id
@@ -330,7 +331,7 @@ def _is_view(env_id: str) -> bool:
         env = make(env_id)
     except Exception:  # whatever an environment of another package raises
         return True
-    env.close()
+    closed(env)
     return is_view(env)
 
 

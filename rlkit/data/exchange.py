@@ -17,6 +17,7 @@ from rlkit.data.formats.logs import Columns, Missing
 from rlkit.data.formats.tables import Kind
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.make import make
+from rlkit.envs.stepping import closed
 
 
 def import_log(
@@ -54,7 +55,7 @@ def import_log(
     if env_id is not None:
         env = make(env_id)
         observation_space, action_space, spec = env.observation_space, env.action_space, env.spec
-        env.close()
+        closed(env)
         if not isinstance(observation_space, spaces.Box):
             raise UsageError(
                 f"{env_id} has observations of {observation_space}, which no row holds"

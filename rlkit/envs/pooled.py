@@ -19,6 +19,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.words import extras
 from rlkit.core.words.nearest import suggestion
 from rlkit.envs.snapshot import SnapshotUnsupported
+from rlkit.envs.stepping import closed
 from rlkit.envs.worlds import Outcome
 
 _SEEDS = 2**31  # envpool's are of int32
@@ -92,7 +93,7 @@ class Pooled:
 
     def close(self) -> None:
         self._close()
-        self.env.close()
+        closed(self.env)
 
     def _close(self) -> None:
         if self.pool is not None:

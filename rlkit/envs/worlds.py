@@ -14,7 +14,7 @@ import numpy as np
 
 from rlkit.envs.minigrid import is_grid
 from rlkit.envs.snapshot import SnapshotUnsupported, restore, snapshot
-from rlkit.envs.stepping import begun, stepped
+from rlkit.envs.stepping import begun, closed, stepped
 
 if TYPE_CHECKING:
     import gymnasium
@@ -72,8 +72,9 @@ class Worlds(Protocol):
     def close(self) -> None: ...
 
 
-def worlds(make: Callable[[], gymnasium.Env], n: int) -> Worlds:
-    """`n` environments like the one that `make` makes."""
+def worlds(make: Callable[[], gymnasium.Env], n: int, *, finite: bool = True) -> Worlds:
+    """`n` environments like the one that `make` makes; with `finite` one that returns what is not
+    is refused, else it is the caller who does."""
     first = make()
     if is_grid(first) and _bare(first):
         from rlkit.envs.grid.batch import Grids
@@ -82,7 +83,7 @@ def worlds(make: Callable[[], gymnasium.Env], n: int) -> Worlds:
         family = family_of(first.unwrapped)
         if family is not None:
             return Gridded(first, Grids(family, n))
-    separate = Separate(make, [first])
+    separate = Separate(make, [first], finite)
     separate.ensure(n)
     return separate
 
@@ -90,8 +91,10 @@ def worlds(make: Callable[[], gymnasium.Env], n: int) -> Worlds:
 class Separate:
     """Environments of gymnasium, one after the other."""
 
-    def __init__(self, make: Callable[[], gymnasium.Env], envs: list[gymnasium.Env]) -> None:
-        self.make, self.envs = make, envs
+    def __init__(
+        self, make: Callable[[], gymnasium.Env], envs: list[gymnasium.Env], finite: bool = True
+    ) -> None:
+        self.make, self.envs, self.finite = make, envs, finite
 
     @property
     def observation_space(self) -> gymnasium.Space:
@@ -109,14 +112,16 @@ class Separate:
         return [self.reset(row, seed) for row, seed in enumerate(seeds)]
 
     def reset(self, row: int, seed: int, options: dict[str, Any] | None = None) -> Any:
-        return begun(self.envs[row], seed, options)
+        return begun(self.envs[row], seed, options, finite=self.finite)
 
     def step(self, actions: np.ndarray, rows: np.ndarray) -> Outcome:
         observations, reward = [], np.empty(len(rows))
         terminated, truncated = np.empty(len(rows), bool), np.empty(len(rows), bool)
         for i, (row, action) in enumerate(zip(rows, actions, strict=True)):
             taken = action if action.ndim else action.item()
-            raw, reward[i], terminated[i], truncated[i] = stepped(self.envs[row], taken)
+            raw, reward[i], terminated[i], truncated[i] = stepped(
+                self.envs[row], taken, finite=self.finite
+            )
             observations.append(raw)
         return Outcome(observations, reward, terminated, truncated)
 
@@ -130,7 +135,7 @@ class Separate:
 
     def close(self) -> None:
         while self.envs:
-            self.envs.pop().close()
+            closed(self.envs.pop())
 
 
 _GRID = "grid"  # in the meta of a snapshot: its format
@@ -188,7 +193,7 @@ class Gridded:
             raise ValueError(f"the snapshot of grid {row} is damaged: {error}") from error
 
     def close(self) -> None:
-        self.env.close()
+        closed(self.env)
 
 
 def _bare(env: gymnasium.Env) -> bool:

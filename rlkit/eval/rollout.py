@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rlkit.core.boxes import as_declared, into_box
-from rlkit.envs.stepping import begun, stepped
+from rlkit.envs.stepping import begun, closed, stepped
 from rlkit.envs.worlds import Worlds, worlds
 from rlkit.eval.records import Array, Episode
 
@@ -223,7 +223,7 @@ def reference_returns(
             returns[e] += reward
             t += 1
             ended = terminated or truncated or t == max_steps
-    env.close()
+    closed(env)
     return returns
 
 

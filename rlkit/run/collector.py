@@ -57,7 +57,11 @@ class Collector:
         self.task, self.spec, self.levels, self.teaching = task, spec, levels, teaching
         lead = (spec.lanes, envs)
         # by lane, then by environment
-        self.worlds: Worlds = (Pooled if pooled else worlds)(task.make_env, spec.lanes * envs)
+        rows = spec.lanes * envs
+        # What is not finite is told here, with its place (`_broken`).
+        self.worlds: Worlds = (
+            Pooled(task.make_env, rows) if pooled else worlds(task.make_env, rows, finite=False)
+        )
         self._rows = np.arange(spec.lanes * envs).reshape(lead)
         self.episode = np.zeros(lead, np.int64)  # number of the episode under way
         self.returns, self.lengths = np.zeros(lead), np.zeros(lead, np.int64)  # of it so far

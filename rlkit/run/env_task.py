@@ -16,6 +16,7 @@ from rlkit.envs.checking import check_environment, check_observations
 from rlkit.envs.make import make, unflattened
 from rlkit.envs.minigrid import is_view
 from rlkit.envs.specs import to_text
+from rlkit.envs.stepping import closed
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
 
@@ -68,7 +69,7 @@ def _described(env: Env, env_id: str) -> Task:
     except ValueError as error:
         raise UsageError(f"environment {env_id}: {error}") from error
     finally:
-        env.close()
+        closed(env)
 
 
 def described_spaces(observation: spaces.Space, action: spaces.Space) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from rlkit.data.store import EpisodeStore
 from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
 from rlkit.envs.specs import in_words
+from rlkit.envs.stepping import closed
 from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.options import Options
@@ -53,7 +54,7 @@ def _read(options: Options) -> tuple[Task, EpisodeStore | None]:
     if options.hindsight and asked is not None:
         env = asked.make_env()
         goals(env, str(asked.env))
-        env.close()
+        closed(env)
     if options.dataset is None:
         task = asked or of_env("")
         _check_normalised(options, task.obs)
@@ -189,7 +190,7 @@ def _fitting(store: EpisodeStore, meta: Meta, options: Options) -> Meta:
         if options.env is not None:
             raise UsageError(str(error)) from error
         return meta  # an environment that is not installed here: the data can still be learnt from
-    env.close()
+    closed(env)
     if not meta.spaces_known:
         meta = replace(meta, observation_space=env.observation_space, action_space=env.action_space)
     name = options.env or meta.env_id
@@ -218,7 +219,7 @@ def _check_for_algorithm(options: Options, task: Task, name: str) -> None:
     try:
         look(env, options.config, name)
     finally:
-        env.close()
+        closed(env)
 
 
 def _check_pooled(task: Task) -> None:
@@ -228,7 +229,7 @@ def _check_pooled(task: Task) -> None:
     try:
         check_pooled(env)
     finally:
-        env.close()
+        closed(env)
 
 
 def _check_fit(task: Task, meta: Meta, which: str, options: Options) -> None:

@@ -16,6 +16,7 @@ from rlkit.core.files import checkpoint
 from rlkit.core.streams import Streams
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.pools import Split, level
+from rlkit.envs.stepping import closed
 from rlkit.eval.frequency import LENGTHS
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
@@ -237,5 +238,5 @@ def fetch(metrics: dict[str, Tensor], lanes: int) -> dict[str, np.ndarray]:
 def _longest(task: Task) -> int | None:
     env = task.make_env()
     limit = None if env.spec is None else env.spec.max_episode_steps
-    env.close()
+    closed(env)
     return None if limit is not None else _LONGEST

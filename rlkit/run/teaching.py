@@ -12,6 +12,7 @@ from torch import Tensor
 from rlkit.algos.bandits.teachers import by_name
 from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
+from rlkit.envs.stepping import closed
 from rlkit.run.task import Task
 
 
@@ -31,7 +32,7 @@ def tasks(task: Task, named: by_name.Named) -> Tasks:
         space = _said(env, "task_space")
         known = named.returns or _said(env, "task_returns")
     finally:
-        env.close()
+        closed(env)
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise UsageError(
             f"{task.env} has no task_space, a box that a curriculum draws tasks from (see "

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from rlkit.core.errors import RunError
 from rlkit.data.recorder import record, record_episode
-from rlkit.envs.stepping import begun, stepped
+from rlkit.envs.stepping import begun, closed, stepped
 from rlkit.eval.rollout import reference_returns, rollout
 
 SOUND = (np.zeros(2, np.float32), 1.0, False, False, {})
@@ -111,3 +111,56 @@ def test_what_is_sound_passes_as_numbers() -> None:
     assert obs == [0.5, 0.25]
     assert told == [2.0, True, False]
     assert [type(x) for x in told] == [float, bool, bool]
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf, np.float32("nan")])
+def test_a_reward_that_is_not_finite_names_the_environment(reward: Any) -> None:
+    name = r"environment <.*Odd.*> returned from step\(\) the reward (nan|-?inf), which is not"
+
+    def make() -> gymnasium.Env:
+        return Odd(given(reward=reward))
+
+    for play in (
+        lambda: rollout(still, make, 1, [0]),
+        lambda: reference_returns(make, 1, 0),
+        lambda: record_episode(make(), lambda obs: np.zeros(1, np.float32)),
+        lambda: record(make(), lambda obs: np.zeros((1, 1), np.float32), steps=9),
+    ):
+        with pytest.raises(RunError, match=name):
+            play()
+    assert stepped_to_the_fault(make(), finite=False)[1] == pytest.approx(reward, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "obs", [np.array([0, np.nan], np.float32), {"a": np.array([np.inf])}, (0.0, float("nan"))]
+)
+def test_an_observation_that_is_not_finite_names_the_environment(obs: Any) -> None:
+    with pytest.raises(RunError, match=r"from step\(\) the observation .*, which is not finite"):
+        stepped_to_the_fault(Odd(given(obs=obs)))
+    with pytest.raises(RunError, match=r"from reset\(\) the observation .*, which is not finite"):
+        begun(Odd(fail, obs), 0)
+
+
+def stepped_to_the_fault(env: Odd, **how: Any) -> Any:
+    env.t = 9
+    return stepped(env, 0, **how)
+
+
+def test_a_close_that_fails_is_warned_of_by_name_and_costs_nothing() -> None:
+    class Stuck(Odd):
+        def close(self) -> None:
+            raise OSError("the simulator is gone")
+
+    def make() -> gymnasium.Env:
+        return Stuck(given(terminated=True))
+
+    words = r"environment <.*Stuck.*> failed in close\(\): OSError: the simulator is gone"
+    with pytest.warns(RuntimeWarning, match=words):
+        closed(make())
+    with pytest.warns(RuntimeWarning, match=words):
+        assert rollout(still, make, 1, [0])[0].length == 4
+    with (
+        pytest.warns(RuntimeWarning, match=words),
+        pytest.raises(RunError, match=r"step\(\): KeyError: 'boom'"),
+    ):
+        rollout(still, lambda: Stuck(fail), 1, [0])

@@ -22,7 +22,7 @@ from rlkit.core.errors import RlkitError, UsageError
 from rlkit.core.streams import generator
 from rlkit.data.spaces import executable
 from rlkit.envs.make import make
-from rlkit.envs.stepping import begun, named, stepped
+from rlkit.envs.stepping import begun, closed, named, stepped
 from rlkit.eval.rollout import episode_seed
 from rlkit.policy import onnx_file
 from rlkit.policy.policy import Policy
@@ -140,7 +140,7 @@ def check_drawing(make_env: Callable[..., gymnasium.Env], name: str) -> float:
         if _draws_by_mujoco(env):
             opengl.choose()
     finally:
-        env.close()
+        closed(env)
     return float(fps or 30)
 
 

@@ -14,6 +14,7 @@ from rlkit.core.errors import FileError, UsageError
 from rlkit.core.files.reading import inside, read_json
 from rlkit.core.files.replacing import make_folder, replacing
 from rlkit.core.words.ranges import playable
+from rlkit.envs.stepping import closed
 from rlkit.run.clips import files, picture
 from rlkit.run.clips.playing import Moment, Player, drawn, play, player
 
@@ -108,7 +109,7 @@ def choose(playing: Player, episodes: int, seed: int) -> tuple[list[Shown], np.n
     for number in range(episodes):
         *_, last = play(playing, env, playing.seed_of(number, seed), lambda t: False)
         played.append(Shown("", number, last.total, last.t, last.end))
-    env.close()
+    closed(env)
     order = sorted(played, key=lambda e: -math.inf if math.isnan(e.return_) else e.return_)
     places = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
     if episodes < 3:
@@ -202,7 +203,7 @@ def _panels(
             if now.picture is not None:
                 yield picture.Panel(title, _words(now), now.picture)
     finally:
-        env.close()
+        closed(env)
 
 
 def _words(now: Moment) -> str:

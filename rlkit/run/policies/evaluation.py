@@ -17,6 +17,7 @@ from rlkit.envs.checking import check_environment
 from rlkit.envs.make import make, make_described, unflattened
 from rlkit.envs.pools import Split, level
 from rlkit.envs.specs import vouch_name
+from rlkit.envs.stepping import closed
 from rlkit.eval.records import Array, Episode
 from rlkit.eval.rollout import Slots, rollout
 from rlkit.policy import onnx_file
@@ -165,7 +166,7 @@ def check_spaces(
     except ValueError as error:
         raise UsageError(f"environment {env.spec.id if env.spec else env}: {error}") from error
     finally:
-        env.close()
+        closed(env)
     space, seen = env.action_space, unflattened(env)
     if flat_shape(env.observation_space) != obs or space.shape != action:
         raise UsageError(
@@ -197,5 +198,5 @@ def longest(env_fn: Any) -> int | None:
     """Steps after which an episode is cut; None where the environment ends its episodes itself."""
     env = env_fn()
     limited = env.spec is not None and env.spec.max_episode_steps is not None
-    env.close()
+    closed(env)
     return None if limited else _LONGEST

@@ -21,6 +21,7 @@ from rlkit.envs.make import make
 from rlkit.envs.pools import check as check_levels
 from rlkit.envs.pools import level
 from rlkit.envs.specs import in_words
+from rlkit.envs.stepping import closed
 from rlkit.policy.policy import Policy
 from rlkit.run.policies.evaluation import maker
 
@@ -97,7 +98,7 @@ def record(
             overwrite=overwrite,
         )
     finally:
-        made.close()
+        closed(made)
 
 
 def _planning(env: str | None, sample: bool) -> Acting:

@@ -37,6 +37,7 @@ from rlkit.core.spec import Discrete
 from rlkit.data.store import EpisodeStore
 from rlkit.envs.levels import Levels
 from rlkit.envs.pools import Split, level
+from rlkit.envs.stepping import closed
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
 from rlkit.exploration.bonus import Bonus
@@ -345,7 +346,8 @@ class _Lane:
         if self.thread is not None and self.thread.is_alive():
             self.go.release()
             self.thread.join()
-        self.envs.close()
+        for env in self.envs.envs:  # type: ignore[attr-defined]
+            closed(env)
         for evaluator in (self.evaluator, self.on_trained):
             if evaluator is not None:
                 evaluator.close()

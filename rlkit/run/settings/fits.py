@@ -17,6 +17,7 @@ from typing import Any
 
 from rlkit.core.errors import UsageError
 from rlkit.core.pixels import layout
+from rlkit.envs.stepping import closed
 
 WHERE = {  # as FITS has it -> in words
     "offline": "a dataset",
@@ -148,4 +149,4 @@ def check_goals(env_id: str) -> None:
     try:
         goals(env, env_id)
     finally:
-        env.close()
+        closed(env)

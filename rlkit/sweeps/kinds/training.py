@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from rlkit.core.errors import UsageError
 from rlkit.core.files import trust
+from rlkit.envs.stepping import closed
 from rlkit.run.settings import presets
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.fits import check_actions
@@ -79,7 +80,7 @@ def check_pair(options: dict[str, Any]) -> None:
         config = algorithm_config(options["algo"], options["config"])
         look(env, config, f"environment {options['env']}")
     finally:
-        env.close()
+        closed(env)
 
 
 def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bool = False) -> None:
@@ -102,7 +103,7 @@ def check_actions_of(algo: str, dataset: str | None, env: str | None, online: bo
         else:
             return
         space = made.action_space
-        made.close()
+        closed(made)
     fits = getattr(algorithm(algo), "FITS", ())
     check_actions(algo, fits, where, space, dataset or env or "the task")
 
