@@ -13,13 +13,13 @@ need not be what the action earned: where luck decides, asking for a high return
 (2) gives the actions that were taken in lucky episodes (Yang et al. 2022, arXiv 2210.13435).
 Without `condition` a 0 stands in the place of R, and this is cloning with a transformer.
 
-As in the authors' code for Gym, the activation is ReLU, dropout is behind the embedding, in the
-attention and behind each map, all weights decay, and the rate warms up. Differs from it: R_unit is
+As in the authors' code for Gym all weights decay and the rate warms up. Differs from it: R_unit is
 by default the data's largest |return|, theirs is 1000; first weights are uniform on ±1/√in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,9 @@ from rlkit.core.words.ranges import (
     ProperShare,
     Real,
     checked,
+    idle_beside,
 )
+from rlkit.core.words.windows import long_windows
 from rlkit.nets.sequences.returns import Steps
 
 if TYPE_CHECKING:
@@ -74,17 +76,8 @@ class Config:
     batch_size: Count = 64  # B, windows an update
 
     def outset(self, rows: int, longest: int, steps: int) -> str:
-        """What an update reads of a dataset whose longest episode has so many steps; empty for a
-        context that is no longer than the default."""
-        if self.context <= Config.context:
-            return ""
-        more = (self.context / Config.context) ** 2
-        padded = f"; the longest episode has {longest:,}: the rest is padding"
-        return (
-            f"an update reads {self.batch_size} windows of {self.context:,} steps, each "
-            f"{3 * self.context:,} tokens that attend to one another: {more:,.0f} times the work "
-            f"of {Config.context} steps{padded if longest < self.context else ''}"
-        )
+        """What an update reads of a dataset, where windows are longer than the default."""
+        return long_windows(self.batch_size, self.context, Config.context, 3, longest)
 
 
 _NORMALISED = {"normalise_obs": True}
@@ -98,11 +91,6 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def average(losses: Tensor, mask: Tensor) -> Tensor:  # [..., B, K] -> [...]
-    """Mean of the losses of real steps, eq. (3)."""
-    return (mask * losses).sum((-2, -1)) / mask.sum((-2, -1)).clamp(min=1)
-
-
 class Agent(Learner):
     """A policy `pi` given the return to go; the data's lowest and highest return, `low` and
     `high`, and R_unit, `unit`, are set by `aim`."""
@@ -112,8 +100,7 @@ class Agent(Learner):
     def __init__(self, spec: Spec, c: Config) -> None:
         init = nets.Init(spec)
         self.pi = nets.ReturnConditioned(init, c.context, c.max_steps, c.width, c.layers, c.heads)
-        self.low, self.high = nets.Scalar(init, 0.0), nets.Scalar(init, 1.0)
-        self.unit = nets.Scalar(init, 1.0)
+        self.low, self.high, self.unit = (nets.Scalar(init, x) for x in (0.0, 1.0, 1.0))
         grow = rising(c.warmup_steps)
         self.step_pi = Adam(self.pi, c.lr, clip=c.clip, weight_decay=c.weight_decay, schedule=grow)
         dropped = Draw("uniform", "B", self.pi.body.uniforms)
@@ -145,7 +132,8 @@ class Agent(Learner):
             losses = -d.log_prob(b.a)
         else:
             losses = (d.mode - b.a).square().mean(-1)
-        return {"pi_loss": self.step_pi(average(losses, b.mask))}
+        mean = (b.mask * losses).sum((-2, -1)) / b.mask.sum((-2, -1)).clamp(min=1)
+        return {"pi_loss": self.step_pi(mean)}
 
     def act(self, s: Tensor, noise: Tensor | None = None, past: Past | None = None) -> Tensor:
         """The most likely action given R*, or a sample with `noise` `[S, B, A]`, after the steps
@@ -165,11 +153,23 @@ class Agent(Learner):
             return Steps._make([*(x.unsqueeze(2) for x in (s, a, to_go, zero, here)), None])
         to_go = to_go - past.gained
         earned = past.r.flip(-1).cumsum(-1).flip(-1)  # from each step on
-        back = torch.arange(self.history, 0, -1, device=s.device)
-        t = (past.t.unsqueeze(-1) - back).clamp(min=0)
-        then = (past.s, past.a, to_go.unsqueeze(-1) + earned, t, past.mask)
+        t = past.t.unsqueeze(-1) - torch.arange(self.history, 0, -1, device=s.device)
+        then = (past.s, past.a, to_go.unsqueeze(-1) + earned, t.clamp(min=0), past.mask)
         pairs = zip((s, a, to_go, past.t, here), then, strict=True)
         return Steps._make([*(until(now, old, self.context) for now, old in pairs), None])
+
+
+def notice(metrics: Mapping[str, Any], c: Config) -> str:
+    """What of the return asked for nobody reads, or is no share though it should be, or ""."""
+    if metrics:
+        return ""
+    asked = float(torch.as_tensor(c.target).abs().max())
+    if c.condition and c.relative and asked > 10:
+        return (
+            f"target {asked:g} is {asked:g} times the way from the data's lowest return to its "
+            "highest; to ask for that return itself give --config.relative False"
+        )
+    return idle_beside(c, "condition=False", "target relative unit")
 
 
 def select(store: EpisodeStore, c: Config) -> EpisodeStore:

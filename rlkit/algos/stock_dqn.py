@@ -157,6 +157,7 @@ class Agent(Learner):
             "q_loss": loss,
             "q": out.mean((-2, -1)),
             "utility": utility.mean((-2, -1)),
+            "beyond": ((own < low) | (own > high)).to(own).mean(-1),
             "epsilon": self.epsilon(c).squeeze(-1).expand_as(loss),
         }
 
@@ -180,6 +181,9 @@ def select(store: EpisodeStore, c: Config) -> EpisodeStore:
 def check_env(env: Env, c: Config, name: str) -> None:
     """Raises UsageError for an environment whose observations do not end in a stock."""
     checks.check_env(env, c.gamma, name)
+
+
+notice = checks.notice
 
 
 def offline_notice(c: Config) -> str:

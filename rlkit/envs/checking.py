@@ -27,11 +27,17 @@ def check_environment(env: gymnasium.Env) -> None:
     """Raises ValueError with the message of gymnasium's own checker for a broken environment.
 
     A reset and some steps with random actions are tried on the innermost environment. Those of
-    `rlkit.core.files.trust.PACKAGES` are taken as they are.
+    `rlkit.core.files.trust.PACKAGES` are taken as they are. Of whole numbers the first ones that
+    all wrappers together give are looked at as well: a cast would lose what is between them.
     """
-    inner = env.unwrapped
-    if trust.is_ours(type(inner).__module__):
-        return
+    inner, space = env.unwrapped, env.observation_space
+    if not trust.is_ours(type(inner).__module__):
+        _check_innermost(inner)
+    if env is not inner and isinstance(space, spaces.Box) and np.dtype(space.dtype).kind in "iu":
+        _check(env.reset(seed=0)[0], space, "reset")
+
+
+def _check_innermost(inner: gymnasium.Env) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
@@ -95,6 +101,20 @@ def _check(obs: Any, space: spaces.Space, method: str) -> None:
         )
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
         raise ValueError(f"the obs returned by the `{method}()` method is not finite: {array}")
+    if np.dtype(space.dtype).kind in "iu":
+        _check_whole(array, np.dtype(space.dtype), method)
+
+
+def _check_whole(array: np.ndarray, kind: np.dtype, method: str) -> None:
+    """What a cast to whole numbers of this kind would lose without a word."""
+    bounds = np.iinfo(kind)
+    wrong = (array != np.floor(array)) | (array < bounds.min) | (array > bounds.max)
+    if wrong.any():
+        raise ValueError(
+            f"the obs returned by the `{method}()` method has {array[wrong][0]:g}, which no {kind} "
+            f"is, and the observation space says {kind}: return what it says, images from 0 to "
+            "255, or say float32"
+        )
 
 
 def _refuse(told: list[warnings.WarningMessage]) -> None:

@@ -24,6 +24,7 @@ from rlkit.envs.make import make
 from rlkit.envs.specs import in_words
 from rlkit.envs.stepping import closed
 from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
+from rlkit.run.settings import fits as settings_fits
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
@@ -212,9 +213,12 @@ def _check_normalised(options: Options, shape: tuple[int, ...]) -> None:
 
 def _check_for_algorithm(options: Options, task: Task, name: str) -> None:
     """What the algorithm itself looks for in an environment, where it has a `check_env`."""
-    look = getattr(algorithm(options.algo), "check_env", None)
+    module = algorithm(options.algo)
+    look, fits = getattr(module, "check_env", None), getattr(module, "FITS", ())
     if look is None:
         return
+    settings_fits.check_actions(options.algo, fits, options.where, task.act, str(task.env))
+    settings_fits.check_pixels(options, fits, task.image, str(task.env), task.obs)
     env = task.make_env()
     try:
         look(env, options.config, name)

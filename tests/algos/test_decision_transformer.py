@@ -276,3 +276,21 @@ def test_a_loaded_policy_acts_as_in_evaluation(
         export(folder)
     with pytest.raises(UsageError, match="such policies are not recorded"):
         load_recordable(folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ""),
+        ({"target": 1.5}, ""),
+        ({"target": 3600.0, "relative": False}, ""),
+        ({"target": 3600.0}, "target 3600 is 3600 times the way from the data's lowest return"),
+        ({"target": (1.0, -50.0)}, "target 50 is 50 times the way"),
+        ({"condition": False, "target": 3600.0}, "target 3600.0 has no effect beside condition"),
+        ({"condition": False}, ""),
+    ],
+)
+def test_a_return_is_not_taken_for_a_share_without_a_word(given: dict, said: str) -> None:
+    found = dt.notice({}, dt.Config(**given))
+    assert found.startswith(said) if said else found == ""
+    assert dt.notice({"pi_loss": np.zeros(1)}, dt.Config(**given)) == ""

@@ -276,3 +276,20 @@ def test_noise_of_the_update_is_declared() -> None:
     noise = make_noise(spec, CASE.agent(spec, CASE.make_config()), 0)
     assert noise is not None
     assert noise["stock"].shape == (spec.lanes, 12, 2)
+
+
+def test_it_says_when_stocks_are_where_all_look_alike() -> None:
+    spec = CASE.spec()
+    c = CASE.make_config(stock_low=-0.5, stock_high=0.5)
+    agent = CASE.agent(spec, c)
+    batch = make_batch(spec, agent, 0)
+    own = batch.s[..., -1]
+    beyond = agent.update(batch, resolve(c, spec))["beyond"]
+    torch.testing.assert_close(beyond, (own.abs() > 0.5).to(own).mean(-1))
+    few, many = ({"beyond": np.array([0.0, share])} for share in (0.2, 0.21))
+    assert stock_dqn.notice(few, c) == ""
+    assert "21% of the rows have a stock beyond" in stock_dqn.notice(many, c)
+    assert stock_dqn.notice({}, c) == ""
+    idle = stock_dqn.notice({}, stock_dqn.Config(risk=2.0))
+    assert idle == "risk 2.0 has no effect beside utility 'shortfall'"
+    assert stock_dqn.notice({}, stock_dqn.Config(risk=2.0, utility="exponential", gamma=1.0)) == ""

@@ -16,8 +16,9 @@ from rlkit.data.recorder import record
 from rlkit.envs.make import make
 from rlkit.envs.tasks.stocked import Stocked
 from rlkit.run.policies.evaluation import evaluate_run
+from rlkit.run.preparing import prepare
 from rlkit.run.records import folder as run_folder
-from rlkit.run.settings.options import Options
+from rlkit.run.settings.options import Options, resolve
 from rlkit.run.train import train
 
 Register = Callable[..., str]
@@ -80,3 +81,15 @@ def test_recorded_stocks_are_learnt_from_and_others_are_not(
     with pytest.raises(UsageError, match="the dataset has no stock: after the stock"):
         train(options(tmp_path / "no", dataset=plain))
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ("rlkit/CatchPixels-v0", "stock_dqn takes no images"),
+        ("Pendulum-v1", "stock_dqn is for discrete actions"),
+    ],
+)
+def test_what_it_cannot_learn_is_said_before_the_stock_is_asked_for(env: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        prepare(resolve(Options("stock_dqn", env=env, steps=10)))

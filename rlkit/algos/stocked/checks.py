@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rlkit.core.errors import UsageError
+from rlkit.core.words.ranges import idle_beside
 
 if TYPE_CHECKING:
     from gymnasium import Env
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
     from rlkit.data.transforms import Transforms
 
+_MOST = 0.2  # share of rows whose stock may lie where all look alike
 Discount = float | tuple[float, ...]  # γ, or one a lane
 
 
@@ -40,6 +45,20 @@ def check_units(units: Transforms) -> None:
         raise UsageError(
             f"{scaled} would change the unit of the stock, which is the rewards': leave it out"
         )
+
+
+def notice(metrics: Mapping[str, np.ndarray], c: Any) -> str:
+    """What to say of stocks that the net cannot tell from one another, at first of a risk that no
+    utility reads; "" where there is nothing."""
+    if not metrics:
+        return "" if c.utility == "exponential" else idle_beside(c, f"utility={c.utility}", "risk")
+    beyond = metrics.get("beyond", np.zeros(1))
+    if not (beyond > _MOST).any():
+        return ""
+    return (
+        f"{beyond.max():.0%} of the rows have a stock beyond config.stock_low..stock_high "
+        f"(`beyond`), where the net sees the last point alone: give bounds that hold the returns"
+    )
 
 
 def _each(gamma: Discount) -> list[float]:

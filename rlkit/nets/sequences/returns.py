@@ -30,7 +30,9 @@ class ReturnConditioned(nn.Module):
 
     A step is three tokens: return to go, observation, action, each a linear map of its number(s)
     plus an embedding of the time t, then LayerNorm. The action is a head on what a causal
-    transformer knows at the observation's token, which sees no later one.
+    transformer knows at the observation's token, which sees no later one. As in the authors' code
+    for Gym the activation is ReLU, and dropout is behind the embedding, in the attention and behind
+    each map.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -83,6 +84,44 @@ def test_what_breaks_later_ends_the_run_by_name(register: Callable[..., str]) ->
         collect.step(np.zeros((1, 1, 1), np.float32))
     with pytest.raises(RunError, match=r"the reward inf at step 30 of episode 0 of seed 3"):
         collect.step(np.zeros((1, 1, 1), np.float32))
+
+
+class Screen(gymnasium.Env):
+    """Images of uint8 numbers, or so it says."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (12, 12), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.image, {}
+
+    def step(self, action: Any) -> Any:
+        return self.image, 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [
+        (np.full((12, 12), 0.25), r"`reset\(\)` method has 0.25, which no uint8 is"),
+        (np.full((12, 12), 300), "has 300, which no uint8 is"),
+        (np.full((12, 12), -1), "has -1, which no uint8 is"),
+    ],
+)
+def test_whole_numbers_are_not_cut_off_without_a_word(image: np.ndarray, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        check_environment(Screen(image))
+    plain = Screen(np.full((12, 12), 7, np.uint8))
+    check_environment(plain)
+    check_environment(Screen(np.full((12, 12), 7.0)))  # of another type, and nothing is lost
+    wrapped = gymnasium.wrappers.TransformObservation(
+        plain, lambda seen: image, plain.observation_space
+    )
+    with pytest.raises(ValueError, match=named):
+        check_environment(wrapped)
 
 
 def test_sound_environments_pass() -> None:
