@@ -6,7 +6,8 @@ Both begin to learn after 500 steps, update once in four with minibatches of 64 
 behind the same convolutions over embedded cells, move their target every 400 steps, and do not
 evaluate. stable-baselines3 steps the package's environment, rlkit its kernels. A step's time is of
 the processor, one thread, between trainings of two lengths, so that starting and compiling do not
-count; by lane. A ratio is the median over rounds of theirs / ours in the same round.
+count; by lane. A ratio is the median over rounds of theirs / ours in the same round. `floor` is
+what the products of an update would take, a step, at the rate of a product of 512 x 512 numbers.
 """
 
 from __future__ import annotations
@@ -26,14 +27,19 @@ import minigrid  # noqa: F401  # registers its ids
 import stable_baselines3
 import torch
 from minigrid.wrappers import ImgObsWrapper
+from relatives import Counted
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from updates import PACKAGES, processor, spread, versions
 
+from rlkit.algos import dqn
+from rlkit.core.batch import Batch
+from rlkit.core.spec import Discrete, Spec
 from rlkit.run.settings.options import Options
 from rlkit.run.train import train
 
 ENV = "MiniGrid-DoorKey-5x5-v0"
-WARMUP = 500
+WARMUP, EVERY = 500, 4
+SETTINGS = {"double": False, "n_step": 1}
 KINDS = (11, 6, 4)  # MiniGrid's numbers of objects, colours and states
 
 
@@ -70,7 +76,7 @@ def ours(lanes: int, steps: int) -> None:
                 out=f"{out}/run",
                 quiet=True,
                 workers=1,
-                config={"double": False, "n_step": 1},
+                config=dict(SETTINGS),
             )
         )
 
@@ -87,7 +93,7 @@ def theirs(steps: int) -> None:
         "learning_starts": WARMUP,
         "learning_rate": 5e-4,
         "batch_size": 64,
-        "train_freq": 4,
+        "train_freq": EVERY,
         "target_update_interval": 400,
     }
     model = stable_baselines3.DQN("MlpPolicy", env, seed=0, device="cpu", **settings)
@@ -103,6 +109,26 @@ def a_step(run: Callable[[int], None], short: int, long: int) -> float:
         run(steps)
         times.append(time.process_time() - start)
     return (times[1] - times[0]) / (long - short) * 1e6
+
+
+def floor() -> dict[str, float]:
+    """Of one lane: operations of a step's share of an update, the rate, and what they take."""
+    spec, c = Spec((7, 7, 3), Discrete(7)), dqn.Config(**SETTINGS)
+    views, one = torch.zeros(1, c.batch_size, *spec.obs), torch.ones(1, c.batch_size)
+    actions = torch.zeros(1, c.batch_size, dtype=torch.long)
+    with Counted() as counter:
+        dqn.Agent(spec, c).update(Batch(views, actions, one, one, views), c)
+    x, times = torch.randn(512, 512), []
+    for _ in range(50):
+        start = time.perf_counter()
+        x @ x
+        times.append(time.perf_counter() - start)
+    operations, rate = counter.total / EVERY, 2 * 512**3 / min(times)
+    return {
+        "operations": operations,
+        "operations a second": rate,
+        "us a step and lane": operations / rate * 1e6,
+    }
 
 
 def main() -> None:
@@ -127,6 +153,7 @@ def main() -> None:
         "processor": processor(),
         "load_before": os.getloadavg()[0],
         "versions": versions((*PACKAGES, "minigrid")),
+        "floor": floor(),
         "results": {
             name: {
                 "us a step and lane": spread(own),
@@ -135,6 +162,7 @@ def main() -> None:
             for name, own in took.items()
         },
     }
+    print("floor", record["floor"])
     for name, row in record["results"].items():
         print(f"{name:20}", *(f"{key} {value}" for key, value in row.items()))
     if args.out:
