@@ -1,12 +1,15 @@
 """The same algorithms written plainly, the way CORL and stable-baselines3 write them.
 
 Separate modules and torch.optim optimisers, one backward pass and one step for every loss, one
-`.item()` a loss, per-parameter target averaging. Nets are 2x256 ReLU, as in the libraries.
+`.item()` a loss, per-parameter target averaging. Nets are 2x256 ReLU, as in the libraries; CQL's
+critics and all of SAC-N's are 3x256, and SAC-N's ten critics are one stack of weights.
 """
 
 from __future__ import annotations
 
 import copy
+import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -17,20 +20,17 @@ HIDDEN = 256
 Transition = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # s, a, r, done, s2
 
 
-def mlp(n_in: int, n_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(n_in, HIDDEN),
-        nn.ReLU(),
-        nn.Linear(HIDDEN, HIDDEN),
-        nn.ReLU(),
-        nn.Linear(HIDDEN, n_out),
-    )
+def mlp(n_in: int, n_out: int, depth: int = 2) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in [n_in] + [HIDDEN] * (depth - 1):
+        layers += [nn.Linear(width, HIDDEN), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(HIDDEN, n_out))
 
 
 class TwinCritic(nn.Module):
-    def __init__(self, obs: int, act: int) -> None:
+    def __init__(self, obs: int, act: int, depth: int = 2) -> None:
         super().__init__()
-        self.first, self.second = mlp(obs + act, 1), mlp(obs + act, 1)
+        self.first, self.second = mlp(obs + act, 1, depth), mlp(obs + act, 1, depth)
 
     def forward(self, s: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
         sa = torch.cat([s, a], 1)
@@ -47,6 +47,33 @@ def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> float:
 def average(target: nn.Module, net: nn.Module, tau: float = 0.005) -> None:
     for t, p in zip(target.parameters(), net.parameters(), strict=True):
         t.data.copy_((1 - tau) * t.data + tau * p.data)
+
+
+class Stacked(nn.Module):
+    """A linear layer of each of N critics, as one batched product."""
+
+    def __init__(self, critics: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        bound = n_in**-0.5
+        self.weight = nn.Parameter(torch.empty(critics, n_in, n_out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(critics, 1, n_out).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class ManyCritics(nn.Module):
+    def __init__(self, obs: int, act: int, critics: int) -> None:
+        super().__init__()
+        widths = [obs + act, HIDDEN, HIDDEN, HIDDEN]
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(widths):
+            layers += [Stacked(critics, n_in, n_out), nn.ReLU()]
+        self.net, self.critics = nn.Sequential(*layers, Stacked(critics, HIDDEN, 1)), critics
+
+    def forward(self, s: Tensor, a: Tensor) -> Tensor:  # [N, B]
+        sa = torch.cat([s, a], -1).expand(self.critics, -1, -1)
+        return self.net(sa).squeeze(-1)
 
 
 class PlainBC:
@@ -150,4 +177,77 @@ class PlainTD3BC:
         return log
 
 
-AGENTS = {"iql": PlainIQL, "sac": PlainSAC, "td3_bc": PlainTD3BC}
+class PlainSACN(PlainSAC):
+    def __init__(self, obs: int, act: int, critics: int = 10) -> None:
+        super().__init__(obs, act)
+        self.q, self.pi = ManyCritics(obs, act, critics), mlp(obs, 2 * act, 3)
+        self.target = copy.deepcopy(self.q).requires_grad_(False)
+        self.q_optimiser = torch.optim.Adam(self.q.parameters(), lr=3e-4)
+        self.pi_optimiser = torch.optim.Adam(self.pi.parameters(), lr=3e-4)
+
+    def update(self, batch: Transition) -> dict[str, float]:
+        s, a, r, done, s2 = batch
+        log = {}
+        new_a, log_prob = self.sample(s)
+        alpha_loss = -(self.log_alpha * (log_prob - self.act).detach()).mean()
+        log["alpha"] = step(self.alpha_optimiser, alpha_loss)
+        alpha = self.log_alpha.detach().exp()
+        pi_loss = (alpha * log_prob - self.q(s, new_a).min(0).values).mean()
+        log["pi"] = step(self.pi_optimiser, pi_loss)
+        with torch.no_grad():
+            a2, log_prob2 = self.sample(s2)
+            y = r + (1 - done) * 0.99 * (self.target(s2, a2).min(0).values - alpha * log_prob2)
+        q_loss = ((self.q(s, a) - y) ** 2).mean(1).sum(0)
+        log["q"] = step(self.q_optimiser, q_loss)
+        average(self.target, self.q)
+        return log
+
+
+class PlainCQL(PlainSAC):
+    def __init__(self, obs: int, act: int, actions: int = 10) -> None:
+        super().__init__(obs, act)
+        self.actions, self.q = actions, TwinCritic(obs, act, 3)
+        self.target = copy.deepcopy(self.q).requires_grad_(False)
+        pairs = [self.q.first, self.q.second]
+        self.q_optimisers = [torch.optim.Adam(q.parameters(), lr=3e-4) for q in pairs]
+
+    def update(self, batch: Transition) -> dict[str, float]:
+        s, a, r, done, s2 = batch
+        log = {}
+        new_a, log_prob = self.sample(s)
+        alpha_loss = -(self.log_alpha * (log_prob - self.act).detach()).mean()
+        log["alpha"] = step(self.alpha_optimiser, alpha_loss)
+        alpha = self.log_alpha.detach().exp()
+        pi_loss = (alpha * log_prob - torch.min(*self.q(s, new_a))).mean()
+        with torch.no_grad():
+            a2, log_prob2 = self.sample(s2)
+            y = r + (1 - done) * 0.99 * (torch.min(*self.target(s2, a2)) - alpha * log_prob2)
+        now, then = (x.repeat_interleave(self.actions, 0) for x in (s, s2))
+        with torch.no_grad():
+            drawn = [self.sample(now), self.sample(then)]
+        uniform = torch.rand(now.shape[0], self.act) * 2 - 1
+        drawn.append((uniform, torch.full((now.shape[0],), -self.act * math.log(2.0))))
+        values = [[q - log_p for q in self.q(now, x)] for x, log_p in drawn]
+        losses = []
+        for k, q in enumerate(self.q(s, a)):
+            stacked = torch.cat([v[k].view(-1, self.actions) for v in values], 1)
+            gap = (torch.logsumexp(stacked, 1) - q).mean()
+            losses.append(F.mse_loss(q, y) + 10.0 * gap)
+        log["pi"] = step(self.pi_optimiser, pi_loss)
+        for k, optimiser in enumerate(self.q_optimisers):
+            optimiser.zero_grad()
+            losses[k].backward()
+            log[f"q{k}"] = losses[k].item()
+        for optimiser in self.q_optimisers:
+            optimiser.step()
+        average(self.target, self.q)
+        return log
+
+
+AGENTS = {
+    "iql": PlainIQL,
+    "sac": PlainSAC,
+    "td3_bc": PlainTD3BC,
+    "cql": PlainCQL,
+    "sac_n": PlainSACN,
+}

@@ -1,13 +1,14 @@
-"""One update of IQL, TD3+BC, SAC, ReBRAC and CQL beside the same in other libraries.
+"""One update of IQL, TD3+BC, SAC, ReBRAC, CQL and SAC-N beside the same in other libraries.
 
     python benchmarks/speed/updates.py --out benchmarks/results/updates.json
 
-Nets of 2x256 (ReBRAC: 3x256 with LayerNorm in the critics), minibatches of 256 drawn from a replay
-of 5,000 rows, observations of 17 and actions of 6. The engine is given eight updates a call, which
-it runs one by one (a training offline gives it more). Peers: the same algorithm as one jitted
-function of JAX (`jax_peers.py`), one or eight updates a call; written with torch's own modules and
-optimisers as CORL writes it (`peers.py`, on one minibatch: drawing it is not counted); d3rlpy;
-stable-baselines3 and SBX. Whichever is not installed is left out.
+Nets of 2x256 (ReBRAC: 3x256 with LayerNorm in the critics; CQL's critics and SAC-N: 3x256, with
+ten actions a source and ten critics), minibatches of 256 drawn from a replay of 5,000 rows,
+observations of 17 and actions of 6. The engine is given eight updates a call, which it runs one by
+one (a training offline gives it more). Peers: the same algorithm as one jitted function of JAX
+(`jax_peers.py`), one or eight updates a call; written with torch's own modules and optimisers as
+CORL writes it (`peers.py`, on one minibatch: drawing it is not counted); d3rlpy; stable-baselines3
+and SBX. Whichever is not installed is left out.
 
 All contestants of one algorithm run in turn in one process (A B C A B C ...), so that the drift of
 a shared machine hits all alike. A ratio is the median over rounds of the peer's time / the time of
@@ -33,7 +34,8 @@ from typing import Any, NamedTuple
 
 OBS, ACT, BATCH, ROWS = 17, 6, 256, 5_000
 BLOCK = 8  # updates of one call of rlkit's engine, and of JAX with `scan`
-ALGORITHMS = ("iql", "td3_bc", "sac", "rebrac", "cql")
+ALGORITHMS = ("iql", "td3_bc", "sac", "rebrac", "cql", "sac_n")
+OURS = {"sac_n": ("sac", "sac_n")}  # module and preset, where the name is no module
 PACKAGES = ("torch", "numpy", "jax", "jaxlib", "optax", "d3rlpy", "stable-baselines3", "sbx-rl")
 
 
@@ -66,8 +68,10 @@ def ours(algorithm: str, mode: str) -> Callable[[], object]:
     from rlkit.data.replay import Replay
     from rlkit.data.sampling.samplers import Uniform
 
-    module = importlib.import_module(f"rlkit.algos.{algorithm}")
-    spec, config = Spec(OBS, ACT), module.Config()
+    name, preset = OURS.get(algorithm, (algorithm, ""))
+    module = importlib.import_module(f"rlkit.algos.{name}")
+    spec = Spec(OBS, ACT)
+    config = module.Config(**module.PRESETS[preset][0] if preset else {})
     agent = module.Agent(spec, config)
     replay = Replay(spec, ROWS, columns=getattr(agent, "columns", ()))
     filled(replay)
@@ -133,6 +137,8 @@ def d3rlpy_update(algorithm: str) -> Callable[[], object]:
 
     name = {"iql": "IQL", "td3_bc": "TD3PlusBC", "sac": "SAC", "cql": "CQL", "rebrac": "ReBRAC"}
     config = getattr(d3rlpy.algos, f"{name[algorithm]}Config")(batch_size=BATCH)
+    if algorithm == "cql":
+        config.critic_encoder_factory = d3rlpy.models.VectorEncoderFactory([256, 256, 256])
     logging.disable(logging.CRITICAL)
     data = rows()
     ends = np.zeros(ROWS, np.float32)
@@ -217,7 +223,9 @@ def main() -> None:
     }
     for threads in args.threads:
         for algorithm in args.algorithms:
-            few = 8 if algorithm == "cql" else 1  # an update of its is ten of the others'
+            few = (
+                8 if algorithm in ("cql", "sac_n") else 1
+            )  # an update of its is ten of the others'
             command = [sys.executable, __file__, "--one", algorithm, "--threads", str(threads)]
             command += ["--rounds", str(args.rounds), "--updates", str(args.updates // few)]
             env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
