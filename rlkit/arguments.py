@@ -36,11 +36,15 @@ def checks_of(function: Callable[..., Any], caller: str = "") -> Check:
         for p in parameters
         if _is_path(p) or _is_text(p)
     }
+    blank = {p.name for p in parameters if p.default == ""}
 
     def check(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         if words:
             for name, value in _named(names, rest, args, kwargs):
-                if name in words and not (value is None and name in optional):
+                left_out = (value is None and name in optional) or (
+                    isinstance(value, str) and not value and name in blank
+                )
+                if name in words and not left_out:
                     words[name](said, name, value)
         masks = sys.modules.get("numpy.ma")  # where it is not loaded there is no such array
         if masks is None:
@@ -65,6 +69,9 @@ def check_path(caller: str, name: str, value: Any) -> None:
     text = os.fspath(value)
     if isinstance(text, bytes):
         raise UsageError(f"{caller}: {name} is {_shown(text)}; give a path of text")
+    if not text:
+        what = "name" if name == "name" else "path"
+        raise UsageError(f"{caller}: {name} is an empty text; give a {what}")
     if "\0" in text:
         raise UsageError(f"{caller}: {name} {_shown(text)} has a zero byte in it")
     sizes = [len(part.encode(errors="surrogatepass")) for part in text.split(os.sep)]

@@ -15,6 +15,7 @@ import rlkit
 from rlkit import arguments
 from rlkit.algos.bandits import Feedback
 from rlkit.algos.bandits.contextual import LinearPolicy
+from rlkit.cli.main import main
 from rlkit.core.errors import FileError, RlkitError, UsageError
 from rlkit.envs.bandits.observation import Observation
 from rlkit.envs.grid import maze
@@ -142,6 +143,35 @@ def test_a_mask_inside_of_what_is_given_is_not_lost(name: str, call: Callable[[]
 def test_what_is_no_text_is_refused_by_name(call: Callable[[Any], Any], value: Any) -> None:
     with pytest.raises(UsageError, match=r" is (None|3|b'x'|\[\]); give "):
         call(value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: rlkit.load(""),
+        lambda: rlkit.load(path=""),
+        lambda: rlkit.evaluate(""),
+        lambda: rlkit.video(""),
+        lambda: rlkit.export("", "policy.safetensors"),
+        lambda: rlkit.export("run", ""),
+        lambda: rlkit.resume(""),
+        lambda: rlkit.sweep(""),
+        lambda: rlkit.report("a", ""),
+        lambda: rlkit.dataset(""),
+        lambda: rlkit.FiniteMDP.load(""),
+    ],
+)
+def test_an_empty_text_is_no_path(call: Callable[[], Any]) -> None:
+    with pytest.raises(UsageError, match=r": \w+ is an empty text; give a (path|name)$"):
+        call()
+
+
+@pytest.mark.parametrize("words", ["eval|", "resume|", "export|", "report|a|", "sweep|", "solve|"])
+def test_an_empty_word_of_the_command_line_is_said_to_be_one(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split("|")) == 2
+    assert "is an empty text" in capsys.readouterr().err
 
 
 def test_every_one_of_several_paths_has_its_own_name() -> None:

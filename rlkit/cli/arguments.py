@@ -33,7 +33,9 @@ def parse(form: type[Form], argv: Sequence[str], command: str, description: str)
     Raises UsageError of one line for anything that is not valid, naming the nearest option.
     """
     known = options(form)
-    for word in argv:
+    for before, word in zip(["", *argv], argv, strict=False):
+        if not word and not before.startswith("--"):
+            raise UsageError(f"{command}: an argument is an empty text; give a name or a path")
         name = word.split("=")[0].replace("_", "-")
         if name.startswith("--") and name not in known:
             raise UsageError(f"{command}: unknown option {name!r}{_near(name, known)}")

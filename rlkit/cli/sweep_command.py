@@ -72,6 +72,11 @@ def sweep(argv: Sequence[str]) -> None:
     say = _silent if form.quiet else print
     say(_described(asked, folder))
     missing = _missing(asked)
+    if form.search:
+        from rlkit.sweeps.search import shortage
+
+        if line := shortage(asked):
+            say(f"note   {line}")
     if missing:
         say(f"to be built first: {', '.join(missing)}")
     if form.plan:

@@ -138,6 +138,21 @@ def scored(part: Sweep, folder: Path) -> Interval:
         return bootstrap_interval(np.array(columns).T, mean)
 
 
+def shortage(asked: Sweep) -> str:
+    """A sentence where a score is to be the mean of more evaluations than a cell has, or ""."""
+    if asked.search is None:
+        return ""
+    for variant in asked.variants:
+        if variant.system == asked.search.system:
+            there = kind_of(variant.kind).evaluations(variant.options, variant.steps)
+            if there < asked.search.last:
+                return (
+                    f"search: last is {asked.search.last}, and {variant.system} on {variant.task} "
+                    f"is evaluated {there} times (eval_every, checkpoints): all of them count"
+                )
+    return ""
+
+
 def last_return(store: Store, variant: Variant, seed: int, last: int) -> float:
     """Mean return of the last evaluations of a finished cell, or of all where there are fewer."""
     folder, lane = store.place(variant, seed)

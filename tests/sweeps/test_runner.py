@@ -18,6 +18,7 @@ from rlkit.eval.records import read_episodes
 from rlkit.run.records.progress import Silent
 from rlkit.sweeps import plan
 from rlkit.sweeps.engines import Engine, Local
+from rlkit.sweeps.kinds.by_name import kind_of
 from rlkit.sweeps.runner import Finished, failures, sweep
 from rlkit.sweeps.store import Store
 
@@ -41,6 +42,10 @@ def test_cells_of_every_kind(tmp_path: Path) -> None:
         assert rows["step"].max() == cell["steps"]
         assert set(rows["lane"]) == set(range(len(cell["lanes"])))
         assert path.with_name("versions.json").exists()
+        config = json.loads(path.with_name("config.json").read_text())
+        kind = kind_of(config.get("kind", "training"))
+        told = kind.evaluations(config["options"], cell["steps"])
+        assert len(set(rows["step"])) == told
         measures[cell["system"]] = cell["measure"], cell["unit"], len(cell["lanes"])
     assert measures == {
         "ucb1": ("-regret", "Rounds", 2),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from rlkit.core.errors import RunError, UsageError
 from rlkit.eval.records import mean_returns, read_episodes
 from rlkit.sweeps import plan
-from rlkit.sweeps.search import last_return, of_trial, search
+from rlkit.sweeps.plan import Search
+from rlkit.sweeps.search import last_return, of_trial, search, shortage
 from rlkit.sweeps.store import Store
 
 from .sweep_files import BANDITS, Inside, write
@@ -76,6 +78,41 @@ def test_the_score_is_the_mean_of_the_last_evaluations_asked_for(tmp_path: Path)
         (variant,) = part.variants
         told = [last_return(store, variant, seed, 3) for seed in part.seeds]
     np.testing.assert_allclose(told, kept[1])
+    assert shortage(asked) == (
+        "search: last is 9, and q on chain is evaluated 4 times (eval_every, checkpoints): all of "
+        "them count"
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "there"),
+    [
+        ('{ learner = "q", checkpoints = 7 }', 7),
+        ('{ learner = "ucbvi-bf", steps = 3, checkpoints = 7 }', 3),
+        ('{ solver = "vi" }', 1),
+    ],
+)
+def test_fewer_evaluations_than_asked_for_are_told(system: str, there: int, tmp_path: Path) -> None:
+    text = TABULAR[: TABULAR.index("systems.q")] + f"systems.q = {system}\n"
+    read = plan.read(write(tmp_path, text.replace(", checkpoints = 2", "")))
+    for last in (there, there + 1):
+        asked = dataclasses.replace(read, search=Search("q", 1, 0, last, {}))
+        assert (f"evaluated {there} times" in shortage(asked)) == (last > there)
+
+
+@pytest.mark.parametrize(
+    ("extra", "there"), [("eval_every = 15", 3), ("eval_every = 20", 2), ("eval_every = 0", 1)]
+)
+def test_evaluations_of_a_training_are_counted(extra: str, there: int, tmp_path: Path) -> None:
+    text = f"""
+name = "counted"
+seeds = "0:2"
+tasks.pendulum = {{ env = "Pendulum-v1" }}
+systems.sac = {{ algo = "sac", steps = 40, warmup = 10, {extra} }}
+"""
+    asked = plan.read(write(tmp_path, text))
+    asked = dataclasses.replace(asked, search=Search("sac", 1, 0, there + 1, {}))
+    assert f"sac on pendulum is evaluated {there} times" in shortage(asked)
 
 
 @pytest.mark.parametrize("last", ["0", "-1", "2.5", '"all"'])

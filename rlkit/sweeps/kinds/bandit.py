@@ -53,6 +53,11 @@ def measured(options: dict[str, Any]) -> tuple[str, str]:
     return "-regret", "Rounds"
 
 
+def evaluations(options: dict[str, Any], steps: int) -> int:
+    """How many a cell of so many steps has."""
+    return min(options["checkpoints"], steps)
+
+
 def work(
     folder: Path,
     options: dict[str, Any],

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from rlkit.sweeps.kinds import whole
 
-_NEEDED = ("TASK", "KNOWN", "resolve", "lanes", "measured", "takes", "work")
+_NEEDED = ("TASK", "KNOWN", "resolve", "lanes", "measured", "takes", "work", "evaluations")
 _OWN_OR_WHOLE = ("WARM", "INCIDENTAL", "alike", "stacked", "datasets", "check_pair")
 # what a system says of itself -> the module that runs it
 KINDS = {

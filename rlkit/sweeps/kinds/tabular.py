@@ -90,6 +90,11 @@ def measured(options: dict[str, Any]) -> tuple[str, str]:
     return ("value", "Environment steps") if "gamma" in options else ("-regret", "Episodes")
 
 
+def evaluations(options: dict[str, Any], steps: int) -> int:
+    """How many a cell of so many steps has."""
+    return 1 if "solver" in options else min(options["checkpoints"], steps)
+
+
 def work(
     folder: Path,
     options: dict[str, Any],

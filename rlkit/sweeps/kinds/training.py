@@ -68,6 +68,12 @@ def resolve(given: dict[str, Any], seed: int) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in _LEFT_OUT}
 
 
+def evaluations(options: dict[str, Any], steps: int) -> int:
+    """How many a cell of so many steps has, the one at its end among them."""
+    steps += options["pretrain"]  # 0 unless it goes online after data
+    return -(-steps // options["eval_every"]) if options["eval_every"] else 1
+
+
 def check_pair(options: dict[str, Any]) -> None:
     check_actions_of(options["algo"], options["dataset"], options["env"], options["online"])
     look = getattr(algorithm(options["algo"]), "check_env", None)
