@@ -70,11 +70,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def make_folder(path: Path) -> None:
-    """The folder, with all above it. Raises FileError naming it and what is in the way."""
+    """The folder, with all above it, to write into. Raises FileError naming it and what is in the
+    way."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise FileError(f"the folder {path} cannot be made: {refusal(fault)}") from fault
+    if not os.access(path, os.W_OK | os.X_OK):
+        sealed = hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY
+        why = os.strerror(errno.EROFS if sealed else errno.EACCES)
+        raise FileError(f"the folder {path} cannot be written to: {why}")
 
 
 def refusal(fault: BaseException) -> str:
@@ -114,6 +119,8 @@ def clear(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a whole folder, or nothing where there is none."""
+    if not os.path.lexists(path):  # a read-only file system refuses to remove even that
+        return
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
         return

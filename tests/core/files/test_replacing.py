@@ -178,6 +178,30 @@ def test_a_refusal_of_the_system_names_file_and_cause(tmp_path: Path) -> None:
         (tmp_path / "other").read_text()
 
 
+def test_a_read_only_place_is_named_without_the_hidden_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file system refuses to remove what is not there, too."""
+
+    def refuse(path: Path, *args: object, **more: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        pytest.raises(FileError, match=r"out\.csv cannot be written: Read-only file system$"),
+        replacing(tmp_path / "out.csv") as temporary,
+    ):
+        refuse(temporary)
+
+
+def test_a_folder_that_nobody_may_write_to_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(FileError, match=r"folder .*here cannot be written to: Permission denied$"):
+        make_folder(tmp_path / "here")
+
+
 def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "episodes.csv"
     with pytest.raises(FileError) as told, replacing(path) as there:
