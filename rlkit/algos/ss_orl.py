@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rlkit.data.store import EpisodeStore
 
 FITS = ("offline", "continuous")
+TELLS_ACTIONS = True  # of steps that have none
 _COLUMNS = ("action_known", "t")
 
 

@@ -58,12 +58,13 @@ def check_actions(meta: Meta, bounds: tuple[Any, Any] | None, start: int, what: 
 
 
 def check_actions_known(store: EpisodeStore, where: str) -> None:
-    """Raises ValueError for steps whose action is not known: no algorithm here learns from them."""
+    """Raises ValueError for steps whose action is not known, from which few algorithms learn."""
     known = store.extra.get("action_known")
     if known is not None and not known.all():
         raise ValueError(
-            f"{where}: {(~known.astype(bool)).sum()} of {len(store)} steps have no action, and no "
-            "algorithm here learns from those; make the dataset with --missing-actions cut"
+            f"{where}: {(~known.astype(bool)).sum()} of {len(store)} steps have no action, and of "
+            "all algorithms ss_orl alone learns from those; train that, or make the dataset with "
+            "--missing-actions cut"
         )
 
 

@@ -64,7 +64,8 @@ def _read(options: Options) -> tuple[Task, EpisodeStore | None]:
     if not is_file(options.dataset):  # before any row is read
         check_learnable(description(options.dataset), view)
     store, meta = read_dataset(options.dataset)
-    check_actions_known(store, f"dataset {meta.dataset_id}")
+    if not getattr(algorithm(options.algo), "TELLS_ACTIONS", False):
+        check_actions_known(store, f"dataset {meta.dataset_id}")
     meta = _fitting(store, meta, options)
     image = check_learnable(meta, view)
     behaviour = meta.behaviour_return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,12 +121,27 @@ def test_what_is_marked_is_not_learnt_from() -> None:
     made(GAPS, GAP_COLUMNS, missing_actions="keep")
     (problem,) = datasets.check("mine/logs-v0").problems
     assert "1 of 4 steps have no action" in problem
-    with pytest.raises(ValueError, match="no algorithm here learns from those"):
+    with pytest.raises(ValueError, match="of all algorithms ss_orl alone learns from those; train"):
         rlkit.train("bc", dataset="mine/logs-v0", steps=10, eval_episodes=0)
     discrete = GAPS.replace("0.5", "2").replace("0.25", "1").replace("1.0", "0")
     store, _ = made(discrete, GAP_COLUMNS, missing_actions="keep", actions=3)
     assert store.action.tolist() == [2, 0, 1, 0]
     assert datasets.check("mine/logs-v0").problems
+
+
+def test_what_is_marked_is_told_by_an_inverse_model() -> None:
+    """SS-ORL takes the log as it was imported, and goes on from its checkpoint."""
+    import rlkit
+
+    made(GAPS, GAP_COLUMNS, missing_actions="keep")
+    small = {"given": "hidden=8,8 batch_size=4", "steps_idm": 5, "hidden_idm": (8,), "batch_idm": 4}
+    run = rlkit.train("ss_orl", dataset="mine/logs-v0", steps=10, eval_episodes=0, config=small)
+    assert run.step == 10
+    last = Path(run.folder, "progress.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+    losses = json.loads(last)["q_loss"]
+    assert np.isfinite(losses).all()
+    assert rlkit.resume(run.folder, steps=12).step == 12
+    assert np.isfinite(rlkit.load(run.folder).act([2.0])).all()
 
 
 def test_rows_of_an_environment_must_fit_it() -> None:
