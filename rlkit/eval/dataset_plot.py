@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
@@ -17,6 +18,8 @@ from rlkit.eval.statistics import Array
 _ROWS = 50_000  # observations and actions drawn, evenly over the dataset
 _WIDEST = 4096  # numbers of an observation whose directions are looked for
 _BINS = 40
+# Of `MAP` what stands out from white: a place with one observation is seen.
+_SEEN = ListedColormap(matplotlib.colormaps[MAP](np.linspace(0.3, 1.0, 256)))
 _FEWEST = 9  # whole numbers that an axis shows, so that one value is no wall
 
 
@@ -61,7 +64,8 @@ def _episodes(axes: Axes, values: Array, name: str) -> None:
     if edges[-1] - edges[0] == len(edges) - 1:  # one bin a whole number: between two there is none
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         lacking = max(_FEWEST - (len(edges) - 1), 0) / 2
-        axes.set_xlim(edges[0] - lacking, edges[-1] + lacking)
+        below = lacking if edges[0] < 0 else min(lacking, edges[0] + 0.5)  # no length is below 0
+        axes.set_xlim(edges[0] - below, edges[-1] + 2 * lacking - below)
     axes.set_xlabel(name)
     axes.set_ylabel("Episodes")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -103,7 +107,7 @@ def _coverage(axes: Axes, obs: Array) -> None:
     if places.std() == 0:
         _say(axes, "every observation is the same")
         return
-    axes.hexbin(*places.T, gridsize=45, bins=None, cmap=MAP, norm=LogNorm(), mincnt=1, lw=0.1)
+    axes.hexbin(*places.T, gridsize=45, bins=None, cmap=_SEEN, norm=LogNorm(), mincnt=1, lw=0.1)
     axes.set_xlabel(f"Observations, first direction ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second direction ({shares[1]:.0%})")
 

@@ -72,3 +72,14 @@ def test_episodes_of_one_length_are_one_bar_among_whole_numbers() -> None:
     assert bar.get_x() + bar.get_width() / 2 == 300
     ticks = second.get_xticks()
     assert (ticks == ticks.round()).all()
+
+
+def test_a_place_with_one_observation_is_seen_and_no_length_is_negative() -> None:
+    obs = np.array([[0.0, 0.0], [1.0, 0.2], [0.3, 1.0], [2.0, 2.0]])
+    figure = dataset_plot(np.array([1.0, 2.5]), np.array([2, 2]), obs, np.ones((4, 1)))
+    figure.canvas.draw()
+    _, second, third, _ = figure.axes
+    low, high = second.get_xlim()
+    assert (low, high) == (-0.5, 8.5)
+    alone = third.collections[0].to_rgba([1.0])[0]
+    assert alone[:3].min() < 0.75  # white is 1
