@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,12 @@ def load(
 
     def begin(rng: np.random.Generator) -> Act:
         def act(obs: Any) -> np.ndarray:
-            return policy.act(np.asarray(obs).reshape(card.obs_shape), not sample, rng)
+            seen = np.asarray(obs)
+            if seen.size != math.prod(card.obs_shape):
+                raise ValueError(
+                    f"observations have shape {seen.shape}; the policy takes {card.obs_shape}"
+                )
+            return policy.act(seen.reshape(card.obs_shape), not sample, rng)
 
         return act
 

@@ -94,7 +94,10 @@ def test_what_does_not_fit_is_said_before_the_first_step(
 ) -> None:
     for change, words in (
         ({"episodes": 0}, "must lie in 1"),
-        ({"env": "Hopper-v5"}, "does not fit Hopper-v5"),
+        (
+            {"env": "Hopper-v5"},
+            r"does not fit Hopper-v5 .*: observations have shape \(11,\); the policy takes",
+        ),
         ({"env": "Hoper-v5"}, "did you mean 'Hopper-v5'"),
         ({"dataset_id": "no version"}, "must read"),
     ):
