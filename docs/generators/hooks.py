@@ -10,6 +10,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import algorithm_pages
+import breaks
 import command_pages
 import family_pages
 import outside
@@ -81,6 +82,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri == "results.md":
         return re.sub(rf"\]\({re.escape(_PICTURES)}", "](assets/results/", markdown)
     return markdown
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Long names in tables may break, so that no table is wider than its text."""
+    return breaks.breakable(html)
 
 
 def on_post_build(config: Any) -> None:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import algorithm_pages
+import breaks
 import outside
 import pytest
 import reference_pages
@@ -98,3 +99,30 @@ def test_what_ships_with_the_site_is_whole() -> None:
     """KaTeX and its fonts lie beside its style sheet."""
     assert not outside.faults(pages.DOCS / "assets")
     assert (pages.DOCS / "assets/katex/LICENSE").exists()
+
+
+@pytest.mark.parametrize(
+    ("html", "made"),
+    [
+        (
+            "<td><code>rlkit.algos.bandits.open_bandit</code></td>",
+            "<td><code>rlkit.<wbr>algos.<wbr>bandits.<wbr>open_<wbr>bandit</code></td>",
+        ),
+        (
+            "<td><code>ScoreEstimatorOfMany</code></td>",
+            "<td><code>Score<wbr>Estimator<wbr>Of<wbr>Many</code></td>",
+        ),
+        (
+            "<td><code>open(name=&quot;examples/call_back.py&quot;)</code></td>",
+            "<td><code>open(<wbr>name=&quot;examples/<wbr>call_<wbr>back.py&quot;)</code></td>",
+        ),
+        ("<td><code>learn_alpha</code></td>", "<td><code>learn_alpha</code></td>"),
+        (
+            "<p><code>rlkit.algos.bandits.logs</code></p>",
+            "<p><code>rlkit.algos.bandits.logs</code></p>",
+        ),
+    ],
+)
+def test_long_names_in_tables_may_break_and_nothing_else(html: str, made: str) -> None:
+    assert breaks.breakable(html) == made
+    assert breaks.breakable(html).replace("<wbr>", "") == html
