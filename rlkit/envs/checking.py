@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -65,10 +66,18 @@ def _check_innermost(inner: gymnasium.Env) -> None:
 def check_observations(space: spaces.Space, view: bool) -> bool:
     """Whether observations are images of uint8 numbers; MiniGrid's own cells (`view`) are none.
 
-    Raises ValueError for observations that no net of ours takes: images of other types or below
-    10 x 10, and grids that are not MiniGrid's.
+    Raises ValueError for observations that no net of ours takes: images of other types, below
+    10 x 10 or beside other things, and grids that are not MiniGrid's.
     """
     if not isinstance(space, spaces.Box) or len(space.shape) < 2:
+        for name, part in _parts(space):
+            if isinstance(part, spaces.Box) and _is_image(part):
+                raise ValueError(
+                    f"observations hold an image of shape {part.shape} ({name}) beside other "
+                    "things: convolutions see an image that is the whole observation; leave it "
+                    "alone in it (gymnasium's FilterObservation and a TransformObservation that "
+                    "takes it out), or make one vector of all (FlattenObservation)"
+                )
         return False
     if view and len(space.shape) == 3 and space.shape[-1] == 3 and space.dtype == np.uint8:
         return False
@@ -87,6 +96,26 @@ def check_observations(space: spaces.Space, view: bool) -> bool:
         f"MiniGrid's own view and uint8 images of {LEAST} x {LEAST} and more can be learnt from "
         f"({why}); FlattenObservation of gymnasium makes a vector of a small array"
     )
+
+
+def _parts(space: spaces.Space, name: str = "") -> Iterator[tuple[str, spaces.Space]]:
+    """The spaces within a Dict or a Tuple, however deep, by the path to them."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inside = space.items() if isinstance(space, spaces.Dict) else enumerate(space)
+        for key, part in inside:
+            yield from _parts(part, f"{name}[{key!r}]")
+    elif name:
+        yield name, space
+
+
+def _is_image(space: spaces.Box) -> bool:
+    if space.dtype != np.uint8 or len(space.shape) < 2:
+        return False
+    try:
+        layout(space.shape)
+    except ValueError:
+        return False
+    return True
 
 
 def _check(obs: Any, space: spaces.Space, method: str) -> None:

@@ -47,6 +47,35 @@ def test_an_image_is_not_taken_for_a_grid(space: spaces.Box, register: Callable[
         prepare(Options("dqn", env=register(Picture)))
 
 
+IMAGE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
+SPEED = spaces.Box(-1, 1, (2,), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("space", "named"),
+    [
+        (spaces.Dict(screen=IMAGE, speed=SPEED), r"\['screen'\]"),
+        (spaces.Tuple([SPEED, IMAGE]), r"\[1\]"),
+        (spaces.Dict(eyes=spaces.Dict(left=IMAGE), speed=SPEED), r"\['eyes'\]\['left'\]"),
+    ],
+)
+def test_an_image_beside_other_things_is_no_vector(space: spaces.Space, named: str) -> None:
+    with pytest.raises(ValueError, match=rf"hold an image of shape \(16, 16, 3\) \({named}\)"):
+        check_observations(space, view=False)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Dict(position=SPEED, kind=spaces.Discrete(3)),
+        spaces.Dict(cells=spaces.Box(0, 255, (3, 3), np.uint8)),  # too small for an image
+        spaces.flatten_space(spaces.Dict(screen=IMAGE, speed=SPEED)),
+    ],
+)
+def test_vectors_of_several_things_stay(space: spaces.Space) -> None:
+    assert not check_observations(space, view=False)
+
+
 def test_minigrid_is_known_by_what_it_is() -> None:
     env = make("MiniGrid-Empty-5x5-v0")
     assert is_view(env)
