@@ -23,12 +23,12 @@ from rlkit.data.transforms import Transforms
 from rlkit.envs.make import make
 from rlkit.envs.specs import in_words
 from rlkit.envs.stepping import closed
+from rlkit.run.collecting.teaching import tasks
 from rlkit.run.env_task import action_layout, described_spaces, of_env, of_spec
 from rlkit.run.settings import fits as settings_fits
 from rlkit.run.settings.algorithms import algorithm
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task
-from rlkit.run.teaching import tasks
 
 
 def prepare(options: Options) -> tuple[Task, EpisodeStore | None]:

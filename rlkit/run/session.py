@@ -20,17 +20,17 @@ from rlkit.envs.stepping import closed
 from rlkit.eval.frequency import LENGTHS
 from rlkit.eval.records import Episode
 from rlkit.eval.rollout import Evaluator
-from rlkit.run.collector import Collector
+from rlkit.run.collecting.collector import Collector
+from rlkit.run.collecting.remembering import Remembering
+from rlkit.run.collecting.rewarding import Rewarding
+from rlkit.run.collecting.teaching import Teaching
 from rlkit.run.feeding import feeding
 from rlkit.run.halt import Halt
 from rlkit.run.policies.holding import holding
-from rlkit.run.remembering import Remembering
 from rlkit.run.replay_ratio import ReplayRatio
-from rlkit.run.rewarding import Rewarding
 from rlkit.run.settings.options import Options
 from rlkit.run.settings.plan import settled
 from rlkit.run.task import Task, actor, make_agent
-from rlkit.run.teaching import Teaching
 
 _LONGEST = 10_000  # steps of an evaluation episode where the environment sets no limit
 

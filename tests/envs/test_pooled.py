@@ -12,7 +12,7 @@ from rlkit.core.errors import UsageError
 from rlkit.core.spec import Spec
 from rlkit.envs.make import make
 from rlkit.envs.pooled import Pooled, check_pooled
-from rlkit.run.collector import Collector
+from rlkit.run.collecting.collector import Collector
 from rlkit.run.env_task import of_env
 from rlkit.run.settings.options import Options, resolve
 

@@ -13,7 +13,7 @@ import pytest
 from rlkit.core.errors import RunError, UsageError
 from rlkit.envs.checking import check_environment
 from rlkit.envs.make import make
-from rlkit.run.collector import Collector
+from rlkit.run.collecting.collector import Collector
 from rlkit.run.preparing import prepare
 from rlkit.run.settings.options import Options
 from rlkit.run.train import train

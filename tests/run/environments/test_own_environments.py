@@ -19,7 +19,7 @@ from rlkit.data.recorder import record, record_episode
 from rlkit.eval.rollout import rollout
 from rlkit.policy.policy import Policy
 from rlkit.policy.sb3 import actor
-from rlkit.run.collector import Collector
+from rlkit.run.collecting.collector import Collector
 from rlkit.run.policies.evaluation import evaluate_file, evaluate_run
 from rlkit.run.policies.export import export
 from rlkit.run.preparing import prepare

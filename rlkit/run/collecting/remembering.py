@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rlkit.core.history import Memory, Past
 from rlkit.core.spec import Spec
-from rlkit.run.collector import Collector, Step
+from rlkit.run.collecting.collector import Collector, Step
 
 
 class Remembering:

@@ -8,7 +8,7 @@ import torch
 
 from rlkit.core.errors import RunError
 from rlkit.eval.rollout import episode_seed
-from rlkit.run.collector import Collector
+from rlkit.run.collecting.collector import Collector
 from rlkit.run.preparing import prepare
 from rlkit.run.settings.options import Options
 from rlkit.run.task import Task

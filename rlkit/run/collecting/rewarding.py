@@ -6,7 +6,7 @@ import numpy as np
 
 from rlkit.core.spec import Spec
 from rlkit.exploration.bonus import Bonus
-from rlkit.run.collector import Step
+from rlkit.run.collecting.collector import Step
 from rlkit.run.feeding import BONUS
 from rlkit.run.settings.options import Options
 

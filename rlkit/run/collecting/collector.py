@@ -18,8 +18,8 @@ from rlkit.envs.pools import level
 from rlkit.envs.snapshot import SnapshotUnsupported
 from rlkit.envs.worlds import Worlds, worlds
 from rlkit.eval.rollout import episode_seed
+from rlkit.run.collecting.teaching import Teaching
 from rlkit.run.task import Task
-from rlkit.run.teaching import Teaching
 
 _FIRST_STREAM = 2  # of episode seeds; 0 and 1 belong to evaluation
 _COUNTERS = ("obs", "episode", "returns", "lengths", "return_sums", "length_sums", "finished")

@@ -1,0 +1,1 @@
+"""Acting in environments while a training learns: steps, curricula, memories, bonuses."""
