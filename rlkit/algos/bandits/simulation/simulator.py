@@ -13,17 +13,17 @@ from numpy.typing import ArrayLike
 
 from rlkit.algos.bandits.memory.last_switch import default_samples, explore_then_follow, follow_plan
 from rlkit.algos.bandits.memory.planning import relaxation
-from rlkit.algos.bandits.simulation import lockstep_kernel as lockstep
-from rlkit.algos.bandits.simulation.armed_kernel import run_armed, workspace
 from rlkit.algos.bandits.simulation.armed_policies import ARMED_POLICIES, check_parameters
-from rlkit.algos.bandits.simulation.dueling_kernel import (
+from rlkit.algos.bandits.simulation.kernels import lockstep
+from rlkit.algos.bandits.simulation.kernels.armed import run_armed, workspace
+from rlkit.algos.bandits.simulation.kernels.dueling import (
     DOUBLE_TS,
     RUCB,
     SPARRING,
     UNIFORM_DUELS,
     run_dueling,
 )
-from rlkit.algos.bandits.simulation.linear_kernel import (
+from rlkit.algos.bandits.simulation.kernels.linear import (
     LINEAR_GREEDY,
     LINTS,
     LINUCB,

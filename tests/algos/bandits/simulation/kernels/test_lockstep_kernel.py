@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rlkit.algos.bandits import simulate
-from rlkit.algos.bandits.simulation import lockstep_kernel as lockstep
 from rlkit.algos.bandits.simulation.index_policies import KL_UCB, TS_BETA, UCB
+from rlkit.algos.bandits.simulation.kernels import lockstep
 from rlkit.envs.bandits.armed import Armed, RandomMeans, Switching
 
 MEANS = [0.5, 0.4, 0.45, 0.5]

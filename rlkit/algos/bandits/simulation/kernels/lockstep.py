@@ -1,10 +1,10 @@
-"""Simple index policies on constant means, many runs in step: the same records as `armed_kernel`.
+"""Simple index policies on constant means, many runs in step: the same records as `armed`.
 
 A round of one run is a chain of steps that wait for each other, and each is too short for vector
 instructions. Here every step is a loop over `RUNS` runs, innermost and contiguous, which the
 compiler turns into vector instructions; the state of these runs stays in the first caches. The
 formulas, the streams and the order of draws are those of `index_policies`, so that records agree
-bit for bit and a rest of less than `RUNS` runs can go through `armed_kernel`.
+bit for bit and a rest of less than `RUNS` runs can go through `armed`.
 """
 
 import math

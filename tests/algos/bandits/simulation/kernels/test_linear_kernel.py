@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import solve_triangular
 
 from rlkit.algos.bandits import simulate
-from rlkit.algos.bandits.simulation.linear_kernel import (
+from rlkit.algos.bandits.simulation.kernels.linear import (
     LINTS,
     LINUCB,
     cholesky,
