@@ -33,6 +33,7 @@ FAMILIES = {  # heading -> algorithms; what is not named here is listed under th
     "Others": (),
 }
 _GOLDEN = sources.ROOT / "tests/golden/README.md"
+_SYSTEMS = sources.ROOT / "docs/systems.md"
 _RESULTS = sources.ROOT / "benchmarks/results"
 
 
@@ -180,11 +181,14 @@ def _parity(name: str) -> list[str]:
 
 
 def _measured(name: str) -> list[str]:
-    """The records of `benchmarks/results` in which an algorithm takes part."""
+    """The records of `benchmarks/results` in which an algorithm takes part: by their names, by
+    those of their tables, or because the page of systems says so of its file."""
+    said_so = set(re.findall(rf"<br>`{name}\.py` \|.*?\| `([\w-]+)` \|", sources.source(_SYSTEMS)))
     lines = []
     for path in sorted(_RESULTS.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if name in path.stem.split("-") or name in _keys(record.get("results")):
+        named = path.stem in said_so or any(_means(word, name) for word in path.stem.split("-"))
+        if named or name in _keys(record.get("results")):
             said = record.get("claim", "")
             withdrawn = " (withdrawn; the page says why)" if record.get("withdrawn") else ""
             told = f": {said}" if said else ""
@@ -192,6 +196,11 @@ def _measured(name: str) -> list[str]:
             if not withdrawn and path.with_suffix(".png").exists():
                 lines += ["", f"    ![{path.stem}](../assets/results/{path.stem}.png)", ""]
     return ["## Measured", "", *lines, ""] if lines else []
+
+
+def _means(word: str, name: str) -> bool:
+    """Whether a word of a record's name is an algorithm's, or its beginning and no other's name."""
+    return word == name or (name.startswith(f"{word}_") and word not in sources.algorithms())
 
 
 def _keys(value: Any) -> set[str]:

@@ -56,6 +56,18 @@ def test_equations_of_a_page_have_the_numbers_that_its_file_has() -> None:
         assert tags or path.stem in ("bc", "wsrl", "ravl"), path.stem
 
 
+def test_a_page_shows_the_records_of_its_algorithm() -> None:
+    """Those that the page of systems names for its file, and those that bear a part of its name."""
+    systems = (pages.DOCS / "systems.md").read_text(encoding="utf-8")
+    told = re.findall(r"<br>`(\w+)\.py` \|[^|]*\| `([\w-]+)` \|", systems)
+    of_algorithms = [(name, record) for name, record in told if name in fits.algorithms()]
+    assert ("decision_transformer", "systems-dt") in of_algorithms
+    for name, record in [*of_algorithms, ("lipschitz_model", "learning-lipschitz-pendulum")]:
+        assert f"](../results.md#{record})" in algorithm_pages.page(name), (name, record)
+    assert "systems-dt" not in algorithm_pages.page("td3")
+    assert "systems-history" not in algorithm_pages.page("cql")
+
+
 def test_the_options_of_a_run_are_all_there() -> None:
     page = reference_pages.options()
     for field in dataclasses.fields(Options):
