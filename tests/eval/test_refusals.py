@@ -9,7 +9,7 @@ from rlkit.eval import plots, statistics
 from rlkit.eval.pulls_plot import pulls_plot
 from rlkit.eval.regret_plot import regret_plot
 
-NOTHING = [None, 1, 1.5, "x", b"x", {}, [], [None], ["a"], {"a": 1}, np.array(3), object()]
+NOTHING = [None, 1, 1.5, "x", b"x", {}, [], [None], ["a"], {"a": 1}, np.array(3), ...]
 PAIR = (np.arange(2.0), np.ones((2, 2)))
 
 
