@@ -162,7 +162,7 @@ def tried(world: Path, words: list[str], stride: int, work: Path) -> dict[str, A
     code, said = child(words, 0, counter)
     total, after = int(counter.read_text()), tree(place)
     faults: list[Any] = [] if code == 0 else [["straight", code, said]]
-    points = range(1 + total % stride, total + 1, stride)
+    points = range((total - 1) % stride + 1, total + 1, stride)  # the last one always
     for n in points:
         fresh()
         killed, _ = child(words, n, counter)

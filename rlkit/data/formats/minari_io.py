@@ -23,7 +23,7 @@ from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import METADATA_FILE_NAME
-from minari.namespace import create_namespace, list_local_namespaces
+from minari.namespace import NAMESPACE_METADATA_FILENAME, namespace_hierarchy
 
 from rlkit.core.errors import FileError, RlkitError, UsageError
 from rlkit.core.files.reading import reading
@@ -369,7 +369,12 @@ def _minari_root(path: Path) -> Iterator[None]:
 
 
 def _make_namespace(dataset_id: str) -> None:
-    namespace = parse_dataset_id(dataset_id)[0]
-    if namespace is not None and namespace not in list_local_namespaces():
-        with contextlib.suppress(ValueError):  # another process was first
-            create_namespace(namespace)
+    """Minari's file of every namespace above a dataset, outermost first. Its own `create_namespace`
+    leaves an empty file, or no parents, where it is killed."""
+    for namespace in namespace_hierarchy(parse_dataset_id(dataset_id)[0]):
+        file = root() / namespace / NAMESPACE_METADATA_FILENAME
+        if file.is_file() and file.stat().st_size:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as temporary:
+            temporary.write_text("{}")
