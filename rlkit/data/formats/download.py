@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import minari
 from minari.dataset.minari_dataset import parse_dataset_id
-from minari.namespace import list_local_namespaces, namespace_hierarchy
+from minari.namespace import NAMESPACE_METADATA_FILENAME, namespace_hierarchy
 from minari.storage.remotes import DEFAULT_REMOTE, get_cloud_storage
 
 from rlkit.core.errors import RlkitError, UsageError
@@ -77,11 +77,19 @@ def _metadata(storage: Any, dataset_id: str, where: str) -> dict[str, Any]:
 
 def _namespaces(storage: Any, dataset_id: str) -> None:
     """Descriptions of the namespaces that a dataset is in, where they are not here yet."""
-    namespace, top = parse_dataset_id(dataset_id)[0], root()
-    for parent in namespace_hierarchy(namespace):
-        if parent not in list_local_namespaces():
-            (top / parent).mkdir(parents=True, exist_ok=True)
-            storage.download_namespace_metadata(parent, top)
+    for parent in namespace_hierarchy(parse_dataset_id(dataset_id)[0]):
+        file = root() / parent / NAMESPACE_METADATA_FILENAME
+        if file.is_file() and file.stat().st_size:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = temporary_name(file)
+        try:
+            (scratch / parent).mkdir(parents=True)
+            storage.download_namespace_metadata(parent, scratch)
+            with replacing(file) as place:
+                os.rename(scratch / parent / file.name, place)
+        finally:
+            remove(scratch)
 
 
 class _Sent(TypedDict):

@@ -97,6 +97,25 @@ def test_a_remote_that_fails_leaves_nothing(remote, monkeypatch, tmp_path: Path)
     assert not any(path.name != "namespace_metadata.json" for path in final.parent.iterdir())
 
 
+def test_half_a_namespace_is_none(remote, monkeypatch, tmp_path: Path) -> None:
+    where, name = remote
+    whole = Folder.download_namespace_metadata
+
+    def breaks(self: Folder, namespace: str, path: Path) -> None:
+        (path / namespace / "namespace_metadata.json").write_text("")
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(Folder, "download_namespace_metadata", breaks)
+    with pytest.raises(RlkitError, match="gone"):
+        download(name, remote=where)
+    above = minari_local.dataset_path(name).parent
+    assert list(above.iterdir()) == []
+    (above / "namespace_metadata.json").write_text("")  # as a kill within Minari's own leaves it
+    monkeypatch.setattr(Folder, "download_namespace_metadata", whole)
+    download(name, remote=where)
+    assert json.loads((above / "namespace_metadata.json").read_text()) == {}
+
+
 def test_something_else_than_was_asked_for_is_refused(remote, tmp_path: Path) -> None:
     where, name = remote
     path = tmp_path / "remote" / name / "data" / "metadata.json"
