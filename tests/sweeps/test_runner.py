@@ -165,13 +165,21 @@ def start(path: Path, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
 
 
-def killed_now_and_then(path: Path, folder: Path, kills: int, straight: float) -> int:
-    """Run the sweep, killing it at random moments before a share of the seconds that it takes
-    `straight`; how often it was killed under way."""
+def rows(folder: Path) -> int:
+    """Evaluated episodes in the records of a sweep."""
+    files = (folder / "runs").glob("*/episodes.csv")
+    return sum(max(0, file.read_bytes().count(b"\n") - 1) for file in files)
+
+
+def killed_now_and_then(path: Path, folder: Path, kills: int, all_rows: int) -> int:
+    """Run the sweep, killing it soon after so many shares of its rows stand; how often it was
+    killed under way."""
     rng, done = random.Random(0), 0
-    for _ in range(kills):
+    for kill in range(kills):
         process = start(path, folder)
-        time.sleep(rng.uniform(0.3, 0.8) * straight)
+        while process.poll() is None and rows(folder) <= kill * all_rows // (kills + 1):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.3))
         if process.poll() is None:
             done += 1
             whole = rng.random() < 0.5  # children too, or the parent alone
@@ -181,25 +189,20 @@ def killed_now_and_then(path: Path, folder: Path, kills: int, straight: float) -
     return done
 
 
-def seconds(path: Path, folder: Path) -> float:
-    """Those of the whole sweep in a process of its own."""
-    began = time.monotonic()
-    assert start(path, folder).wait() == 0
-    return time.monotonic() - began
-
-
 def test_a_killed_sweep_ends_as_one_that_was_not(tmp_path: Path) -> None:
     path = write(tmp_path, TRAININGS)
-    took = seconds(path, tmp_path / "straight")
-    assert killed_now_and_then(path, tmp_path / "killed", 2, took) > 0
+    run(path, tmp_path / "straight")
+    all_rows = rows(tmp_path / "straight")
+    assert killed_now_and_then(path, tmp_path / "killed", 2, all_rows) > 0
     assert records(tmp_path / "killed") == records(tmp_path / "straight")
 
 
 @pytest.mark.slow
 def test_twenty_kills(tmp_path: Path) -> None:
-    path = write(tmp_path, TRAININGS.replace("steps = 120", "steps = 6000"))
-    took = seconds(path, tmp_path / "straight")
-    assert killed_now_and_then(path, tmp_path / "killed", 20, took / 20) == 20
+    path = write(tmp_path, TRAININGS.replace("steps = 120", "steps = 1500"))
+    run(path, tmp_path / "straight")
+    all_rows = rows(tmp_path / "straight")
+    assert killed_now_and_then(path, tmp_path / "killed", 20, all_rows) == 20
     assert records(tmp_path / "killed") == records(tmp_path / "straight")
 
 
