@@ -258,11 +258,14 @@ def draw(record: dict[str, Any], path: Path) -> None:
     axes = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
     names = list(dict.fromkeys(name for table in results.values() for name in table))
     names = [name for name in names if name != "compile"]
+    algorithms = list(dict.fromkeys(title.split(", ")[0] for title in results))
     for ax, count in zip(axes, threads, strict=True):
-        titles = [title for title in results if title.endswith(count)]
+        titles = [f"{algorithm}, {count}" for algorithm in algorithms]
         for k, name in enumerate(names):
             found = [
-                (i, results[t][name]["ratio"]) for i, t in enumerate(titles) if name in results[t]
+                (i, results[t][name]["ratio"])
+                for i, t in enumerate(titles)
+                if name in results.get(t, {})
             ]
             x = [r["median"] for _, r in found]
             error = [
@@ -272,7 +275,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
             y = [i + (k - len(names) / 2) * 0.1 for i, _ in found]
             ax.errorbar(x, y, xerr=error, fmt="o", markersize=4, capsize=2, label=name)
         ax.axvline(1.0, color="grey", linewidth=1)
-        ax.set_yticks(range(len(titles)), [title.split(", ")[0] for title in titles])
+        ax.set_yticks(range(len(algorithms)), algorithms)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
         ax.set_xlabel("time of the peer / of rlkit compiled")
