@@ -9,6 +9,7 @@ a child is a fresh interpreter (`rlkit.run.child`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import weakref
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
 
 from rlkit.run import child
@@ -30,19 +31,22 @@ class Declined(Exception):
 
 
 class Forked:
-    """A child by number, with what `subprocess.Popen` has for an engine."""
+    """A child, with what `subprocess.Popen` has for an engine. It is held by a descriptor: its
+    number may be given away again where the nursery, which would wait for it, is killed."""
 
     def __init__(self, nursery: Nursery, pid: int) -> None:
-        self._nursery, self.pid = nursery, pid
+        self._nursery, self.pid, self._held = nursery, pid, os.pidfd_open(pid)
         self.returncode: int | None = None
 
     def kill(self) -> None:
-        if self.returncode is None:  # until it is waited for, the number is not given away again
+        if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                signal.pidfd_send_signal(self._held, signal.SIGKILL)
 
     def wait(self) -> int:
         if self.returncode is None:
+            wait([self._held])  # readable from its end on
+            os.close(self._held)
             try:
                 self.returncode = self._nursery.ask(("wait", self.pid, ""))
             except Declined:  # who died first: what it knew of its children is lost
@@ -55,8 +59,10 @@ class Nursery:
 
     def __init__(self) -> None:
         """Raises Declined where there is no such thing."""
-        if sys.platform != "linux":
-            raise Declined
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except (AttributeError, OSError):  # not Linux, or one of old
+            raise Declined from None
         process, self._line = child.start("rlkit.sweeps.nursery:main", 1, deaf=True)
         self.close = weakref.finalize(self, _end, process, self._line)
 
@@ -115,6 +121,7 @@ def main(handle: int) -> None:
         line.send(forked)
 
 
+@functools.cache  # once a kind
 def _warm(kind: str) -> None:
     for name in kind_of(kind).WARM:
         importlib.import_module(name)
