@@ -15,6 +15,7 @@ A kind whose cells are computed whole may leave out `WARM`, `INCIDENTAL`, `alike
     alike(options)            -> what cells must have in common to share a run
     stacked(many)             -> options of a run whose lanes have these ones
     measured(options)         -> name of the score, and unit of the steps it is measured at
+    evaluations(options, steps) -> how many a cell of so many steps has
     datasets(options)         -> datasets that must be there before it starts
     work(folder, options, seeds, steps, told) -> None; trains on what stands in `folder`
 
